@@ -1,0 +1,26 @@
+# Each target makes the virtual environment that it needs; nothing has to be installed by hand but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := .ci/constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/ready  ## the main job on real text: builds triples from installed documentation, ranks their sources
+	$(BIN)/eci demo --out demo-out
+
+test: $(VENV)/ready  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+clean:  ## the environment and the demo's output
+	rm -rf $(VENV) demo-out build *.egg-info

@@ -1,0 +1,1 @@
+"""The metric: SQL files, NumPy UDFs, moments, information, intervals."""

@@ -1,0 +1,230 @@
+"""Exact sums of weighted residuals: fixed point rows in, int64 matrices out.
+
+Covers: residual rows, their outer-product sums, packing for the `moments` table.
+Does not cover: similarities and weights (SQL and udfs.py), scores of the sums (information.py).
+
+Every addition is exact, so a sum is the same bits for any order, block size, thread count and BLAS
+kernel. A row is rounded to units of 2^-ROW_BITS; a product of two is in units of 2^-UNIT_BITS.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eci_sql.errors import MetricError
+
+ROW_BITS = 20
+UNIT_BITS = 2 * ROW_BITS
+BLOCK_ROWS = 2048
+
+_CACHE_ROWS = 128  # rows whose scratch stays in the second-level cache at a dimension of 1,024
+_EXACT_FLOAT = 2.0**53
+_LARGEST_SUM = 2**62
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+VectorArray = NDArray[np.float32]
+RefArray = NDArray[np.integer]
+
+
+def residual_rows(
+    zq: VectorArray,
+    zp: VectorArray,
+    zn: VectorArray,
+    s_pos: FloatArray,
+    s_neg: FloatArray,
+    weight: FloatArray,
+) -> FloatArray:
+    """Weighted residuals as whole numbers: rint(r * sqrt|w| * 2^ROW_BITS).
+
+    r = (I - zq zq^T)(zn - zp) = (zn - zp) - zq * (s_neg - s_pos), the direction of the loss
+    gradient in the tangent space of the query (README, method). The arithmetic is float32 and
+    elementwise: a row does not depend on its neighbours, and its rounding (1e-7 of a value) is
+    below that of the fixed point (1e-5).
+
+    Args:
+        zq, zp, zn: (n, d) float32 unit vectors of query, positive and negative.
+        s_pos, s_neg: (n,) float64 dot products of zq with zp and with zn.
+        weight: (n,) float64 signed weights; only their size counts here.
+
+    Returns:
+        (n, d) float64 holding integers, in units of 2^-ROW_BITS.
+    """
+    slope, scale = _factors(s_pos, s_neg, weight)
+    rows = np.empty(zq.shape, dtype=np.float64)
+    scratch = np.empty((2, min(len(rows), _CACHE_ROWS), zq.shape[1]), dtype=np.float32)
+    for part in _slices(len(rows), _CACHE_ROWS):
+        residual, along = scratch[:, : part.stop - part.start]
+        np.subtract(zn[part], zp[part], out=residual)
+        np.multiply(zq[part], slope[part], out=along)
+        _finish(residual, along, scale[part], rows[part])
+    return rows
+
+
+def add_residuals(
+    total: IntArray,
+    vectors: VectorArray,
+    refs: tuple[RefArray, RefArray, RefArray],
+    s_pos: FloatArray,
+    s_neg: FloatArray,
+    weight: FloatArray,
+) -> None:
+    """`add_outer` of `residual_rows`, with the vectors looked up here, part by part.
+
+    The same bits as gathering first, in about 60 % of the time: the parts stay in the cache.
+
+    Args:
+        total: (d, d) int64, in units of 2^-UNIT_BITS.
+        vectors: (m, d) float32 unit vectors.
+        refs: rows of `vectors` of queries, positives and negatives, (n,) integers each.
+        s_pos, s_neg, weight: (n,) float64 as for `residual_rows`.
+
+    Raises:
+        MetricError: as `add_outer`, or a ref outside `vectors`.
+    """
+    if any(len(ref) and not 0 <= ref.min() <= ref.max() < len(vectors) for ref in refs):
+        raise MetricError(f"a triple refers to a vector outside the {len(vectors)} given")
+    slope, scale = _factors(s_pos, s_neg, weight)
+    rows = np.empty((min(len(weight), BLOCK_ROWS), vectors.shape[1]), dtype=np.float64)
+    scratch = np.empty((3, min(len(weight), _CACHE_ROWS), vectors.shape[1]), dtype=np.float32)
+    for block in _slices(len(weight), BLOCK_ROWS):
+        for within in _slices(block.stop - block.start, _CACHE_ROWS):
+            part = slice(block.start + within.start, block.start + within.stop)
+            along, positive, residual = scratch[:, : part.stop - part.start]
+            for ref, target in zip(refs, (along, positive, residual), strict=True):
+                vectors.take(ref[part], axis=0, out=target, mode="clip")  # "raise" would copy
+            residual -= positive
+            along *= slope[part]
+            _finish(residual, along, scale[part], rows[within])
+        add_outer(total, rows[: block.stop - block.start])
+
+
+def _factors(
+    s_pos: FloatArray, s_neg: FloatArray, weight: FloatArray
+) -> tuple[VectorArray, VectorArray]:
+    slope = (s_neg - s_pos).astype(np.float32)[:, None]
+    scale = (np.sqrt(np.abs(weight)) * 2.0**ROW_BITS).astype(np.float32)[:, None]
+    return slope, scale
+
+
+def _finish(residual: VectorArray, along: VectorArray, scale: VectorArray, out: FloatArray) -> None:
+    residual -= along
+    residual *= scale
+    np.rint(residual, out=out)
+
+
+def _slices(length: int, step: int) -> Iterator[slice]:
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
+
+
+def add_outer(total: IntArray, rows: FloatArray) -> None:
+    """Add rows^T rows to `total`, exactly and in place.
+
+    Args:
+        total: (d, d) int64, in units of 2^-UNIT_BITS.
+        rows: (n, d) float64 holding integers, from `residual_rows`.
+
+    Raises:
+        MetricError: a row is not finite or too long to be squared exactly, or a diagonal sum would
+            exceed 2^62. `total` then holds the blocks before the offending one.
+    """
+    for part in _slices(len(rows), BLOCK_ROWS):
+        _add_block(total, rows[part])
+
+
+def _add_block(total: IntArray, block: FloatArray) -> None:
+    product = block.T @ block  # the same array on both sides: numpy calls syrk, half of the work
+    # By Cauchy-Schwarz no partial sum anywhere exceeds the trace, and rounding is monotone: a trace
+    # that comes out below 2^53 proves that every sum was exact, its own included.
+    trace = float(np.trace(product))
+    if not np.isfinite(trace):
+        raise MetricError("a weighted residual is not finite: check vectors and weights")
+    if trace < _EXACT_FLOAT:
+        _add_exact(total, product)
+    elif len(block) == 1:
+        raise MetricError(
+            f"a weighted residual has squared length {trace * 2.0**-UNIT_BITS:.3g}: "
+            "the vectors are not of unit length"
+        )
+    else:
+        half = len(block) // 2
+        _add_block(total, block[:half])
+        _add_block(total, block[half:])
+
+
+def _add_exact(total: IntArray, product: FloatArray) -> None:
+    diagonal = np.diagonal(product).astype(np.int64)
+    if np.any(np.diagonal(total) > _LARGEST_SUM - diagonal):
+        raise MetricError("a sum of squared residuals exceeds 2^62 units of 2^-40: use more folds")
+    total += product.astype(np.int64)
+
+
+def pack_upper(matrix: IntArray) -> IntArray:
+    """Upper triangle by rows, as stored in `moments`: (d, d) int64 to (d (d + 1) / 2,) int64."""
+    return np.ascontiguousarray(matrix).reshape(-1)[_upper(matrix.shape[0])]
+
+
+def unpack_upper(packed: IntArray | FloatArray, dim: int) -> FloatArray:
+    """Symmetric float64 matrix of a packed sum, scaled from units of 2^-UNIT_BITS to 1.
+
+    Args:
+        packed: (dim (dim + 1) / 2,) int64, or float64 where packed sums were averaged or mixed.
+        dim: the number of dimensions d.
+
+    Raises:
+        MetricError: the length does not fit `dim`.
+    """
+    if dim_of(len(packed)) != dim:
+        raise MetricError(f"{len(packed)} packed values do not fit dimension {dim}")
+    values = packed * 2.0**-UNIT_BITS
+    matrix = np.empty((dim, dim), dtype=np.float64)
+    matrix.reshape(-1)[_upper(dim)] = values
+    matrix.reshape(-1)[_lower(dim)] = values
+    return matrix
+
+
+def dim_of(packed_len: int) -> int:
+    """Dimension d of a packed upper triangle with d (d + 1) / 2 values.
+
+    Raises:
+        MetricError: no dimension has that many.
+    """
+    dim = (isqrt(8 * packed_len + 1) - 1) // 2
+    if dim * (dim + 1) // 2 != packed_len:
+        raise MetricError(f"{packed_len} is not the length of a packed upper triangle")
+    return dim
+
+
+def sum_packed(packed: IntArray) -> IntArray:
+    """Sum of packed matrices over the first axis: (k, P) int64 to (P,) int64, exactly.
+
+    Raises:
+        MetricError: a diagonal sum would exceed 2^62, which bounds every other entry too.
+    """
+    dim = dim_of(packed.shape[1])
+    diagonal = packed[:, _diagonal(dim)].sum(axis=0, dtype=np.float64)
+    if np.any(diagonal > float(_LARGEST_SUM)):
+        raise MetricError("a sum of packed moments exceeds 2^62 units of 2^-40")
+    total: IntArray = packed.sum(axis=0, dtype=np.int64)
+    return total
+
+
+@lru_cache(maxsize=8)
+def _upper(dim: int) -> NDArray[np.intp]:
+    row, column = np.triu_indices(dim)
+    return row * dim + column
+
+
+@lru_cache(maxsize=8)
+def _lower(dim: int) -> NDArray[np.intp]:
+    row, column = np.triu_indices(dim)
+    return column * dim + row
+
+
+def _diagonal(dim: int) -> NDArray[np.intp]:
+    row = np.arange(dim)
+    return row * dim - row * (row - 1) // 2

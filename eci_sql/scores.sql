@@ -1,0 +1,35 @@
+-- scores: similarities, ingredients and weight of every triple of one part of a fold (DESIGN section 2)
+-- inputs:  cell (ordinal, triple_id, query_id, positive_id, negative_id, source, q_ref, p_ref, n_ref)
+--          similarity(ref, ref), lexical_overlap(q_ref, n_ref): NumPy UDFs over the part's vectors and token sets;
+--          similarity is null where a vector is missing or unusable
+-- params:  temperature, kappa
+-- columns: those of cell, and s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
+-- grain:   one row for each triple
+WITH compared AS (
+    SELECT
+        cell.*,
+        similarity(q_ref, p_ref) AS s_pos,
+        similarity(q_ref, n_ref) AS s_neg,
+        similarity(p_ref, n_ref) AS s_pair,
+        lexical_overlap(q_ref, n_ref) AS lexical_overlap
+    FROM cell
+),
+margins AS (
+    -- beyond 700 the logistic function is 0 or 1 to the last bit, and exp would overflow
+    SELECT compared.*, greatest(least((s_pos - s_neg) / $temperature, 700), -700) AS x FROM compared
+),
+ingredients AS (
+    SELECT
+        margins.* EXCLUDE (x),
+        2 / (1 + exp(-x)) - 1 AS consistency,
+        1 / (1 + exp(x)) AS locality,
+        1 - $kappa * coalesce(lexical_overlap, 0) AS residuality
+    FROM margins
+)
+SELECT
+    ingredients.* EXCLUDE (lexical_overlap, residuality),
+    lexical_overlap,
+    residuality,
+    consistency * locality * residuality AS weight
+FROM ingredients
+ORDER BY ordinal

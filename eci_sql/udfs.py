@@ -1,0 +1,121 @@
+"""NumPy functions that DuckDB's SQL calls, over the vectors and token sets of one part of a fold.
+
+Rows are handed over as *refs*: positions in the part's sorted list of texts. Vectors stay in NumPy and never pass
+through the database. Results do not depend on how DuckDB cuts its rows into calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class TokenSets:
+    """Sets of token ids of n texts: text i has `tokens[offsets[i]:offsets[i + 1]]`, ascending, each once.
+
+    Token ids number the tokens that some query holds, with their idf in `weights`: a query's set is whole, and of a
+    passage's set no other token can count. `known` (n,) is False for a text that is absent (ids only).
+    """
+
+    offsets: np.ndarray
+    tokens: np.ndarray
+    weights: np.ndarray
+    known: np.ndarray
+
+    def overlap(self, queries: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+        """Return sum of idf over q∩n / sum of idf over q, float64 (m,); 0 for an empty query, nan where a text is absent.
+
+        Every query token is searched for in its negative's tokens, all pairs at once.
+        """
+        lengths = self.offsets[queries + 1] - self.offsets[queries]
+        pair = np.repeat(np.arange(len(queries)), lengths)
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        wanted = self.tokens[np.repeat(self.offsets[queries], lengths) + within]
+        found = self._contains(negatives[pair], wanted)
+        idf = self.weights[wanted]
+        total = np.bincount(pair, idf, len(queries))
+        shared = np.bincount(pair, idf * found, len(queries))
+        result = np.divide(shared, total, out=np.zeros(len(queries)), where=total > 0)
+        result[~(self.known[queries] & self.known[negatives])] = np.nan
+        return result
+
+    def _contains(self, texts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Return whether each wanted token is in its text's set: a binary search in all sets at once."""
+        low, high = self.offsets[texts], self.offsets[texts + 1]
+        end = high
+        while (open_ := low < high).any():
+            middle = (low + high) >> 1
+            below = open_ & (self.tokens[np.minimum(middle, len(self.tokens) - 1)] < wanted)
+            low = np.where(below, middle + 1, low)
+            high = np.where(below | ~open_, high, middle)
+        inside = low < end
+        if not len(self.tokens):
+            return inside
+        return inside & (self.tokens[np.minimum(low, len(self.tokens) - 1)] == wanted)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors float32 (n, d) of n texts; `valid` (n,) is False where there is no usable one."""
+
+    matrix: np.ndarray
+    valid: np.ndarray
+
+    def similarity(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the inner products of pairs of texts, float64 (m,); nan where a vector is missing.
+
+        Products and sums are in float64: the difference of two similarities is divided by a small temperature.
+        """
+        # einsum's row sums depend on the row alone, not on how many rows a call has
+        a = self.matrix[left].astype(np.float64)
+        result = np.einsum("ij,ij->i", a, self.matrix[right].astype(np.float64))
+        result[~(self.valid[left] & self.valid[right])] = np.nan
+        return result
+
+
+def register(connection: duckdb.DuckDBPyConnection, vectors: Vectors, sets: TokenSets) -> None:
+    """Register `similarity(INTEGER, INTEGER)` and `lexical_overlap(INTEGER, INTEGER)`, both DOUBLE with nulls."""
+
+    def similarity(left: pa.Array, right: pa.Array) -> pa.Array:
+        return _nullable(vectors.similarity(_ints(left), _ints(right)))
+
+    def lexical_overlap(query: pa.Array, negative: pa.Array) -> pa.Array:
+        return _nullable(sets.overlap(_ints(query), _ints(negative)))
+
+    for function in (similarity, lexical_overlap):
+        connection.create_function(function.__name__, function, ["INTEGER", "INTEGER"], "DOUBLE", type="arrow")
+
+
+def _ints(column: pa.Array) -> np.ndarray:
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _nullable(values: np.ndarray) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
+
+
+def register_information(connection: duckdb.DuckDBPyConnection) -> None:
+    """Register `eci_information(BIGINT[], BIGINT, DOUBLE)`: a packed matrix of `moments`, n examples, lambda -> DOUBLE.
+
+    Works on any sum of rows of `moments` too; n = 0 gives 0.
+    """
+    from eci_sql.information import information
+    from eci_sql.moments import dim_of, unpack_upper
+
+    def eci_information(matrices: pa.Array, examples: pa.Array, lams: pa.Array) -> pa.Array:
+        values = []
+        for matrix, n, lam in zip(matrices, examples.to_pylist(), lams.to_pylist(), strict=True):
+            packed = matrix.values.to_numpy()
+            values.append(information(unpack_upper(packed, dim_of(len(packed))) / n, lam) if n else 0.0)
+        return pa.array(values, pa.float64())
+
+    connection.create_function(
+        "eci_information", eci_information, ["BIGINT[]", "BIGINT", "DOUBLE"], "DOUBLE", type="arrow"
+    )

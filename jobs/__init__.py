@@ -1,0 +1,1 @@
+"""What runs and in which order: the stages, the command line, the Python interface."""

@@ -1,0 +1,79 @@
+"""The embedding cache: a text is embedded once in its life per encoder.
+
+Files OUT/cache/embeddings/<fingerprint>/bucket=NNN/<name>.parquet hold text_id and a float16 vector (fixed-size binary),
+with page checksums. Files are only ever added, whole; two jobs may add at once. A file that fails its checksum is
+removed, counted, and its texts are embedded again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup
+from jobs.store import Store
+from jobs.work import PARQUET_ROWS, write_parquet
+
+CACHE_BUCKETS = 256
+
+
+@dataclass
+class Cache:
+    """The cached vectors of one encoder. `damaged` counts files that were dropped."""
+
+    store: Store
+    fingerprint: str
+    dim: int
+    damaged: int = field(default=0)
+
+    def folder(self, bucket: int) -> str:
+        """Return a cache bucket's folder, relative to OUT."""
+        return f"cache/embeddings/{self.fingerprint}/bucket={bucket:03d}"
+
+    def load(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the vectors float16 (n, d) of ascending distinct ids S16 (n,), and which of them were there, bool (n,)."""
+        vectors = np.zeros((len(ids), self.dim), dtype=np.float16)
+        present = np.zeros(len(ids), dtype=bool)
+        for bucket in np.unique(buckets_of(ids, CACHE_BUCKETS)).tolist() if len(ids) else []:
+            for found, values in self._read(bucket):
+                at = lookup(ids, found)
+                # The first file in name order wins, so that two copies of a vector do not matter.
+                new = (at >= 0) & ~present[at]
+                vectors[at[new]] = values[new]
+                present[at[new]] = True
+        return vectors, present
+
+    def _read(self, bucket: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for name in self.store.names(self.folder(bucket)):
+            path = f"{self.folder(bucket)}/{name}"
+            try:
+                with self.store.open(path) as source:
+                    table = pq.read_table(source, page_checksum_verification=True)
+                ids, width = from_arrow(table["text_id"]), self.dim * 2
+                column = table["vector"].combine_chunks()
+                if column.type != pa.binary(width) or column.null_count:
+                    raise pa.ArrowInvalid("not the expected vectors")
+                column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+                data = np.frombuffer(column.buffers()[1], dtype=np.float16)
+            except (OSError, pa.ArrowException, KeyError):
+                self.store.remove(path)
+                self.damaged += 1
+                continue
+            yield ids, data.reshape(-1, self.dim)[column.offset : column.offset + len(ids)]
+
+    def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
+        """Add vectors float16 (n, d) of ascending ids S16 (n,): one new file for each cache bucket."""
+        schema = pa.schema([("text_id", ID_TYPE), ("vector", pa.binary(self.dim * 2))])
+        buckets = buckets_of(ids, CACHE_BUCKETS)
+        for bucket in np.unique(buckets).tolist():
+            start, end = np.searchsorted(buckets, [bucket, bucket + 1])
+            rows = np.ascontiguousarray(vectors[start:end])
+            data = pa.Array.from_buffers(schema.field("vector").type, end - start, [None, pa.py_buffer(rows.tobytes())])
+            table = pa.table([as_arrow(ids[start:end]), data], schema=schema)
+            with self.store.attempt(f"{self.folder(bucket)}/{uuid.uuid4().hex}.parquet") as path:
+                write_parquet(path, [table], schema, PARQUET_ROWS)

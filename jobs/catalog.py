@@ -1,0 +1,123 @@
+"""SQL over the published tables: the views of catalog.duckdb, and the read-only connection of `eci sql`.
+
+Both come from one list of statements. `eci sql` makes its views afresh, so that it follows LATEST even where OUT was
+moved; it can read the files of OUT and nothing else, and its settings are locked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eci_sql.connection import connect
+from eci_sql.udfs import register_information
+from jobs.commit import committed, latest, read_manifest
+from jobs.errors import InputError
+from jobs.store import Store
+from jobs.tables import SOURCE_ECI, TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def literal(text: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
+    listed = ", ".join(literal(file) for file in files)
+    statements = [
+        f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)",
+        f"COMMENT ON VIEW {name} IS {literal(comment)}",
+    ]
+    return statements + [
+        f'COMMENT ON COLUMN {name}."{column.name}" IS {literal(column.comment)}' for column in table.columns
+    ]
+
+
+def views(store: Store) -> list[str]:
+    """Return the SQL statements that make all views: the newest run's tables, and the history over all runs."""
+    runs = committed(store)
+    newest = latest(store)
+    manifests = {run: read_manifest(store, run) for run in runs}
+    statements = []
+    for table in TABLES:
+        files = [f["path"] for f in manifests[newest]["files"] if f["table"] == table.name]
+        paths = [store.path(f"runs/{newest}/{path}") for path in files]
+        if paths:
+            statements += _view(table.name, table, paths, f"newest run: {table.grain}")
+    history = [store.path(f"runs/{run}/{SOURCE_ECI.files}") for run in runs]
+    statements += _view("source_eci_history", SOURCE_ECI, history, f"all runs: {SOURCE_ECI.grain}")
+    rows = ", ".join(f"({', '.join(_run_row(manifests[run]))})" for run in runs)
+    names = "run_id, created_at, seconds, rows_in, scored, rejected, duplicates, texts, texts_embedded, cache_hits"
+    statements.append(f"CREATE OR REPLACE VIEW runs AS SELECT * FROM (VALUES {rows}) AS t({names})")
+    statements.append(f"COMMENT ON VIEW runs IS {literal('every committed run: its counts, and seconds by stage')}")
+    return statements
+
+
+def _run_row(manifest: dict[str, object]) -> list[str]:
+    totals, stages = manifest["totals"], manifest["stages"]
+    assert isinstance(totals, dict) and isinstance(stages, dict)
+    seconds = ", ".join(f"{literal(stage)}: {float(value['seconds'])}" for stage, value in stages.items())
+    counts = ("rows_in", "scored", "rejected", "duplicates", "texts", "texts_embedded", "cache_hits")
+    return [
+        literal(str(manifest["run_id"])),
+        f"TIMESTAMPTZ {literal(str(manifest['created_at']))}",
+        f"MAP {{{seconds}}}",
+        *(f"{int(totals[name])}::BIGINT" for name in counts),
+    ]
+
+
+def write_catalog(store: Store) -> None:
+    """Write OUT/catalog.duckdb: the views, in a file that replaces the old one by rename."""
+    import duckdb
+
+    with store.attempt("catalog.duckdb") as path:
+        Path(path).unlink(missing_ok=True)
+        with duckdb.connect(path) as con:
+            for statement in views(store):
+                con.execute(statement)
+
+
+def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
+    """Open a connection for users' SQL: views and `eci_information`, files of OUT only, settings locked.
+
+    Raises:
+        InputError: there is no finished run.
+    """
+    from jobs.config import available_cores, available_memory
+
+    statements = views(store)
+    con = connect(available_memory() // 4, threads or available_cores())
+    register_information(con)
+    con.execute(f"SET allowed_directories = [{literal(store.path('runs') + '/')}]")
+    con.execute("SET enable_external_access = false")
+    for statement in statements:
+        con.execute(statement)
+    con.execute("SET lock_configuration = true")
+    return con
+
+
+def query(store: Store, sql: str) -> duckdb.DuckDBPyRelation:
+    """Run one SELECT (or DESCRIBE, SHOW, EXPLAIN) over the catalog.
+
+    Raises:
+        InputError: the SQL is wrong, is more than one statement, or would change something.
+    """
+    import duckdb
+
+    con = open_catalog(store)
+    try:
+        statements = con.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type not in (
+            duckdb.StatementType.SELECT,
+            duckdb.StatementType.EXPLAIN,
+        ):
+            raise InputError("eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN) and changes nothing")
+        relation = con.sql(sql)
+    except duckdb.Error as error:
+        raise InputError(f"SQL: {' '.join(str(error).split())}") from None
+    if relation is None:
+        raise InputError("the statement gives no rows")
+    return relation

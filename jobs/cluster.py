@@ -1,0 +1,192 @@
+"""Tasks on a Dask cluster. The only module that imports dask.
+
+Covers: worker processes with their threads set, bounded submission, finished tasks skipped, failures named.
+Does not cover: what tasks do. They take paths and settings and return small summaries; a task is done when its marker
+is there, so a worker that dies costs the tasks it was running and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from eci_sql.errors import MetricError
+from jobs import work
+from jobs.errors import EciError, InputError
+from jobs.progress import Progress
+from onnx_models.errors import EncoderError
+
+TOPIC = "eci-progress"
+QUIET_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function of the package, its arguments after (job, name), and whether it reports rows while it runs."""
+
+    function: Callable[..., dict[str, Any]]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    reports: bool = False
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Return the environment that keeps every library of a worker to its number of threads."""
+    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON", "POLARS", "VECLIB")
+    limits = {f"{name}_{'MAX' if name in ('POLARS',) else 'NUM'}_THREADS": str(threads) for name in names}
+    return limits | {"TOKENIZERS_PARALLELISM": "false", "ARROW_IO_THREADS": "2"}
+
+
+def execute(job: work.Job, stage: str, name: str, task: Task) -> dict[str, Any]:
+    """Run one task in a worker: its function, then its marker. A task that is marked already is not run again."""
+    done = work.read_marker(job, stage, name)
+    if done is not None:
+        return done
+    import pyarrow as pa
+
+    pa.set_cpu_count(job.threads)
+    started = time.monotonic()
+    arguments = dict(task.arguments)
+    if task.reports:
+        arguments["report"] = _reporter(stage)
+    summary = task.function(job, name, **arguments)
+    summary["seconds"] = round(time.monotonic() - started, 3)
+    summary["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    work.write_marker(job, stage, name, summary)
+    return summary
+
+
+def _reporter(stage: str) -> Callable[[int], None]:
+    """Return a function that adds up rows and tells the driver a few times a second."""
+    from distributed import get_worker
+
+    worker, pending, last = get_worker(), 0, time.monotonic()
+
+    def report(rows: int) -> None:
+        nonlocal pending, last
+        pending += rows
+        if time.monotonic() - last >= QUIET_SECONDS:
+            worker.log_event(TOPIC, {"stage": stage, "rows": pending})
+            pending, last = 0, time.monotonic()
+
+    return report
+
+
+class Cluster:
+    """A cluster for the length of a `with` block: worker processes of this machine, on loopback."""
+
+    def __init__(self, workers: int, threads: int, progress: Progress) -> None:
+        self.workers, self.threads, self.progress = workers, threads, progress
+        self._cluster: Any = None
+        self._client: Any = None
+
+    def __enter__(self) -> Cluster:
+        import dask
+        from distributed import Client, LocalCluster
+
+        for name in ("distributed", "distributed.nanny", "distributed.scheduler", "distributed.worker"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        dask.config.set(
+            {
+                "distributed.logging": {"distributed": "critical"},
+                "distributed.worker.multiprocessing-method": "spawn",
+                "distributed.scheduler.allowed-failures": 3,
+                "distributed.nanny.pre-spawn-environ": thread_environment(self.threads),
+                "distributed.admin.system-monitor.gil.enabled": False,
+            }
+        )
+        # Memory is bounded by the sizes of parts and buckets; Dask's own limit counts memory-mapped pages as well
+        # and would kill workers for reading files.
+        self._cluster = LocalCluster(
+            n_workers=self.workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        self._client = Client(self._cluster)
+        self._client.subscribe_topic(TOPIC, self._heard)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in (self._client, self._cluster):
+            part.close(timeout=5)
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        message = event[1] if isinstance(event, tuple) else event
+        self.progress.advance(message["stage"], message["rows"])
+
+    def run(self, job: work.Job, stage: str, tasks: Mapping[str, Task], rows: int | None = None) -> dict[str, Any]:
+        """Run a stage's tasks and return their summaries by name; those with a marker are not run again.
+
+        Args:
+            rows: how many rows the stage will report (None: the tasks are counted).
+
+        Raises:
+            EciError: a task failed; the message names it.
+        """
+        from distributed import as_completed
+
+        done = {name: summary for name in tasks if (summary := work.read_marker(job, stage, name)) is not None}
+        waiting = [name for name in tasks if name not in done]
+        self.progress.start(stage, len(tasks), len(done), rows)
+        running = as_completed()
+        names: dict[Any, str] = {}
+
+        def submit() -> None:
+            name = waiting.pop(0)
+            future = self._client.submit(execute, job, stage, name, tasks[name], pure=False)
+            names[future] = name
+            running.add(future)
+
+        for _ in range(min(len(waiting), 2 * self.workers)):
+            submit()
+        try:
+            for future in running:
+                name = names.pop(future)
+                done[name] = _result(future, stage, name)
+                self.progress.finished(stage, name, done[name])
+                future.release()
+                if waiting:
+                    submit()
+        finally:
+            self._client.cancel(list(names))
+        self.progress.end(stage)
+        return {name: done[name] for name in tasks}
+
+
+def _result(future: Any, stage: str, name: str) -> dict[str, Any]:
+    """Return a finished task's summary, or raise what its failure means to the user."""
+    from distributed import KilledWorker
+
+    try:
+        return dict(future.result())
+    except (EciError, EncoderError, MetricError) as error:
+        raise error if isinstance(error, InputError) else EciError(f"{stage} {name}: {error}") from None
+    except KilledWorker as error:
+        raise EciError(
+            f"{stage} {name}: the worker died {error.last_worker and 'each time '}it ran this task (out of memory, or "
+            "killed); give more --memory per worker or fewer --workers, then run again: finished tasks are kept"
+        ) from None
+    except OSError as error:
+        raise _of_os_error(error, stage, name) from error
+    except Exception as error:
+        raise EciError(f"{stage} {name}: {type(error).__name__}: {error} (this is a bug in eci-lake)") from error
+
+
+def _of_os_error(error: OSError, stage: str, name: str) -> EciError:
+    where = error.filename or ""
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return EciError(
+            f"{stage} {name}: the disk is full {where}; free some space and run again: finished tasks are kept"
+        )
+    return EciError(f"{stage} {name}: {error.strerror or error} {where}; run again: finished tasks are kept")

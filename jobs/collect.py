@@ -1,0 +1,114 @@
+"""Stage 3: each bucket's distinct texts, those that triples want; their token sets and document frequencies.
+
+Published: texts/bucket=BBB.parquet. Files of bucket BBB: BBB.sets.arrow (id, side, tokens as codes of the bucket, in id
+order), BBB.tokens.arrow (the bucket's tokens: code = row; document_frequency over its passages; in_query).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from jobs import work
+from jobs.ids import as_arrow, as_uuid, from_arrow, lookup, unique
+from jobs.lexical import as_sets, token_lists
+from jobs.tables import TEXTS
+
+SETS = pa.schema([("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))])
+TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
+CHUNK = 20_000
+
+
+def wanted_ids(job: work.Job, bucket: int, cells: list[tuple[str, int]]) -> np.ndarray:
+    """Return the distinct ids that the parts of all folds want of a bucket, ascending. `cells`: (fold, its parts)."""
+    ids = [np.empty(0, dtype="S16")]
+    for fold, parts in cells:
+        with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as file:
+            batches = [file.get_batch(part * job.buckets + bucket) for part in range(parts)]
+            ids += [from_arrow(batch["id"]).copy() for batch in batches]
+    return unique(np.concatenate(ids))
+
+
+def collect_task(
+    job: work.Job, name: str, bucket: int, cells: list[tuple[str, int]], origins: list[tuple[str, str, int]]
+) -> dict[str, Any]:
+    """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
+    wanted = wanted_ids(job, bucket, cells)
+    frame = _distinct(job, bucket, wanted, origins)
+    table = pa.table(
+        {
+            "run_id": pa.repeat(job.run_id, len(frame)),
+            "text_id": as_uuid(wanted[frame["at"].to_numpy()]),
+            "side": frame["side"].to_arrow(),
+            "user_id": frame["user_id"].to_arrow(),
+            "text": frame["text"].to_arrow(),
+        }
+    )
+    if len(frame) != len(wanted):
+        raise RuntimeError(f"bucket {bucket}: {len(wanted) - len(frame)} texts that triples refer to are not there")
+    work.publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
+    vocabulary = _tokenise(job, name, wanted, frame)
+    passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
+    return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary}
+
+
+def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pl.DataFrame:
+    frames = [pl.DataFrame(schema={"at": pl.Int64, "side": pl.String, "user_id": pl.String, "text": pl.String})]
+    for stage, origin, chunks in origins:
+        with work.reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
+            for chunk in range(chunks):
+                batch = file.get_batch(chunk * job.buckets + bucket)
+                at = lookup(wanted, from_arrow(batch["id"]))
+                frame = pl.DataFrame(pl.from_arrow(batch.drop_columns(["id"])))
+                frames.append(frame.select(pl.Series("at", at), pl.all()).filter(pl.col("at") >= 0))
+    # The smallest user id: the same one whatever the order of files.
+    grouped = pl.concat(frames).group_by("at").agg(
+        pl.col("side").first(), pl.col("user_id").min(), pl.col("text").first()
+    )
+    return grouped.sort("at")
+
+
+def _tokenise(job: work.Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
+    """Write the bucket's token sets and tokens; returns the number of distinct tokens."""
+    memo = pa.array([], pa.string())
+    lengths, codes = [], []
+    for start in range(0, len(frame), CHUNK):
+        lists = token_lists(frame["text"].slice(start, CHUNK), job.tokenizer, job.encoder)
+        lengths.append(np.nan_to_num(lists.value_lengths().to_numpy(zero_copy_only=False)).astype(np.int64))
+        encoded = lists.flatten().cast(pa.string()).dictionary_encode()
+        memo, local = _merge(memo, encoded.dictionary)
+        codes.append(local[encoded.indices.to_numpy()])
+    sizes = np.concatenate([np.empty(0, np.int64), *lengths])
+    offsets, tokens = as_sets(np.concatenate([[0], np.cumsum(sizes)]), np.concatenate([np.empty(0, np.int32), *codes]))
+    passage = (frame["side"] == "passage").to_numpy()
+    owner_is_passage = np.repeat(passage, np.diff(offsets))
+    frequency = np.bincount(tokens[owner_is_passage], minlength=len(memo))
+    in_query = np.bincount(tokens[~owner_is_passage], minlength=len(memo)) > 0
+    sets = pa.table(
+        {
+            "id": as_arrow(ids),
+            "side": frame["side"].to_arrow().cast(pa.string()),
+            "known": frame["text"].is_not_null().to_arrow(),
+            "tokens": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(tokens)),
+        },
+        schema=SETS,
+    )
+    table = pa.table([memo, pa.array(frequency, pa.int64()), pa.array(in_query)], schema=TOKENS)
+    for kind, what in (("sets", sets), ("tokens", table)):
+        with work.writing(job.store, job.at("collect", f"{name}.{kind}.arrow"), what.schema) as out:
+            out.write_table(what)
+    return len(memo)
+
+
+def _merge(memo: pa.Array, fresh: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Add tokens to the bucket's list; returns it and the codes of `fresh` in it (int32)."""
+    import pyarrow.compute as pc
+
+    known = pc.index_in(fresh, value_set=memo) if len(memo) else pa.nulls(len(fresh), pa.int32())
+    missing = fresh.filter(pc.is_null(known))
+    codes = np.nan_to_num(known.to_numpy(zero_copy_only=False), nan=-1).astype(np.int32)
+    codes[codes < 0] = len(memo) + np.arange(len(missing), dtype=np.int32)
+    return pa.concat_arrays([memo, missing]), codes

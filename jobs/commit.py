@@ -1,0 +1,112 @@
+"""Commit: from finished work to a run that readers see.
+
+Order: every published file is in the work folder under its final name; the manifest names them all; the folder becomes
+runs/<run_id> by one rename; LATEST names the run; the catalog follows. A reader that starts from LATEST sees one whole
+run at every moment. A kill between two steps is picked up by the next run over the same inputs and settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs import work
+from jobs.errors import EciError, InputError
+from jobs.store import Store
+from jobs.tables import TABLES
+
+
+def published_files(store: Store, folder: str) -> list[dict[str, Any]]:
+    """Return path, table, rows, bytes and sha256 of every published file below a folder, sorted by path."""
+    found = []
+    for path in _walk(store, folder, ""):
+        table = next((t.name for t in TABLES if t.holds(path)), None)
+        if table is None:
+            continue
+        with store.open(f"{folder}/{path}") as source:
+            digest, size = hashlib.sha256(), 0
+            while block := source.read(1 << 22):
+                digest.update(block)
+                size += len(block)
+            source.seek(0)
+            rows = pq.ParquetFile(source).metadata.num_rows
+        found.append({"path": path, "table": table, "rows": rows, "bytes": size, "sha256": digest.hexdigest()})
+    return found
+
+
+def _walk(store: Store, folder: str, prefix: str) -> list[str]:
+    paths = []
+    for name in store.names(f"{folder}/{prefix}".rstrip("/")):
+        path = f"{prefix}{name}"
+        paths += [path] if "." in name else _walk(store, folder, f"{path}/")
+    return paths
+
+
+def commit(job: work.Job, manifest: dict[str, Any]) -> None:
+    """Write the manifest, make the run visible, then bring LATEST and the catalog up to it."""
+    store = job.store
+    store.write_text(f"{job.publish}/manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
+    store.move_folder(job.publish, f"runs/{job.run_id}")
+    finish(store, job.run_id)
+    store.remove(job.work)
+
+
+def finish(store: Store, run_id: str) -> None:
+    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing."""
+    from jobs.catalog import write_catalog
+
+    store.write_text("LATEST", run_id + "\n")
+    write_catalog(store)
+
+
+def latest(store: Store) -> str:
+    """Return the newest committed run's id. Raises InputError where there is none."""
+    try:
+        return store.read_text("LATEST").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ...") from None
+
+
+def read_manifest(store: Store, run_id: str) -> dict[str, Any]:
+    """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
+    if run_id not in committed(store):
+        raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
+    try:
+        return dict(json.loads(store.read_text(f"runs/{run_id}/manifest.json")))
+    except (OSError, ValueError) as error:
+        raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: cannot be read: {error}") from error
+
+
+def committed(store: Store) -> list[str]:
+    """Return the ids of all committed runs, oldest first (ids begin with the time)."""
+    return [name for name in store.names("runs") if store.exists(f"runs/{name}/manifest.json")]
+
+
+def files_of(store: Store, run_id: str, table: str) -> list[str]:
+    """Return the full paths of the files that hold a table of a run, by the manifest."""
+    manifest = read_manifest(store, run_id)
+    return [store.path(f"runs/{run_id}/{f['path']}") for f in manifest["files"] if f["table"] == table]
+
+
+def free_run_id(store: Store, wanted: str) -> str:
+    """Return `wanted`, or with a number behind it when that run exists already."""
+    number, run_id = 1, wanted
+    while store.exists(f"runs/{run_id}"):
+        number += 1
+        run_id = f"{wanted}-{number}"
+    return run_id
+
+
+def disk_of(store: Store) -> int | None:
+    """Return the free bytes where a local store lies, else None."""
+    if not store.local:
+        return None
+    path = store.path()
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    stats = os.statvfs(path)
+    return stats.f_bavail * stats.f_frsize

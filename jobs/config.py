@@ -1,0 +1,176 @@
+"""The settings of a run: one validated object that the command line, TOML files and Python all make."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from jobs.errors import InputError, nearest
+
+UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(_Settings):
+    """One input: files of one format."""
+
+    triples: tuple[str, ...] = Field(description="files, folders, globs or URLs")
+    format: str = Field("auto", description="the format of these files; auto looks at the first records")
+    source: str | None = Field(None, description="the source of every row, in place of what the records say")
+    positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
+    ranks: str | None = Field(None, description="ranks of a run to take, such as 1:10 or 20:40")
+    numbered: Literal["one", "each"] = Field("one", description="negative_1..N as one source, or each as its own")
+    qrels: tuple[str, ...] = Field((), description="relevance judgements (beir)")
+
+    @field_validator("triples", "qrels", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("source")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        if value is not None and not good_source(value):
+            raise ValueError("a source is 1 to 200 printable characters")
+        return value
+
+    @field_validator("ranks")
+    @classmethod
+    def _band(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, _, last = value.partition(":")
+            if not (first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+                raise ValueError("ranks are FIRST:LAST counted from 1, such as 1:10")
+        return value
+
+
+INPUT_OPTIONS = tuple(Input.model_fields)
+
+
+class RunConfig(_Settings):
+    """Everything that a run depends on. Field descriptions are the help texts."""
+
+    inputs: tuple[Input, ...] = Field(description="what to score")
+    out: str = Field(description="the output root: a folder or an fsspec URL")
+    corpus: tuple[str, ...] = Field((), description="files with the passages, where triples hold ids")
+    queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
+    vectors: tuple[str, ...] = Field((), description="precomputed vectors (Parquet), in place of an encoder")
+    encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
+    temperature: float | None = Field(None, gt=0, le=10, description="the training temperature (default: the card's)")
+    kappa: float = Field(0.5, ge=0, le=1, description="how much lexical overlap takes from a weight")
+    lam: float = Field(1.0, gt=0, alias="lambda", description="the ridge of the log-determinant")
+    tokenizer: Literal["word", "wordpiece", "char3"] = Field("word", description="tokens of the lexical side")
+    folds: int = Field(32, ge=2, le=256, description="folds of the queries: units of work and of uncertainty")
+    workers: int = Field(0, ge=0, le=1024, description="worker processes (0: one for each core)")
+    memory: str = Field("", description="memory for all workers together, such as 2GB (default: 60 % of what there is)")
+    buckets: int = Field(0, ge=0, le=256, description="buckets of texts, a power of two (0: by the inputs' size)")
+    skip_bad_files: bool = Field(False, description="record a file that cannot be opened in rejects, and go on")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @field_validator("corpus", "queries", "vectors", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("memory")
+    @classmethod
+    def _sized(cls, value: str) -> str:
+        if value:
+            parse_bytes(value)
+        return value
+
+    @field_validator("buckets")
+    @classmethod
+    def _power(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("buckets is a power of two, at most 256")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> RunConfig:
+        if not self.inputs:
+            raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
+        if self.tokenizer == "wordpiece" and self.vectors:
+            raise ValueError("tokenizer wordpiece needs an encoder; with --vectors use word or char3")
+        return self
+
+    def cores(self) -> int:
+        """Return the number of worker processes."""
+        return self.workers or available_cores()
+
+    def memory_bytes(self) -> int:
+        """Return the memory for all workers together, in bytes."""
+        return parse_bytes(self.memory) if self.memory else int(0.6 * available_memory())
+
+    def share(self) -> int:
+        """Return the memory share of one worker, in bytes."""
+        return self.memory_bytes() // self.cores()
+
+
+def good_source(name: str) -> bool:
+    """Return whether a source name is usable: 1 to 200 characters, none of them a control character."""
+    return 0 < len(name.strip()) <= len(name) <= 200 and name.isprintable()
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that `2GB`, `512MiB` or `1000000` mean (units of 1024). Raises ValueError."""
+    lower = text.strip().lower().removesuffix("b").removesuffix("i")
+    unit = lower[-1:] if lower[-1:] in "kmgt" else ""
+    try:
+        value = int(float(lower.removesuffix(unit)) * UNITS[unit])
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise ValueError(f"{text!r} is no size; give bytes or a size such as 512MB or 2GB")
+    return value
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Return the machine's memory, or the control group's limit where that is lower, in bytes."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    return total
+
+
+def load_settings(path: str) -> dict[str, Any]:
+    """Read a TOML settings file. Raises InputError with the line of a syntax error."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+
+
+def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
+    """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_explain(item, where) for item in error.errors())) from None
+
+
+def _explain(item: Any, where: str) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        fields = Input.model_fields if item["loc"][0] == "inputs" else RunConfig.model_fields
+        names = [field.alias or name for name, field in fields.items()]
+        return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)}"
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
+    return f"{where}: {key + ': ' if key else ''}{message}{given}"

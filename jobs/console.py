@@ -1,0 +1,115 @@
+"""What people see of a ranking in a terminal: a table they can read, and its answer in one sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+BAR = 28
+PLAIN_WIDTH = 160
+
+
+def make_console(stderr: bool = False, color: bool = True) -> Console:
+    """Return a console; without colour, or where the stream is no terminal, plain text comes out."""
+    console = Console(stderr=stderr, no_color=not color, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, no_color=not color, highlight=False, width=PLAIN_WIDTH)
+    return console
+
+
+def to_json(value: Any) -> str:
+    """Return rows as JSON, one line a document; NaN becomes null."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (UUID, Decimal)):
+        return str(value)
+    return value
+
+
+def bar(low: float, value: float, high: float, top: float) -> str:
+    """Return an interval as text: `─` from low to high, `●` at the value, over a scale from 0 to `top`."""
+    if not (top > 0 and math.isfinite(low) and math.isfinite(high)):
+        return ""
+
+    def cell(x: float) -> int:
+        return max(0, min(BAR - 1, round(x / top * (BAR - 1))))
+
+    cells = [" "] * BAR
+    for i in range(cell(low), cell(high) + 1):
+        cells[i] = "─"
+    cells[cell(value)] = "●"
+    return "".join(cells).rstrip()
+
+
+def number(value: float, top: float) -> str:
+    """Return a value with as many decimals as give the largest value `top` four digits."""
+    digits = 4 if not top > 0 else max(0, 3 - math.floor(math.log10(top)))
+    return f"{value:.{digits}f}"
+
+
+def ranking_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the ranking as a table. `rows`: of source_eci, in the order of rank."""
+    top = max([row["eci_hi"] for row in rows if math.isfinite(row["eci_hi"] or math.nan)] or [0.0])
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, justify in (
+        ("rank", "right"), ("source", "left"), ("ECI", "right"), ("95 % interval", "right"), ("", "left"),
+        ("purity", "right"), ("hardness", "right"), ("violations", "right"), ("triples", "right"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify, no_wrap=name != "source", overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        low, high = row["rank_lo"], row["rank_hi"]
+        rank = str(row["rank"]) if low == high else f"{row['rank']} ({low}-{high})"
+        table.add_row(
+            rank,
+            Text(row["source"]),
+            number(row["eci"], top),
+            f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}",
+            bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
+            f"{row['purity']:.3f}",
+            f"{row['hardness']:.3f}",
+            f"{row['violation_rate']:.1%}",
+            f"{row['n_examples']:,}",
+        )
+    return table
+
+
+def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str]:
+    """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
+    if not rows:
+        return ["No source was scored."]
+    if len(rows) == 1:
+        return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
+    best, second = rows[0]["source"], rows[1]["source"]
+    pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
+    share = f" ({pair['difference'] / rows[1]['eci']:.0%} more)" if rows[1]["eci"] > 0 else ""
+    top = rows[0]["eci"]
+    lead = f"{number(pair['difference'], top)}{share}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
+    lines = [f"{best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
+    order = [row["source"] for row in rows]
+    open_pairs = [
+        f"{p['a']} / {p['b']}" for p in pairs if not p["decided"] and order.index(p["a"]) < order.index(p["b"])
+    ]
+    if open_pairs:
+        shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")
+        lines.append(f"Not decided: {shown}.")
+    return lines

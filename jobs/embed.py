@@ -1,0 +1,83 @@
+"""Stage 4: embed each bucket's texts that the cache does not hold yet.
+
+Texts go in chunks, in id order, and each chunk is added to the cache as it is done, so that a kill costs a chunk. One
+session a worker process, opened at the first task that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from jobs import work
+from jobs.cache import Cache
+from jobs.ids import from_arrow
+
+if TYPE_CHECKING:
+    from onnx_models.session import Encoder
+
+CHUNK = 8192
+Report = Callable[[int], None]
+
+
+@cache
+def encoder_of(name: str, threads: int) -> Encoder:
+    """Return this process's encoder, opened once and checked against its golden vectors."""
+    from onnx_models.cards import load_card
+    from onnx_models.session import open_encoder
+
+    return open_encoder(load_card(name), threads)
+
+
+def cache_of(job: work.Job) -> Cache:
+    """Return the run's embedding cache."""
+    return Cache(job.store, job.fingerprint, job.dim)
+
+
+def read_texts(job: work.Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
+    """Return a bucket's ids S16 (n,), ascending, and its texts (columns side, text)."""
+    with job.store.open(f"{job.publish}/texts/bucket={name}.parquet") as source:
+        table = pq.read_table(source, columns=["text_id", "side", "text"])
+    return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
+
+
+def embed_task(job: work.Job, name: str, report: Report) -> dict[str, Any]:
+    """Embed what is new in one bucket; `report(n)` is called with the number of texts done since the last call."""
+    ids, texts = read_texts(job, name)
+    store = cache_of(job)
+    present = store.load(ids)[1]
+    missing = np.flatnonzero(~present & texts["text"].is_not_null().to_numpy())
+    report(int(len(ids) - len(missing)))
+    tokens = padded = 0
+    for start in range(0, len(missing), CHUNK):
+        at = missing[start : start + CHUNK]
+        vectors, seen = encode(job, texts[at], report)
+        store.add(ids[at], vectors)
+        tokens, padded = tokens + seen[0], padded + seen[1]
+    return {
+        "texts": len(ids),
+        "embedded": len(missing),
+        "cache_hits": int(present.sum()),
+        "tokens": tokens,
+        "padded_tokens": padded,
+        "damaged_cache_files": store.damaged,
+    }
+
+
+def encode(job: work.Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the vectors float16 (n, d) of texts (columns side, text), and the real and padded tokens they took."""
+    encoder = encoder_of(str(job.encoder), job.threads)
+    vectors = np.empty((len(texts), job.dim), dtype=np.float16)
+    before = encoder.tokens_seen
+    for side in ("query", "passage"):
+        at = np.flatnonzero((texts["side"] == side).to_numpy())
+        for indices, rows in encoder.encode_batches(texts["text"].gather(at).to_list(), side):
+            vectors[at[indices]] = rows
+            report(len(indices))
+    after = encoder.tokens_seen
+    return vectors, (int(after[0] - before[0]), int(after[1] - before[1]))

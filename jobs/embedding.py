@@ -1,0 +1,61 @@
+"""Vectors of given texts, by the same tasks and the same cache as a run: for mining, where vectors are needed first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import work
+from jobs.cluster import Cluster, Task
+from jobs.config import RunConfig
+from jobs.embed import cache_of, embed_task
+from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
+from jobs.progress import Progress
+from jobs.settings import job_for
+from jobs.store import Store
+from jobs.tables import TEXTS
+
+BUCKETS = 32
+
+
+def embed_texts(
+    config: RunConfig, texts: Sequence[tuple[Side, str]], progress: Progress, stage: str = "embed"
+) -> np.ndarray:
+    """Return unit vectors float32 (n, d) of texts (side, text), in their order; they stay in OUT's cache.
+
+    Raises:
+        InputError: the encoder is unknown.  EciError: a task failed.
+    """
+    job = job_for(config, "work/texts", BUCKETS)
+    store = Store(config.out)
+    store.remove(job.work)
+    every = id_array(text_id(side, text) for side, text in texts)
+    ids = unique(every)
+    _write(job, every, ids, texts)
+    names = [f"{bucket:03d}" for bucket in range(BUCKETS)]
+    with Cluster(config.cores(), job.threads, progress) as cluster:
+        cluster.run(job, stage, {name: Task(embed_task, reports=True) for name in names}, len(ids))
+    store.remove(job.work)
+    vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _write(job: work.Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[Side, str]]) -> None:
+    order = order_of(every)
+    first = order[np.searchsorted(every[order], ids)]
+    buckets = buckets_of(ids, BUCKETS)
+    for bucket in range(BUCKETS):
+        at = np.flatnonzero(buckets == bucket)
+        chosen = [texts[i] for i in first[at].tolist()]
+        table = pa.table(
+            {
+                "run_id": pa.repeat(job.run_id, len(at)),
+                "text_id": as_uuid(ids[at]),
+                "side": pa.array([side for side, _ in chosen], pa.string()),
+                "user_id": pa.nulls(len(at), pa.string()),
+                "text": pa.array([text for _, text in chosen], pa.large_string()),
+            }
+        )
+        work.publish(job, f"texts/bucket={bucket:03d}.parquet", [table], TEXTS.schema)

@@ -1,0 +1,46 @@
+"""Every error that a user of `eci` can meet, and the exit code each one ends with.
+
+    EciError                 1   something failed while running; a rerun resumes
+    ├── InputError           2   the input or a setting is wrong; nothing was started
+    ├── HeldError            2   another run holds this OUT
+    └── AttentionError       3   finished, but something needs attention (--strict)
+
+A message is one line: what was given, what is allowed, which file, row or key, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EciError(Exception):
+    """A run failed while it was running (exit code 1). Work done so far is kept and resumes."""
+
+    exit_code = 1
+
+
+class InputError(EciError):
+    """The input or a setting is wrong (exit code 2). Nothing was published."""
+
+    exit_code = 2
+
+
+class HeldError(InputError):
+    """Another run works in the same output root (exit code 2)."""
+
+
+class AttentionError(EciError):
+    """The run finished, but what it found needs a person (exit code 3, only with --strict)."""
+
+    exit_code = 3
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean X?` for the allowed name nearest to `given`, or an empty string."""
+    names = list(allowed)
+    close = difflib.get_close_matches(given.lower(), [name.lower() for name in names], 1, 0.5)
+    for name in names:
+        if close and name.lower() == close[0]:
+            return f"; did you mean {name!r}?"
+    return ""

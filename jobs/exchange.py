@@ -1,0 +1,105 @@
+"""Stage 5: the exchange. Each bucket writes, for every part of every fold, the vectors and token sets that it wants.
+
+A shuffle through files, linear in the number of references: a task reads its own bucket, and a part reads its own
+batch of every bucket. File BBB.arrow: batch = the part's number over all folds, rows in id order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import work
+from jobs.embed import cache_of
+from jobs.ids import from_arrow, lookup
+from jobs.vectors import load_vectors
+
+
+def exchange_schema(dim: int, itemsize: int) -> pa.Schema:
+    """Return the schema of an exchange file: vectors as float16 (encoder) or float32 (the user's own)."""
+    return pa.schema(
+        [
+            ("vector", pa.binary(dim * itemsize)),
+            ("valid", pa.bool_()),
+            ("known", pa.bool_()),
+            ("tokens", pa.list_(pa.int32())),
+        ]
+    )
+
+
+def vocabulary_task(job: work.Job, name: str, buckets: list[str], passages: int) -> dict[str, Any]:
+    """Merge the buckets' document frequencies: publishes idf.parquet, keeps the queries' tokens as the vocabulary.
+
+    Only tokens that some query holds can count in an overlap, so only those get a number and are exchanged.
+    """
+    from eci_sql.connection import connect, statement
+    from jobs.tables import IDF
+
+    tables = []
+    for bucket in buckets:
+        with work.reading(job.store, job.at("collect", f"{bucket}.tokens.arrow")) as file:
+            tables.append(file.read_all())
+    with connect(job.share // 2, job.threads) as con:
+        con.register("tokens", pa.concat_tables(tables))
+        idf = con.sql(statement("idf"), params={"passages": passages}).to_arrow_table()
+    work.publish(job, "idf.parquet", [idf.drop_columns(["in_query"])], IDF.schema)
+    vocabulary = idf.filter(idf["in_query"]).select(["token", "idf"])
+    with work.writing(job.store, job.at("vocabulary", "vocabulary.arrow"), vocabulary.schema) as out:
+        out.write_table(vocabulary)
+    return {"tokens": len(idf), "query_tokens": len(vocabulary), "passages": passages}
+
+
+def exchange_task(
+    job: work.Job, name: str, bucket: int, cells: list[tuple[str, int]], vector_units: list[tuple[str, int]]
+) -> dict[str, Any]:
+    """Write one bucket's exchange file. `cells`: (fold, its parts), in the order of the parts' numbers."""
+    with work.reading(job.store, job.at("collect", f"{name}.sets.arrow")) as file:
+        sets = file.read_all()
+    ids = from_arrow(sets["id"])
+    if job.encoder is None:
+        vectors, valid = load_vectors(job, bucket, ids, vector_units)
+    else:
+        vectors, valid = cache_of(job).load(ids)
+        valid &= np.isfinite(vectors.astype(np.float32).sum(axis=1))
+    schema = exchange_schema(job.dim, vectors.itemsize)
+    width = vectors.shape[1] * vectors.itemsize
+    tokens = _in_vocabulary(job, name, sets["tokens"].combine_chunks())
+    known = sets["known"].combine_chunks()
+    sent = 0
+    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema) as out:
+        for fold, parts in cells:
+            with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
+                for part in range(parts):
+                    at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
+                    rows = pa.py_buffer(vectors[at].tobytes())
+                    columns = [
+                        pa.Array.from_buffers(pa.binary(width), len(at), [None, rows]),
+                        pa.array(valid[at]),
+                        known.take(pa.array(at)),
+                        tokens.take(pa.array(at)),
+                    ]
+                    out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                    sent += len(at)
+    return {"texts": len(ids), "sent": sent, "without_vector": int((~valid).sum())}
+
+
+def _in_vocabulary(job: work.Job, name: str, lists: pa.ListArray) -> pa.ListArray:
+    """Turn a bucket's own token codes into vocabulary numbers, ascending; tokens that no query holds are left out."""
+    import pyarrow.compute as pc
+
+    with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+        vocabulary = file.read_all()["token"].combine_chunks()
+    with work.reading(job.store, job.at("collect", f"{name}.tokens.arrow")) as file:
+        tokens = file.read_all()["token"].combine_chunks()
+    number = np.full(len(tokens), -1, dtype=np.int32)
+    if len(vocabulary):
+        found = pc.index_in(tokens, value_set=vocabulary).to_numpy(zero_copy_only=False)
+        number = np.nan_to_num(found, nan=-1).astype(np.int32)
+    codes = number[lists.flatten().to_numpy()]
+    owner = np.repeat(np.arange(len(lists), dtype=np.int64), np.asarray(lists.value_lengths()))
+    keep = codes >= 0
+    keys = np.sort((owner[keep] << 32) | codes[keep])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(keys >> 32, minlength=len(lists)))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array((keys & 0xFFFFFFFF).astype(np.int32)))

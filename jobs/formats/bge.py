@@ -1,0 +1,27 @@
+"""`bge`: FlagEmbedding's {query, pos: [...], neg: [...]}, all texts; scores, prompt and type are not read.
+
+Source: --source, else the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jobs.formats.base import Options
+from jobs.formats.files import stem_of
+from jobs.formats.reading import Item, RecordFormat, entries, pairs, query_of
+
+
+class Bge(RecordFormat):
+    """The `bge` format."""
+
+    name = "bge"
+    needs = (("query",), ("pos",), ("neg",))
+
+    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+        """Yield a triple for each positive and each negative."""
+        query = query_of(record, ("query",))
+        source = options.source if options.source is not None else stem_of(path)
+        positives = entries(record.get("pos"), "pos", options)
+        yield from pairs(query, positives, [(source, entries(record.get("neg"), "neg", options))], options)

@@ -1,0 +1,32 @@
+"""`dpr`: {question, positive_ctxs: [{title, text}], negative_ctxs: [...], hard_negative_ctxs: [...]}.
+
+As a JSON array or JSONL. `negative_ctxs` and `hard_negative_ctxs` are two sources; --source makes them one. Titles
+are joined to texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jobs.formats.base import Options
+from jobs.formats.reading import Item, RecordFormat, entries, pairs, query_of
+
+NEGATIVES = ("negative_ctxs", "hard_negative_ctxs")
+
+
+class Dpr(RecordFormat):
+    """The `dpr` format."""
+
+    name = "dpr"
+    needs = (("question", "query"), ("positive_ctxs",), NEGATIVES)
+
+    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+        """Yield a triple for each positive and each negative of the two lists."""
+        query = query_of(record, ("question", "query"))
+        positives = entries(record.get("positive_ctxs"), "positive_ctxs", options)
+        negatives = [
+            (options.source if options.source is not None else name, entries(record.get(name), name, options))
+            for name in NEGATIVES
+        ]
+        yield from pairs(query, positives, negatives, options)

@@ -1,0 +1,215 @@
+"""Opening input files: globs and fsspec URLs, .gz and .zst, lines of JSON that one bad line cannot stop.
+
+Covers: reading bytes and lines, splitting big text files at line ends. Does not cover: what a record means.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, cast
+
+import fsspec
+import orjson
+
+from jobs.errors import InputError
+from jobs.formats.base import Unit
+from jobs.formats.compression import READ_ERRORS, compression_of, decompressed
+
+SPLIT_BYTES = 256 << 20
+BLOCK_BYTES = 4 << 20
+MAX_LINE_BYTES = 256 << 20
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+POINTER_BYTES = 1024
+
+
+def stem_of(path: str) -> str:
+    """Return a file's name without its folder and without the endings that say format and compression."""
+    name = path.rsplit("/", 1)[-1]
+    if compression_of(name):
+        name = name.rsplit(".", 1)[0]
+    return name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name
+
+
+def extension_of(path: str) -> str:
+    """Return the ending that says the format, in lower case and without the dot ('' if there is none)."""
+    name = path.rsplit("/", 1)[-1].lower()
+    if compression_of(name):
+        name = name.rsplit(".", 1)[0]
+    return name.rsplit(".", 1)[-1] if "." in name else ""
+
+
+def filesystem(path: str) -> tuple[Any, str]:
+    """Return the fsspec filesystem of a path or URL, and the path inside it."""
+    try:
+        return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{path}: no filesystem for this address: {error}") from error
+
+
+def expand(patterns: Sequence[str], what: str) -> list[str]:
+    """Return the files that paths, folders and globs name, sorted and each once.
+
+    A folder stands for all files in it, at any depth, except hidden ones and names that begin with `_`.
+
+    Raises:
+        InputError: a pattern names nothing.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        fs, inner = filesystem(pattern)
+        if any(c in inner for c in "*?["):
+            names = [name for name in fs.glob(inner) if not fs.isdir(name)]
+        elif fs.isdir(inner):
+            names = [name for name in fs.find(inner) if not _hidden(name[len(inner) :])]
+        else:
+            names = [inner] if fs.exists(inner) else []
+        if not names:
+            kind = "folder with no files in it" if fs.isdir(inner) else "path or pattern that matches no file"
+            raise InputError(f"{what}: {pattern} is a {kind}; give a file, a folder of files or a glob in quotes")
+        found.update(fs.unstrip_protocol(name) if "://" in pattern else name for name in names)
+    return sorted(found)
+
+
+def _hidden(relative: str) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
+
+
+def open_input(path: str) -> IO[bytes]:
+    """Open a file for reading bytes, decompressed by its ending.
+
+    Raises:
+        InputError: the file cannot be opened at all.
+    """
+    fs, inner = filesystem(path)
+    try:
+        raw = fs.open(inner, "rb")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
+    return decompressed(raw, compression_of(path))
+
+
+def refuse_pointer(path: str, size: int | None = None) -> None:
+    """Raise InputError when the file is a Git LFS pointer and not the data it stands for."""
+    if (size_of(path) if size is None else size) > POINTER_BYTES:
+        return
+    fs, inner = filesystem(path)
+    with fs.open(inner, "rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise InputError(
+                f"{path}: a Git LFS pointer, not the data itself; fetch the data with `git lfs pull` in its repository"
+            )
+
+
+def head(path: str, size: int = 1 << 16) -> bytes:
+    """Return the first bytes of a file, decompressed; fewer where it is damaged, and without a byte-order mark."""
+    parts: list[bytes] = []
+    try:
+        with open_input(path) as file:
+            while size > 0 and (block := file.read(min(size, 1 << 12))):
+                parts.append(block)
+                size -= len(block)
+    except READ_ERRORS:
+        pass
+    return b"".join(parts).removeprefix(b"\xef\xbb\xbf")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception as a few words on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+def size_of(path: str) -> int:
+    """Return a file's size in bytes as stored."""
+    fs, inner = filesystem(path)
+    return int(fs.size(inner) or 0)
+
+
+def line_units(path: str) -> list[Unit]:
+    """Cut a file of lines into units of about SPLIT_BYTES that begin at line starts; a compressed one stays whole."""
+    size = size_of(path)
+    refuse_pointer(path, size)
+    if compression_of(path) or size <= SPLIT_BYTES:
+        return [Unit(path)]
+    units, start, row, first_row = [], 0, 1, 1
+    with open_input(path) as file:
+        position = 0
+        while block := file.read(BLOCK_BYTES):
+            end = position + len(block)
+            if end - start >= SPLIT_BYTES and (cut := block.rfind(b"\n")) >= 0:
+                units.append(Unit(path, start, position + cut + 1, first_row))
+                first_row = row + block.count(b"\n", 0, cut + 1)
+                start = position + cut + 1
+            row += block.count(b"\n")
+            position = end
+    if start < position:
+        units.append(Unit(path, start, position, first_row))
+    return units
+
+
+def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
+    """Yield (position, line without its line end) for every line of a unit that is not blank.
+
+    Only \\n ends a line (and \\r\\n): U+0085 and U+2028 are ordinary characters. A byte-order mark is dropped.
+    A line of more than MAX_LINE_BYTES comes cut to that length, and the rest of it is passed over.
+    Raises one of READ_ERRORS where a compressed file is damaged, after the lines before the damage.
+    """
+    with open_input(unit.path) as file:
+        if unit.start:
+            file.seek(unit.start)
+        left = None if unit.stop is None else unit.stop - unit.start
+        reader = file if isinstance(file, io.BufferedIOBase) else io.BufferedReader(cast("io.RawIOBase", file))
+        row = unit.first_row
+        while left is None or left > 0:
+            line = part = reader.readline(MAX_LINE_BYTES)
+            if not line:
+                return
+            length = len(line)
+            while len(part) == MAX_LINE_BYTES and not part.endswith(b"\n"):
+                part = reader.readline(MAX_LINE_BYTES)
+                length += len(part)
+            if left is not None:
+                left -= length
+            if row == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            # Tabs are not blank: three empty fields are a record too.
+            if line.strip(b" \r"):
+                yield row, line
+            row += 1
+
+
+class BadRecordError(ValueError):
+    """A record that cannot be parsed; `reason` is a reject reason, the message its detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse one JSON value from UTF-8 bytes.
+
+    Raises:
+        BadRecordError: reason `invalid_utf8` or `bad_record`.
+    """
+    if len(data) >= MAX_LINE_BYTES:
+        raise BadRecordError("bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    # The standard parser takes what trainers write beside JSON (NaN, huge numbers), and says what is wrong.
+    try:
+        value = json.loads(data.decode("utf-8"))
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeError as error:
+        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error  # type: ignore[attr-defined]
+    except (ValueError, RecursionError) as error:
+        raise BadRecordError("bad_record", f"not valid JSON: {reason_of(error)}") from error

@@ -1,0 +1,76 @@
+"""`msmarco-tsv`: query, positive, negative by tabs and without quoting: all ids or all texts; GPL adds a margin.
+
+They are ids when no field of the file's first lines holds a blank or a letter beyond ASCII, or when there is a fourth
+field (a margin). Source: --source, else the file's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from jobs.formats.base import Batch, BatchBuilder, Options, Unit
+from jobs.formats.compression import READ_ERRORS
+from jobs.formats.files import BadRecordError, head, line_units, lines, stem_of
+from jobs.formats.records import rest
+
+HEAD_LINES = 100
+_ID = re.compile(rb"[!-~]{1,128}")
+
+
+class MsmarcoTsv:
+    """The `msmarco-tsv` format."""
+
+    name = "msmarco-tsv"
+
+    def units(self, path: str) -> list[Unit]:
+        """Cut a file by lines; see `Format.units`."""
+        return line_units(path)
+
+    def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
+        """Yield the unit's rows; see `Format.read`."""
+        source = options.source if options.source is not None else stem_of(unit.path)
+        as_ids = holds_ids(unit.path)
+        builder, row = BatchBuilder(), unit.first_row - 1
+        try:
+            for row, line in lines(unit):
+                try:
+                    fields = _fields(line)
+                    texts, ids = ([None] * 3, fields) if as_ids else (fields, [None] * 3)
+                    builder.row(row, texts, [key or None for key in ids], source)
+                except BadRecordError as error:
+                    builder.reject(row, error.reason, str(error), line)
+                if builder.full:
+                    yield builder.take()
+        except READ_ERRORS as error:
+            builder.reject_bad(rest(row + 1, error))
+        yield builder.take()
+
+
+def holds_ids(path: str) -> bool:
+    """Whether a file's fields are ids, by its first lines."""
+    first = [line.split(b"\t") for line in head(path).split(b"\n")[:HEAD_LINES] if line.strip()]
+    whole = [fields for fields in first if len(fields) in (3, 4)]
+    return bool(whole) and all(_ID.fullmatch(field.rstrip(b"\r")) for fields in whole for field in fields[:3])
+
+
+def _fields(line: bytes) -> list[str]:
+    try:
+        fields = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+    if len(fields) == 4 and _number(fields[3]):
+        return fields[:3]
+    if len(fields) != 3:
+        raise BadRecordError(
+            "bad_record", f"{len(fields)} tab-separated fields; query, positive, negative (and a margin) are allowed"
+        )
+    return fields
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,188 @@
+"""From records to batches, for every format whose records are objects: what a record yields, and how it is counted.
+
+A format gives a function that yields the triples of one record. A record that yields nothing at all is rejected here,
+so that none vanishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jobs.errors import InputError
+from jobs.formats.base import Batch, BatchBuilder, Options, Unit
+from jobs.formats.columns import as_id, as_text
+from jobs.formats.files import BadRecordError
+from jobs.formats.records import columns_of, record_units, records
+from jobs.formats.texts import ID_NAMES, join_title
+
+PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document")
+
+
+class Triple(NamedTuple):
+    """Three texts, three user ids (either may be None), and the source."""
+
+    texts: Sequence[str | None]
+    ids: Sequence[str | None]
+    source: str | None
+
+
+Item = Triple | BadRecordError
+TriplesOf = Callable[[dict[str, Any], Options, str], Iterator[Item]]
+
+
+class Entry(NamedTuple):
+    """A query or passage of a record: its text and its id, either of which may be None."""
+
+    text: str | None
+    id: str | None
+
+
+def read_records(
+    unit: Unit,
+    options: Options,
+    triples_of: TriplesOf,
+    lists: Callable[[list[Any]], dict[str, Any]] | None = None,
+) -> Iterator[Batch]:
+    """Yield batches of a unit; `triples_of(record, options, path)` yields each object's triples.
+
+    `lists`, where given, turns a record that is a list into an object.
+
+    A record is rejected when it is no object, when `triples_of` raises BadRecordError, or when it yields nothing; an
+    entry of a record that cannot be read is yielded as a BadRecordError and rejected by itself.
+    """
+    builder = BatchBuilder()
+    for record in records(unit):
+        seen = 0
+        try:
+            if record.error is not None:
+                raise record.error
+            value = lists(record.value) if lists and isinstance(record.value, list) else record.value
+            if not isinstance(value, dict):
+                raise BadRecordError("bad_record", f"a {type(value).__name__}, not a JSON object")
+            for item in triples_of(value, options, unit.path):
+                seen += 1
+                if isinstance(item, Triple):
+                    builder.row(record.row, *item)
+                else:
+                    builder.reject(record.row, item.reason, str(item), record.raw)
+                if builder.full:
+                    yield builder.take()
+            if not seen:
+                raise BadRecordError("null_field", "no triple in the record")
+        except BadRecordError as error:
+            builder.reject(record.row, error.reason, str(error), record.raw)
+        if builder.full:
+            yield builder.take()
+    yield builder.take()
+
+
+class RecordFormat:
+    """A format whose records are objects. Subclasses say which keys it needs and what a record yields.
+
+    Attributes:
+        name: the format's name on the command line.
+        needs: groups of keys; a record needs one key of each group. Checked for columns of Parquet and CSV.
+    """
+
+    name: str = ""
+    needs: tuple[tuple[str, ...], ...] = ()
+
+    def units(self, path: str) -> list[Unit]:
+        """Cut a file into units; see `Format.units`."""
+        units, columns = record_units(path), columns_of(path)
+        for group in self.needs if columns is not None else ():
+            if columns is not None and not set(group) & set(columns):
+                raise InputError(
+                    f"{path}: no column {' or '.join(map(repr, group))}; its columns are "
+                    f"{', '.join(columns) or 'none'} (format {self.name} needs it)"
+                )
+        return units
+
+    def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
+        """Yield the unit's rows; see `Format.read`."""
+        return read_records(unit, options, self.triples_of)
+
+    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+        """Yield the triples of one record. Raises BadRecordError when it holds none."""
+        raise NotImplementedError
+
+
+def first_of(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
+    """Return the first of the keys that the record has, and its value; the first name and None where it has none."""
+    for name in names:
+        if record.get(name) is not None:
+            return name, record[name]
+    return names[0], None
+
+
+def query_of(record: Mapping[str, Any], texts: Sequence[str], ids: Sequence[str] = ("query_id", "qid")) -> Entry:
+    """Return a record's query. Raises BadRecordError (`null_field`) where it has neither text nor id."""
+    name, value = first_of(record, texts)
+    id_name, id_value = first_of(record, ids)
+    entry = Entry(as_text(value, name), as_id(id_value, id_name))
+    if entry.text is None and entry.id is None:
+        raise BadRecordError("null_field", f"no query ({' or '.join((*texts, *ids))})")
+    return entry
+
+
+def entry_of(value: Any, where: str, options: Options, as_ids: bool = False) -> Entry:
+    """Return a passage of a record: a string or number, or an object with an id, a title and a text.
+
+    Args:
+        value: the passage; null gives an entry of nothing.
+        where: what to call it in an error.
+        options: for the title separator.
+        as_ids: whether a string is an id. A number always is.
+
+    Raises:
+        BadRecordError: it is anything else.
+    """
+    if isinstance(value, dict):
+        name, text = first_of(value, PASSAGE_TEXT_NAMES)
+        title = as_text(value.get("title"), f"{where}.title")
+        id_name, key = first_of(value, ID_NAMES)
+        joined = join_title(title, as_text(text, f"{where}.{name}"), options.title_separator)
+        return Entry(joined, as_id(key, f"{where}.{id_name}"))
+    if as_ids or (isinstance(value, int) and not isinstance(value, bool)):
+        return Entry(None, as_id(value, where))
+    return Entry(as_text(value, where), None)
+
+
+def entries(value: Any, name: str, options: Options, as_ids: bool = False) -> list[Entry | BadRecordError]:
+    """Return a list of passages, each read or its error; one passage alone counts as a list of one, null as none."""
+    if value is None:
+        return []
+    found: list[Entry | BadRecordError] = []
+    for i, item in enumerate(value if isinstance(value, list) else [value]):
+        try:
+            found.append(entry_of(item, f"{name}[{i}]", options, as_ids))
+        except BadRecordError as error:
+            found.append(error)
+    return found
+
+
+def pairs(
+    query: Entry,
+    positives: Sequence[Entry | BadRecordError],
+    negatives: Sequence[tuple[str | None, Sequence[Entry | BadRecordError]]],
+    options: Options,
+) -> Iterator[Item]:
+    """Yield a triple for each positive and each negative of each source, and the errors among them once each.
+
+    Raises:
+        BadRecordError: (`null_field`) there are no positives or no negatives.
+    """
+    good = [entry for entry in positives if isinstance(entry, Entry)]
+    if not positives:
+        raise BadRecordError("null_field", "no positives")
+    if not any(entries for _, entries in negatives):
+        raise BadRecordError("null_field", "no negatives")
+    yield from (entry for entry in positives if isinstance(entry, BadRecordError))
+    for source, given in negatives:
+        for negative in given:
+            if isinstance(negative, BadRecordError):
+                yield negative
+                continue
+            for positive in good[:1] if options.positives == "first" else good:
+                yield Triple((query.text, positive.text, negative.text), (query.id, positive.id, negative.id), source)

@@ -1,0 +1,33 @@
+"""`tevatron`: {query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}.
+
+Also the form that names passages by id (positive_document_ids, negative_document_ids) and needs --corpus. Titles are
+joined to texts. Source: --source, else the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jobs.formats.base import Options
+from jobs.formats.files import stem_of
+from jobs.formats.reading import Item, RecordFormat, entries, first_of, pairs, query_of
+
+POSITIVES = ("positive_passages", "positive_document_ids")
+NEGATIVES = ("negative_passages", "negative_document_ids")
+
+
+class Tevatron(RecordFormat):
+    """The `tevatron` format."""
+
+    name = "tevatron"
+    needs = (("query", "query_text", "query_id"), POSITIVES, NEGATIVES)
+
+    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+        """Yield a triple for each positive and each negative."""
+        query = query_of(record, ("query", "query_text"))
+        source = options.source if options.source is not None else stem_of(path)
+        name, given = first_of(record, POSITIVES)
+        positives = entries(given, name, options, as_ids=True)
+        name, given = first_of(record, NEGATIVES)
+        yield from pairs(query, positives, [(source, entries(given, name, options, as_ids=True))], options)

@@ -1,0 +1,106 @@
+"""`triples`: Parquet, JSONL or CSV with columns query, positive, negative, source; or ids instead of texts.
+
+Columns: query or query_id, positive or positive_id, negative or negative_id, and source (or --source NAME).
+With texts, an id column beside the text is kept as the user's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from jobs.errors import InputError, nearest
+from jobs.formats.base import (
+    BATCH_ROWS,
+    ID_COLUMNS,
+    REJECTS,
+    ROWS,
+    TEXT_COLUMNS,
+    Batch,
+    BatchBuilder,
+    Options,
+    Unit,
+    clip_record,
+)
+from jobs.formats.columns import as_id, as_text, string_column
+from jobs.formats.reading import Item, Triple, read_records
+from jobs.formats.records import Record, columns_of, container_of, parquet_tables, record_units
+
+COLUMNS = (*TEXT_COLUMNS, *ID_COLUMNS, "source")
+
+
+class Triples:
+    """The `triples` format."""
+
+    name = "triples"
+
+    def units(self, path: str) -> list[Unit]:
+        """Cut Parquet by row groups and JSONL by lines; a CSV file is read whole."""
+        return record_units(path)
+
+    def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
+        """Yield the unit's rows; see `Format.read`."""
+        columns = columns_of(unit.path)
+        if columns is not None:
+            check_columns(unit.path, columns, options)
+        if container_of(unit.path) == "parquet":
+            yield from _read_parquet(unit, options, columns or [])
+        else:
+            yield from read_records(unit, options, _triple)
+
+
+def check_columns(path: str, columns: Iterable[str], options: Options) -> None:
+    """Raise InputError unless each of query, positive, negative is there by text or id, and a source is known."""
+    present = list(columns)
+    for name in TEXT_COLUMNS:
+        if name not in present and f"{name}_id" not in present:
+            raise InputError(
+                f"{path}: no column {name!r} or '{name}_id'; its columns are {', '.join(present) or 'none'}"
+                f"{nearest(name, present)} (format triples needs query, positive, negative and source)"
+            )
+    if "source" not in present and options.source is None:
+        raise InputError(f"{path}: no column 'source'; add one, or name the source of this input with --source NAME")
+
+
+def _triple(record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    texts = [as_text(record.get(name), name) for name in TEXT_COLUMNS]
+    ids = [as_id(record.get(name), name) for name in ID_COLUMNS]
+    source = options.source if options.source is not None else as_id(record.get("source"), "source")
+    yield Triple(texts, ids, source)
+
+
+def _read_parquet(unit: Unit, options: Options, names: list[str]) -> Iterator[Batch]:
+    wanted = [name for name in COLUMNS if name in names]
+    for first, table in parquet_tables(unit, wanted, BATCH_ROWS):
+        if isinstance(table, Record):
+            builder = BatchBuilder()
+            builder.reject_bad(table)
+            yield builder.take()
+        else:
+            yield _from_arrow(table, first, unit.path, options)
+
+
+def _from_arrow(table: pa.Table, first_row: int, path: str, options: Options) -> Batch:
+    columns: dict[str, Any] = {"row": pl.int_range(first_row, first_row + len(table), eager=True)}
+    bad = pl.repeat(False, len(table), eager=True)
+    for name in table.column_names:
+        columns[name], broken = string_column(table[name], path, name)
+        bad = bad | broken
+    rows = complete(pl.DataFrame(columns), options)
+    rejects = [
+        (r["row"], r["source"], "invalid_utf8", "a text is not valid UTF-8", clip_record(r))
+        for r in rows.filter(bad).iter_rows(named=True)
+    ]
+    return Batch(rows.filter(~bad), pl.DataFrame(rejects, schema=REJECTS, orient="row"))
+
+
+def complete(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Return rows with all columns of ROWS: absent ones as nulls, the source as the options say."""
+    absent = [pl.lit(None, pl.String).alias(name) for name in ROWS if name not in rows.columns]
+    rows = rows.with_columns(absent)
+    if options.source is not None:
+        rows = rows.with_columns(pl.lit(options.source).alias("source"))
+    return rows.select(list(ROWS))

@@ -1,0 +1,121 @@
+"""Identities of texts and triples, folds, buckets and sample positions (DESIGN section 3, "Ids").
+
+Ids in bulk are NumPy arrays of dtype S16: NumPy compares them as 16 bytes in order, which is what sorting and
+searching need (only taking a single value out drops trailing zero bytes; `as_arrow` and `tobytes` do not).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+Side = Literal["query", "passage"]
+ID_BYTES = 16
+ID_TYPE = pa.binary(ID_BYTES)
+NO_ID = bytes(ID_BYTES)
+_PREFIX = {"query": b"q", "passage": b"p"}
+
+
+def text_id(side: Side, text: str) -> bytes:
+    """Return the first 16 bytes of SHA-256 over the side's byte and the exact UTF-8 text (or user id)."""
+    return hashlib.sha256(_PREFIX[side] + text.encode("utf-8")).digest()[:ID_BYTES]
+
+
+def user_key(identifier: str) -> bytes:
+    """Return the 16-byte key under which a user's own id is looked up."""
+    return hashlib.sha256(b"u" + identifier.encode("utf-8")).digest()[:ID_BYTES]
+
+
+def id_array(ids: Iterable[bytes]) -> np.ndarray:
+    """Return 16-byte ids as an S16 array of shape (n,)."""
+    return np.frombuffer(b"".join(ids), dtype="S16")
+
+
+def from_arrow(column: Any) -> np.ndarray:
+    """Return an Arrow column of 16-byte binaries as an S16 array (a view where it is one chunk)."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], ID_TYPE)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if array.type != ID_TYPE:  # DuckDB gives binaries of any length back
+        array = array.cast(ID_TYPE)
+    if len(array) == 0:
+        return np.empty(0, dtype="S16")
+    data = array.buffers()[1]
+    return np.frombuffer(data, dtype="S16", count=len(array), offset=array.offset * ID_BYTES)
+
+
+def as_arrow(ids: np.ndarray) -> pa.Array:
+    """Return an S16 array as an Arrow array of 16-byte binaries."""
+    return pa.Array.from_buffers(ID_TYPE, len(ids), [None, pa.py_buffer(np.ascontiguousarray(ids).tobytes())])
+
+
+def as_uuid(ids: np.ndarray) -> pa.Array:
+    """Return an S16 array as Arrow UUIDs, the type that published tables show ids in."""
+    return pa.ExtensionArray.from_storage(pa.uuid(), as_arrow(ids))
+
+
+def words(ids: np.ndarray) -> np.ndarray:
+    """Return ids as uint64 of shape (n, 2): first and last 8 bytes, big-endian."""
+    return np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def folds_of(query_ids: np.ndarray, folds: int) -> np.ndarray:
+    """Return each query's fold: its first 8 bytes modulo `folds`, int32 of shape (n,)."""
+    return (words(query_ids)[:, 0] % np.uint64(folds)).astype(np.int32)
+
+
+def positions_of(query_ids: np.ndarray) -> np.ndarray:
+    """Return each query's sample position as uint64 (divide by 2^64 for the share in [0, 1))."""
+    return words(query_ids)[:, 1]
+
+
+def buckets_of(ids: np.ndarray, buckets: int) -> np.ndarray:
+    """Return each text's bucket, int32: its first byte scaled to `buckets`, so buckets are ranges in id order."""
+    first = np.ascontiguousarray(ids).view(np.uint8).reshape(-1, ID_BYTES)[:, 0]
+    return (first.astype(np.int32) * buckets) >> 8
+
+
+def unique(ids: np.ndarray) -> np.ndarray:
+    """Return the distinct ids in ascending order."""
+    ordered = ids[order_of(ids)]
+    return ordered[_first_of_run(ordered)]
+
+
+def unique_inverse(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct ids in ascending order, and each input's index among them (int32)."""
+    order = order_of(ids)
+    ordered = ids[order]
+    first = _first_of_run(ordered)
+    inverse = np.empty(len(ids), dtype=np.int32)
+    inverse[order] = np.cumsum(first, dtype=np.int32) - 1
+    return ordered[first], inverse
+
+
+def order_of(ids: np.ndarray) -> np.ndarray:
+    """Return the stable ascending order of ids. Sorting integers is much faster than sorting byte strings."""
+    pair = words(ids)
+    order = np.argsort(pair[:, 0], kind="stable")
+    head, tail = pair[order, 0], pair[order, 1]
+    tie = (head[1:] == head[:-1]) & (tail[1:] < tail[:-1])
+    return np.lexsort((pair[:, 1], pair[:, 0])) if tie.any() else order
+
+
+def _first_of_run(ordered: np.ndarray) -> np.ndarray:
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return first
+
+
+def lookup(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return each wanted id's index in a sorted array of distinct ids, int64, -1 where it is not there."""
+    if not len(table):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    index = np.searchsorted(table, wanted)
+    index[index == len(table)] = 0
+    return np.where(table[index] == wanted, index, -1)

@@ -1,0 +1,85 @@
+"""Stage 1: read a unit of input, check its rows, and lay them out by fold, their texts by bucket.
+
+Files of task NAME: NAME.triples.arrow (batch `chunk * folds + fold`), NAME.texts.arrow (batch `chunk * buckets +
+bucket`), NAME.rejects.arrow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import work
+from jobs.checks import Checked, check
+from jobs.errors import InputError
+from jobs.formats import format_named
+from jobs.formats.base import Options, Unit
+from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
+from jobs.lookup import Index, open_index, work_rejects
+from jobs.texts import TextSink
+
+TRIPLES = pa.schema(
+    [
+        ("query_id", ID_TYPE),
+        ("positive_id", ID_TYPE),
+        ("negative_id", ID_TYPE),
+        ("source", pa.string()),
+        ("unit", pa.int32()),
+        ("row", pa.int64()),
+    ]
+)
+
+
+def ingest_task(
+    job: work.Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
+) -> dict[str, Any]:
+    """Read one unit; returns counts of rows by source and of rejects."""
+    sources: Counter[str] = Counter()
+    rejects, rows = [], 0
+    with ExitStack() as stack:
+        sink = stack.enter_context(TextSink(job, "ingest", name))
+        out = stack.enter_context(work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES))
+        indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
+        for batch in format_named(format_name).read(unit, options):
+            checked = check(batch.rows, indexes)
+            _write(job, out, checked, number)
+            sink.add(checked.texts)
+            rejects += [batch.rejects, checked.rejects]
+            sources.update(checked.source.to_list())
+            rows += len(batch.rows) + len(batch.rejects)
+    rejected = work_rejects(job, "ingest", name, rejects)
+    return {"rows": rows, "rejected": rejected, "chunks": sink.chunks, "sources": dict(sources)}
+
+
+def bad_file_task(job: work.Job, name: str, error: InputError) -> dict[str, Any]:
+    """Record a file that cannot be opened as one reject (--skip-bad-files)."""
+    import polars as pl
+
+    from jobs.formats.base import REJECTS
+
+    frame = pl.DataFrame([(0, None, "bad_record", str(error), '""')], schema=REJECTS, orient="row")
+    with TextSink(job, "ingest", name), work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES):
+        pass
+    return {"rows": 1, "rejected": work_rejects(job, "ingest", name, [frame]), "chunks": 0, "sources": {}}
+
+
+def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> None:
+    folds = folds_of(np.ascontiguousarray(checked.ids[:, 0]), job.folds)
+    order = np.argsort(folds, kind="stable")
+    ids = checked.ids[order]
+    table = pa.table(
+        {
+            "query_id": as_arrow(ids[:, 0]),
+            "positive_id": as_arrow(ids[:, 1]),
+            "negative_id": as_arrow(ids[:, 2]),
+            "source": checked.source.to_arrow().cast(pa.string()).take(pa.array(order)),
+            "unit": pa.array(np.full(len(order), number, dtype=np.int32)),
+            "row": pa.array(checked.rows[order]),
+        },
+        schema=TRIPLES,
+    )
+    work.write_partitions(out, table, folds[order], job.folds)

@@ -1,0 +1,103 @@
+"""Texts by the user's ids: the files behind --corpus and --queries, as a sorted index on disk.
+
+The index holds 32 bytes a text and is memory-mapped by the tasks that look ids up. An id that stands twice with
+different texts takes the first one in the order of files and rows; how often that happened is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import work
+from jobs.formats.base import REJECTS, Options, Unit
+from jobs.formats.texts import read_texts
+from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, text_id, user_key
+from jobs.texts import TextSink
+
+INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
+
+
+@dataclass(frozen=True)
+class Index:
+    """A sorted index: `keys` S16 (n,) of users' ids, `ids` S16 (n,) of texts, NO_ID where the text is empty."""
+
+    keys: np.ndarray
+    ids: np.ndarray
+
+    def find(self, users: list[str], unknown: int, empty: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the text ids of users' ids, and a state: 0, or `unknown`, or `empty`."""
+        at = lookup(self.keys, id_array(user_key(user) for user in users))
+        ids = np.where(at >= 0, self.ids[at] if len(self.ids) else NO_ID, NO_ID).astype("S16")
+        state = np.where(at < 0, unknown, np.where(ids == NO_ID, empty, 0)).astype(np.int8)
+        return ids, state
+
+
+def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Options) -> dict[str, Any]:
+    """Read one unit of a corpus or of queries: its texts by bucket, its part of the index, its rejects."""
+    rows, rejects = 0, []
+    with (
+        TextSink(job, "lookup", name) as sink,
+        work.writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
+    ):
+        for batch in read_texts(unit, options, side):
+            texts: dict[bytes, tuple[Side, str | None, str | None]] = {}
+            keys, ids = [], []
+            for user, text in zip(batch.texts["id"].to_list(), batch.texts["text"].to_list(), strict=True):
+                key = text_id(side, text) if text and text.strip() else NO_ID
+                keys.append(user_key(user))
+                ids.append(key)
+                if key != NO_ID:
+                    texts.setdefault(key, (side, user, text))
+            sink.add(texts)
+            columns = [as_arrow(id_array(keys)), as_arrow(id_array(ids))]
+            out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX))
+            rejects.append(batch.rejects)
+            rows += len(batch.texts)
+    rejected = work_rejects(job, "lookup", name, rejects)
+    return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
+
+
+def work_rejects(job: work.Job, stage: str, name: str, frames: list[Any]) -> int:
+    """Keep a task's rejects (frames with the columns REJECTS) in its work file; returns how many."""
+    import polars as pl
+
+    frame = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    with work.writing(job.store, job.at(stage, f"{name}.rejects.arrow"), table.schema) as out:
+        out.write_table(table)
+    return len(frame)
+
+
+def index_task(job: work.Job, name: str, side: Side, parts: list[str]) -> dict[str, Any]:
+    """Merge the parts of one side's index (in the order of files and rows) into one sorted file."""
+    tables = []
+    for part in parts:
+        with work.reading(job.store, job.at("lookup", f"{part}.index.arrow")) as file:
+            tables.append(file.read_all())
+    table = pa.concat_tables(tables) if tables else INDEX.empty_table()
+    keys, ids = from_arrow(table["key"]), from_arrow(table["text_id"])
+    order = np.argsort(keys, kind="stable")
+    keys, ids = keys[order], ids[order]
+    again = np.zeros(len(keys), dtype=bool)
+    again[1:] = keys[1:] == keys[:-1]
+    conflicts = int(np.count_nonzero(again[1:] & (ids[1:] != ids[:-1])))
+    path = job.at("lookup", f"{name}.arrow")
+    # Uncompressed, so that the memory map can be used in place.
+    with job.store.attempt(path) as local, pa.OSFile(local, "wb") as sink, pa.ipc.new_file(sink, INDEX) as out:
+        kept = pa.table({"key": as_arrow(keys[~again]), "text_id": as_arrow(ids[~again])}, schema=INDEX)
+        out.write_table(kept)
+    return {"rows": len(table), "ids": int(np.count_nonzero(~again)), "conflicts": conflicts}
+
+
+@contextmanager
+def open_index(job: work.Job, name: str) -> Iterator[Index]:
+    """Open a merged index for looking ids up."""
+    with work.reading(job.store, job.at("lookup", f"{name}.arrow")) as file:
+        table = file.read_all()
+        yield Index(from_arrow(table["key"]), from_arrow(table["text_id"]))

@@ -1,0 +1,206 @@
+"""Stage 7: from moments to the ranking: information of each source with its jackknife, pairs, tables, rejects."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eci_sql.connection import connect, statement
+from eci_sql.information import eci_v1, interval, jackknife_se, paired_difference, rank_bounds, spectrum
+from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from eci_sql.udfs import register_information
+from jobs import work
+from jobs.ids import from_arrow
+from jobs.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
+
+COUNTS = ("n_examples", *(column.name for column in SUMS))
+
+
+def read_source(job: work.Job, number: int, folds: list[str]) -> pa.Table:
+    """Return one source's rows of the moments table, by fold."""
+    batches = []
+    for fold in folds:
+        with work.reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
+            batches.append(file.get_batch(number))
+    return pa.Table.from_batches(batches, MOMENTS.schema)
+
+
+def matrices_of(table: pa.Table, name: str) -> np.ndarray:
+    """Return a column of packed matrices as int64 (folds, P)."""
+    values = table[name].combine_chunks().flatten().to_numpy()
+    return np.asarray(values).reshape(len(table), -1)
+
+
+def information_task(job: work.Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
+    """Score one source from its moments: the whole, and without each fold. Returns plain numbers."""
+    table = read_source(job, number, folds)
+    counts = {count: int(sum(table[count].to_pylist())) for count in COUNTS}
+    if not len(table):
+        return counts
+    plus, minus = matrices_of(table, "plus"), matrices_of(table, "minus")
+    examples = table["n_examples"].to_numpy()
+    whole_plus, whole_minus = sum_packed(plus), sum_packed(minus)
+    sums = pa.table(
+        {
+            "fold": pa.array([None, *table["fold"].to_pylist()], pa.int32()),
+            "n_examples": pa.array(np.concatenate([[counts["n_examples"]], counts["n_examples"] - examples])),
+            "plus": _lists(np.concatenate([whole_plus[None], whole_plus - plus])),
+            "minus": _lists(np.concatenate([whole_minus[None], whole_minus - minus])),
+        }
+    )
+    with connect(job.share // 2, 1) as con:
+        register_information(con)
+        con.register("sums", sums)
+        rows = con.sql(statement("information"), params={"lambda": job.lam}).to_arrow_table().to_pylist()
+    trace, rank = spectrum(unpack_upper(whole_plus, dim_of(len(whole_plus))) / counts["n_examples"])
+    return {
+        **counts,
+        **{key: rows[0][key] for key in ("information", "misinformation", "purity", "eci")},
+        "leave_out": {row["fold"]: row["eci"] for row in rows[1:]},
+        "trace": trace,
+        "effective_rank": rank,
+        "folds_done": len(table),
+    }
+
+
+def _lists(matrix: np.ndarray) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(matrix).ravel())
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(matrix) + 1) * matrix.shape[1], pa.int32()), flat)
+
+
+def moments_task(job: work.Job, name: str, sources: int, folds: list[str]) -> dict[str, Any]:
+    """Publish the moments table, a source at a time."""
+    tables = (read_source(job, number, folds) for number in range(sources))
+    rows = work.publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
+    return {"rows": rows}
+
+
+def rejects_task(
+    job: work.Job,
+    name: str,
+    read: list[tuple[str, str, str]],
+    files: list[str],
+    folded: list[tuple[str, str]],
+) -> dict[str, Any]:
+    """Publish the rejects of all stages, by file and row.
+
+    Args:
+        read: (stage, task, file) of the rejects that readers found.
+        files: the file of each ingest task, by its number.
+        folded: (stage, fold) of the rejects that name their ingest task by number.
+    """
+
+    def tables() -> Iterator[pa.Table]:
+        for stage, task, file in read:
+            with work.reading(job.store, job.at(stage, f"{task}.rejects.arrow")) as source:
+                yield _with_run(job, source.read_all(), [file])
+        for stage, fold in folded:
+            with work.reading(job.store, job.at(stage, f"{fold}.rejects.arrow")) as source:
+                table = source.read_all()
+            yield _with_run(job, _explained(table), [files[u] for u in table["unit"].to_pylist()])
+
+    batches = (batch for table in tables() for batch in table.to_batches())
+    reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
+    with tempfile.TemporaryDirectory(prefix="eci-") as spill, connect(job.share // 2, 1, spill) as con:
+        con.register("found", reader)
+        ordered = con.sql("SELECT * FROM found ORDER BY file, row, source, reason, detail, record").to_arrow_reader(10_000)
+        parts = (pa.Table.from_batches([batch]) for batch in ordered)
+        rows = work.publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
+    with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:
+        columns = pq.read_table(source, columns=["source", "reason"])
+    by_reason = columns.group_by("reason").aggregate([([], "count_all")]).to_pylist()
+    by_source = columns.group_by("source").aggregate([([], "count_all")]).to_pylist()
+    return {
+        "rows": rows,
+        "by_reason": {row["reason"]: row["count_all"] for row in by_reason},
+        "by_source": {row["source"]: row["count_all"] for row in by_source if row["source"] is not None},
+    }
+
+
+def _with_run(job: work.Job, table: pa.Table, files: list[str]) -> pa.Table:
+    file = pa.array(files if len(files) == len(table) else files * len(table), pa.string())
+    table = table.append_column("file", file).append_column("run_id", pa.repeat(job.run_id, len(table)))
+    return table.select(REJECTS.schema.names).cast(REJECTS.schema)
+
+
+DETAILS = {
+    "negative_is_positive": "negative and positive are the same text",
+    "negative_is_labelled_positive": "the negative is a positive of this query elsewhere in the input",
+    "bad_vector": "no usable vector for the query, the positive or the negative",
+}
+
+
+def _explained(table: pa.Table) -> pa.Table:
+    """Give rows that were rejected by their ids the columns detail and record (the ids: the texts are in `texts`)."""
+    names = ("query_id", "positive_id", "negative_id")
+    ids = [[bytes(value).hex() for value in from_arrow(table[name]).view("V16").tolist()] for name in names]
+    records = [json.dumps(dict(zip(names, row, strict=True))) for row in zip(*ids, strict=True)]
+    detail = [DETAILS[reason] for reason in table["reason"].to_pylist()]
+    return table.append_column("detail", pa.array(detail, pa.string())).append_column(
+        "record", pa.array(records, pa.string())
+    )
+
+
+def rank_tables(
+    job: work.Job, found: dict[str, dict[str, Any]], counts: dict[str, dict[str, int]], created_at: Any, encoder: str
+) -> tuple[pa.Table, pa.Table]:
+    """Return (source_eci, source_pairs). `found`: source -> result of `information_task`; `counts`: n_* by source."""
+    names = sorted(found)
+    leave_out = {name: _leave_out(job, found[name]) for name in names}
+    pairs, decided = [], np.zeros((len(names), len(names)), dtype=bool)
+    for i, a in enumerate(names):
+        for k, b in enumerate(names):
+            if i != k:
+                d = paired_difference(found[a]["eci"], leave_out[a], found[b]["eci"], leave_out[b])
+                decided[i, k] = d.decided
+                pairs.append({"run_id": job.run_id, "a": a, "b": b, **vars(d)})
+    ranks = np.stack(rank_bounds([found[name]["eci"] for name in names], decided), axis=1) if names else []
+    rows = []
+    for name, (rank, low, high) in zip(names, ranks, strict=True):
+        row = {key: value for key, value in found[name].items() if key != "leave_out"}
+        se = jackknife_se(leave_out[name])
+        lo, hi = interval(row["eci"], se, row["folds_done"])
+        n = row["n_examples"]
+        v1 = eci_v1(n, row["sum_hardness"] / 2**32 / n, row["sum_safety"] / 2**32 / n)
+        row |= {"rank": int(rank), "rank_lo": int(low), "rank_hi": int(high), "eci_se": se, "eci_lo": lo, "eci_hi": hi}
+        row |= {"kind": "source", "source": name, "parts": [{"source": name, "alpha": 1.0}], "eci_v1": v1}
+        rows.append(row | counts[name])
+    with connect() as con:
+        con.register("estimates", pa.Table.from_pylist(rows))
+        table = con.sql(statement("source_eci")).to_arrow_table()
+    same = {
+        "run_id": job.run_id,
+        "created_at": created_at,
+        "encoder": encoder,
+        "encoder_fingerprint": job.fingerprint,
+        "temperature": job.temperature,
+        "kappa": job.kappa,
+        "lambda": job.lam,
+        "tokenizer": job.tokenizer,
+        "folds": job.folds,
+    }
+    return _constant(table, same), pa.Table.from_pylist(pairs, SOURCE_PAIRS.schema)
+
+
+def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:
+    from jobs.tables import FORMULA_VERSION
+
+    same = same | {"formula_version": FORMULA_VERSION, "idf_corpus": "snapshot"}
+    columns = {
+        field.name: pa.array([same[field.name]] * len(table), field.type) if field.name in same else table[field.name]
+        for field in SOURCE_ECI.schema
+    }
+    return pa.table(columns).cast(SOURCE_ECI.schema)
+
+
+def _leave_out(job: work.Job, result: dict[str, Any]) -> np.ndarray:
+    values = np.full(job.folds, np.nan)
+    for fold, value in result["leave_out"].items():
+        values[int(fold)] = value
+    return values

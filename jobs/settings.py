@@ -1,0 +1,79 @@
+"""The encoder side of a configuration, and the job of a run that only embeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs import work
+from jobs.config import RunConfig, available_cores
+from jobs.errors import InputError
+from jobs.formats.files import expand
+
+PART_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """What stands for an encoder in a run. `name` is None with --vectors, and its fingerprint then follows from them."""
+
+    name: str | None
+    label: str
+    fingerprint: str
+    dim: int
+    temperature: float
+    title_separator: str
+
+
+def encoder_choice(config: RunConfig) -> EncoderChoice:
+    """Return the encoder that a configuration names, or the dimension of its vectors.
+
+    Raises:
+        InputError: the encoder is unknown or its card wrong, or the vectors cannot be used.
+    """
+    if config.vectors:
+        from jobs.vectors import check_vectors
+
+        dims = {path: check_vectors(path) for path in expand(config.vectors, "vectors")}
+        if len(set(dims.values())) > 1:
+            raise InputError(f"vectors: files of different dimensions: {dims}; one run scores the vectors of one encoder")
+        return EncoderChoice(None, "vectors", "vectors", next(iter(dims.values())), config.temperature or 0.05, " ")
+    from onnx_models.cards import load_card
+    from onnx_models.errors import EncoderError
+
+    try:
+        card = load_card(config.encoder)
+        fingerprint = card.fingerprint
+        card.model.verified_path()
+        card.tokenizer.verified_path()
+    except EncoderError as error:
+        raise InputError(str(error)) from None
+    temperature = config.temperature or card.temperature
+    return EncoderChoice(config.encoder, card.name, fingerprint, card.dim, temperature, card.title_separator)
+
+
+def threads_of(config: RunConfig) -> int:
+    """Return the threads of one worker: the cores shared out."""
+    return max(1, available_cores() // config.cores())
+
+
+def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choice: EncoderChoice | None = None) -> work.Job:
+    """Return the job of a configuration, with its work in a folder below OUT."""
+    choice = choice or encoder_choice(config)
+    return work.Job(
+        out=config.out,
+        work=folder,
+        publish=f"{folder}/publish",
+        run_id=run_id,
+        folds=config.folds,
+        buckets=buckets,
+        encoder=choice.name,
+        fingerprint=choice.fingerprint,
+        dim=choice.dim,
+        temperature=choice.temperature,
+        kappa=config.kappa,
+        lam=config.lam,
+        tokenizer=config.tokenizer,
+        threads=threads_of(config),
+        share=config.share(),
+        part_rows=max(4096, PART_BYTES // (4 * choice.dim)),
+    )

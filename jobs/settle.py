@@ -1,0 +1,119 @@
+"""Stage 2: settle each fold: which rows are scored, and which texts that takes.
+
+A fold's rows are cut into *parts* (cells) of at most `part_rows` triples in the order of the queries' sample positions.
+Every part has its sorted list of distinct texts; triples point into it by position (refs), and the exchange delivers
+vectors in just that order, so that scoring needs no join. Parts depend on the data and the dimension only, never on
+workers or memory, and so do the files published from them.
+
+Files of fold NN: NN.cells.arrow (batch = part), NN.requests.arrow (batch = part * buckets + bucket), NN.rejects.arrow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from eci_sql.connection import connect, statement
+from jobs import work
+from jobs.ids import ID_BYTES, ID_TYPE, as_arrow, buckets_of, from_arrow, id_array, positions_of, unique_inverse
+from jobs.ingest import TRIPLES
+
+CELLS = pa.schema(
+    [
+        ("triple_id", ID_TYPE),
+        ("query_id", ID_TYPE),
+        ("positive_id", ID_TYPE),
+        ("negative_id", ID_TYPE),
+        ("source", pa.string()),
+        ("unit", pa.int32()),
+        ("row", pa.int64()),
+        ("q_ref", pa.int32()),
+        ("p_ref", pa.int32()),
+        ("n_ref", pa.int32()),
+    ]
+)
+REQUESTS = pa.schema([("id", ID_TYPE)])
+REJECTED = pa.schema([*TRIPLES, ("reason", pa.string())])
+
+
+def settle_task(job: work.Job, name: str, fold: int, units: list[tuple[str, int]]) -> dict[str, Any]:
+    """Settle one fold. `units`: (ingest task, its chunks). Returns counts, and the parts' numbers of rows."""
+    incoming = _read_fold(job, fold, units)
+    with connect(job.share // 2, job.threads) as con:
+        con.register("incoming", incoming)
+        settled = con.sql(statement("settle")).to_arrow_table()
+    reason = np.asarray(settled["reason"].to_pylist(), dtype=object)
+    accepted = settled.filter(pa.array(np.equal(reason, None)))
+    rejected = settled.filter(pa.array([r is not None and r != "duplicate" for r in reason]))
+    duplicates = int(np.count_nonzero(reason == "duplicate"))
+    parts = _write_parts(job, name, _in_sample_order(accepted))
+    with work.writing(job.store, job.at("settle", f"{name}.rejects.arrow"), REJECTED) as out:
+        out.write_table(rejected.select(REJECTED.names).cast(REJECTED))
+    return {
+        "rows": len(settled),
+        "rejected": len(rejected),
+        "rejected_by_source": dict(Counter(rejected["source"].to_pylist())),
+        "duplicates": duplicates,
+        "parts": parts,
+    }
+
+
+def _read_fold(job: work.Job, fold: int, units: list[tuple[str, int]]) -> pa.Table:
+    batches = []
+    for unit, chunks in units:
+        with work.reading(job.store, job.at("ingest", f"{unit}.triples.arrow")) as file:
+            batches += [file.get_batch(chunk * job.folds + fold) for chunk in range(chunks)]
+    return pa.Table.from_batches(batches, TRIPLES)
+
+
+def _in_sample_order(table: pa.Table) -> pa.Table:
+    """Sort by the queries' sample position; equal positions keep the order by query, source, positive, negative."""
+    order = np.argsort(positions_of(from_arrow(table["query_id"])), kind="stable")
+    return table.take(pa.array(order)).combine_chunks()
+
+
+def cut_parts(queries: np.ndarray, most: int) -> list[int]:
+    """Return the rows at which parts begin, and the end: parts of at most `most` rows that end with a query if they can."""
+    starts = np.flatnonzero(np.concatenate([[True], queries[1:] != queries[:-1]])) if len(queries) else np.array([0])
+    cuts = [0]
+    while len(queries) - cuts[-1] > most:
+        limit = cuts[-1] + most
+        whole = int(starts[np.searchsorted(starts, limit, side="right") - 1])
+        cuts.append(whole if whole > cuts[-1] else limit)
+    return [*cuts, len(queries)] if len(queries) else [0]
+
+
+def _write_parts(job: work.Job, name: str, table: pa.Table) -> list[int]:
+    cuts = cut_parts(from_arrow(table["query_id"]), job.part_rows)
+    with (
+        work.writing(job.store, job.at("settle", f"{name}.cells.arrow"), CELLS) as cells,
+        work.writing(job.store, job.at("settle", f"{name}.requests.arrow"), REQUESTS) as requests,
+    ):
+        for start, end in zip(cuts, cuts[1:], strict=False):
+            part = table.slice(start, end - start)
+            roles = [from_arrow(part[f"{role}_id"]) for role in ("query", "positive", "negative")]
+            texts, refs = unique_inverse(np.concatenate(roles))
+            q_ref, p_ref, n_ref = np.split(refs, 3)
+            part = part.drop_columns(["reason"]).append_column("triple_id", _triple_ids(part, roles))
+            for column, values in (("q_ref", q_ref), ("p_ref", p_ref), ("n_ref", n_ref)):
+                part = part.append_column(column, pa.array(values))
+            cells.write_batch(part.select(CELLS.names).cast(CELLS).combine_chunks().to_batches()[0])
+            wanted = pa.table({"id": as_arrow(texts)}, schema=REQUESTS)
+            work.write_partitions(requests, wanted, buckets_of(texts, job.buckets), job.buckets)
+    return [end - start for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+def _triple_ids(part: pa.Table, roles: list[np.ndarray]) -> pa.Array:
+    """Return the first 16 bytes of SHA-256 over the three text ids and the source's UTF-8."""
+    data = np.stack([r.view("V16") for r in roles], axis=1).tobytes()
+    width = len(roles) * ID_BYTES
+    sources = part["source"].to_pylist()
+    digests = (
+        hashlib.sha256(data[i * width : (i + 1) * width] + source.encode()).digest()[:ID_BYTES]
+        for i, source in enumerate(sources)
+    )
+    return as_arrow(id_array(digests))

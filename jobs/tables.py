@@ -1,0 +1,208 @@
+"""The published tables and their columns: the one place that files, SQL comments and the README's table come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+FORMULA_VERSION = "eci-sem/1"
+
+_STRING, _DOUBLE, _INT, _LONG, _UUID = pa.string(), pa.float64(), pa.int32(), pa.int64(), pa.uuid()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, Arrow type, and what it holds in one line."""
+
+    name: str
+    type: pa.DataType
+    comment: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table. `files` says which files of a run hold it: a path, or a folder that ends with `/`."""
+
+    name: str
+    files: str
+    grain: str
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The table's Arrow schema."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    def holds(self, path: str) -> bool:
+        """Return whether a file of a run (relative to the run's folder) belongs to this table."""
+        return path.startswith(self.files) if self.files.endswith("/") else path == self.files
+
+
+def _columns(*rows: tuple[str, pa.DataType, str]) -> tuple[Column, ...]:
+    return tuple(Column(*row) for row in rows)
+
+
+_RUN = ("run_id", _STRING, "the run that wrote the row")
+_PARTS = pa.list_(pa.struct([("source", _STRING), ("alpha", _DOUBLE)]))
+
+SOURCE_ECI = Table(
+    "source_eci",
+    "source_eci.parquet",
+    "run x source or mixture",
+    _columns(
+        _RUN,
+        ("created_at", pa.timestamp("us", tz="UTC"), "when the run was committed"),
+        ("encoder", _STRING, "the encoder's name, or 'vectors'"),
+        ("encoder_fingerprint", _STRING, "identity of everything that changes a vector"),
+        ("formula_version", _STRING, "version of the score's formula"),
+        ("kind", _STRING, "source, hybrid or mixture"),
+        ("source", _STRING, "name of the source, hybrid or mixture"),
+        ("parts", _PARTS, "the sources that a row is made of, and their shares"),
+        ("rank", _INT, "rank by ECI among sources and hybrids, from 1"),
+        ("rank_lo", _INT, "best rank that the pairwise intervals do not exclude"),
+        ("rank_hi", _INT, "worst rank that the pairwise intervals do not exclude"),
+        ("eci", _DOUBLE, "effective contrastive information: information * purity (nats per dimension)"),
+        ("eci_se", _DOUBLE, "its standard error, by a delete-one-fold jackknife"),
+        ("eci_lo", _DOUBLE, "lower end of its 95 % interval"),
+        ("eci_hi", _DOUBLE, "upper end of its 95 % interval"),
+        ("information", _DOUBLE, "log-determinant of the trusted matrix, nats per dimension"),
+        ("misinformation", _DOUBLE, "log-determinant of the distrusted matrix, nats per dimension"),
+        ("purity", _DOUBLE, "information / (information + misinformation)"),
+        ("n_examples", _LONG, "triples scored"),
+        ("n_rejected", _LONG, "input rows rejected"),
+        ("n_queries", _LONG, "distinct queries"),
+        ("n_negatives", _LONG, "distinct negatives"),
+        ("mean_weight", _DOUBLE, "mean of the weight's absolute value"),
+        ("mean_consistency", _DOUBLE, "mean target consistency t"),
+        ("mean_locality", _DOUBLE, "mean semantic locality l"),
+        ("mean_residuality", _DOUBLE, "mean lexical residuality rho"),
+        ("trace", _DOUBLE, "trace of the trusted matrix"),
+        ("effective_rank", _DOUBLE, "exp of the entropy of the trusted matrix's eigenvalues"),
+        ("hardness", _DOUBLE, "baseline: mean similarity of query and negative"),
+        ("margin", _DOUBLE, "baseline: mean of s_pos - s_neg"),
+        ("violation_rate", _DOUBLE, "baseline: share of triples with s_neg >= s_pos"),
+        ("near_duplicate_rate", _DOUBLE, "baseline: share of negatives with similarity to the positive over 0.95"),
+        ("lexical_overlap", _DOUBLE, "baseline: mean idf-weighted overlap of query and negative (null without texts)"),
+        ("eci_v1", _DOUBLE, "baseline: the paper's first version, log(1+N) * harmonic mean of hardness and safety"),
+        ("temperature", _DOUBLE, "tau of the weights"),
+        ("kappa", _DOUBLE, "share of the overlap that residuality takes off"),
+        ("lambda", _DOUBLE, "ridge of the log-determinant"),
+        ("tokenizer", _STRING, "tokens of the lexical side"),
+        ("idf_corpus", _STRING, "passages that document frequencies are counted over"),
+        ("folds", _INT, "folds of the queries"),
+        ("folds_done", _INT, "folds that hold examples of the source"),
+    ),
+)
+
+SOURCE_PAIRS = Table(
+    "source_pairs",
+    "source_pairs.parquet",
+    "run x ordered pair of sources",
+    _columns(
+        _RUN,
+        ("a", _STRING, "one source"),
+        ("b", _STRING, "the other"),
+        ("difference", _DOUBLE, "ECI of a minus ECI of b"),
+        ("se", _DOUBLE, "standard error of the difference, by the paired jackknife"),
+        ("lo", _DOUBLE, "lower end of its 95 % interval"),
+        ("hi", _DOUBLE, "upper end of its 95 % interval"),
+        ("p_value", _DOUBLE, "two-sided, Student t on the common folds less one"),
+        ("decided", pa.bool_(), "whether the interval excludes 0"),
+    ),
+)
+
+SUMS = _columns(
+    ("sum_weight", _LONG, "sum of the weight's absolute value, in units of 2^-32"),
+    ("sum_consistency", _LONG, "sum of target consistency, in units of 2^-32"),
+    ("sum_locality", _LONG, "sum of semantic locality, in units of 2^-32"),
+    ("sum_residuality", _LONG, "sum of lexical residuality, in units of 2^-32"),
+    ("sum_hardness", _LONG, "sum of s_neg, in units of 2^-32"),
+    ("sum_margin", _LONG, "sum of s_pos - s_neg, in units of 2^-32"),
+    ("sum_safety", _LONG, "sum of the margin clipped at 0, in units of 2^-32"),
+    ("sum_lexical_overlap", _LONG, "sum of lexical overlap, in units of 2^-32"),
+    ("n_lexical", _LONG, "examples with a lexical overlap"),
+    ("n_violations", _LONG, "examples with s_neg >= s_pos"),
+    ("n_near_duplicates", _LONG, "examples whose negative and positive have a similarity over 0.95"),
+)
+
+MOMENTS = Table(
+    "moments",
+    "moments.parquet",
+    "run x source x fold",
+    _columns(
+        _RUN,
+        ("source", _STRING, "the source"),
+        ("fold", _INT, "the fold"),
+        ("n_examples", _LONG, "triples scored"),
+        ("dim", _INT, "dimension d of the vectors"),
+        ("plus", pa.list_(_LONG), "sum of w r r^T over w > 0, in units of 2^-40: upper triangle by rows"),
+        ("minus", pa.list_(_LONG), "sum of |w| r r^T over w < 0, in units of 2^-40: upper triangle by rows"),
+    )
+    + SUMS,
+)
+
+SCORES = Table(
+    "scores",
+    "scores/",
+    "triple",
+    _columns(
+        _RUN,
+        ("triple_id", _UUID, "identity of (query, positive, negative, source)"),
+        ("query_id", _UUID, "the query's text_id"),
+        ("positive_id", _UUID, "the positive's text_id"),
+        ("negative_id", _UUID, "the negative's text_id"),
+        ("source", _STRING, "where the negative comes from"),
+        ("fold", _INT, "the query's fold"),
+        ("s_pos", _DOUBLE, "similarity of query and positive"),
+        ("s_neg", _DOUBLE, "similarity of query and negative"),
+        ("consistency", _DOUBLE, "target consistency t; below 0 where the negative scores above the positive"),
+        ("locality", _DOUBLE, "semantic locality l: the negative's share of the InfoNCE gradient"),
+        ("lexical_overlap", _DOUBLE, "idf-weighted share of the query's tokens in the negative (null without texts)"),
+        ("residuality", _DOUBLE, "lexical residuality rho = 1 - kappa * overlap"),
+        ("weight", _DOUBLE, "t * l * rho, signed"),
+        ("information", _DOUBLE, "what the triple adds to its source (null unless asked for)"),
+    ),
+)
+
+REJECTS = Table(
+    "rejects",
+    "rejects/",
+    "rejected input row",
+    _columns(
+        _RUN,
+        ("file", _STRING, "the input file"),
+        ("row", _LONG, "the record's position: lines count from 1, rows of Parquet from 0"),
+        ("source", _STRING, "the row's source, where it could be read"),
+        ("reason", _STRING, "why it was rejected"),
+        ("detail", _STRING, "what exactly was wrong"),
+        ("record", _STRING, "the record as JSON, at most 4 KiB"),
+    ),
+)
+
+IDF = Table(
+    "idf",
+    "idf.parquet",
+    "token",
+    _columns(
+        ("token", _STRING, "the token"),
+        ("document_frequency", _LONG, "distinct passages that hold it"),
+        ("idf", _DOUBLE, "ln(1 + (D - df + 0.5) / (df + 0.5))"),
+    ),
+)
+
+TEXTS = Table(
+    "texts",
+    "texts/",
+    "text of a side",
+    _columns(
+        _RUN,
+        ("text_id", _UUID, "first 16 bytes of SHA-256 over the side's byte and the text (or the user's id)"),
+        ("side", _STRING, "query or passage"),
+        ("user_id", _STRING, "the user's own id, where one was given"),
+        ("text", pa.large_string(), "the text (null where only ids were given)"),
+    ),
+)
+
+TABLES = (SOURCE_ECI, SOURCE_PAIRS, MOMENTS, SCORES, REJECTS, IDF, TEXTS)

@@ -1,0 +1,160 @@
+"""Precomputed vectors (--vectors) in place of an encoder: Parquet with text or id, side, and vector.
+
+They are laid out by bucket like texts, stay float32, and are joined to the triples by the text's id. A text given
+twice takes its first vector in the order of files and rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import work
+from jobs.errors import InputError
+from jobs.formats.base import Unit
+from jobs.formats.columns import string_column
+from jobs.formats.records import parquet_file
+from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
+from jobs.lookup import Index, open_index
+
+ROWS = 20_000
+
+
+def vectors_schema(dim: int) -> pa.Schema:
+    """Return the schema of a work file of float32 vectors."""
+    return pa.schema([("id", ID_TYPE), ("vector", pa.binary(dim * 4))])
+
+
+def check_vectors(path: str) -> int:
+    """Check a vectors file's columns and return the dimension of its first vector.
+
+    Raises:
+        InputError: a column is missing or of another type, or no row holds a vector.
+    """
+    with parquet_file(path) as file:
+        schema = file.schema_arrow
+        if "text" not in schema.names and "id" not in schema.names:
+            raise InputError(f"{path}: no column 'text' or 'id'; its columns are {', '.join(schema.names)}")
+        for name in ("side", "vector"):
+            if name not in schema.names:
+                raise InputError(f"{path}: no column {name!r}; its columns are {', '.join(schema.names)}")
+        kind = schema.field("vector").type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)) or not (
+            pa.types.is_floating(kind.value_type)
+        ):
+            raise InputError(f"{path}: column 'vector' is of type {kind}; it is a list of floats")
+        for batch in file.iter_batches(1000, columns=["vector"]):
+            for vector in batch["vector"]:
+                if vector.is_valid and len(vector.as_py()):
+                    return len(vector.as_py())
+    raise InputError(f"{path}: no row holds a vector")
+
+
+def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> dict[str, Any]:
+    """Lay one unit's vectors out by bucket. Returns rows, rows without a usable vector, and a digest of the content."""
+    rows, bad, chunks, digest = 0, 0, 0, 0
+    schema = vectors_schema(job.dim)
+    with (
+        parquet_file(unit.path) as file,
+        work.writing(job.store, job.at("vectors", f"{name}.arrow"), schema) as out,
+    ):
+        columns = [c for c in ("text", "id", "side", "vector") if c in file.schema_arrow.names]
+        groups = list(range(unit.start, file.num_row_groups if unit.stop is None else unit.stop))
+        for batch in file.iter_batches(ROWS, row_groups=groups, columns=columns):
+            ids, known = _ids(job, pa.table(batch), unit.path, indexed)
+            vectors, usable = as_matrix(batch["vector"], job.dim)
+            keep = known & usable
+            table = pa.table([as_arrow(ids[keep]), _binary(vectors[keep])], schema=schema)
+            order = order_of(ids[keep])
+            work.write_partitions(
+                out, table.take(pa.array(order)), buckets_of(ids[keep][order], job.buckets), job.buckets
+            )
+            digest = (digest + content_digest(ids[keep], vectors[keep])) % (1 << 128)
+            rows, bad, chunks = rows + len(ids), bad + int((~usable).sum()), chunks + 1
+    return {"rows": rows, "bad": bad, "chunks": chunks, "digest": f"{digest:032x}"}
+
+
+def as_matrix(column: pa.Array, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return lists of floats as float32 (n, dim), and which rows are usable: right length, finite, norm over 0."""
+    lengths = column.value_lengths() if not pa.types.is_fixed_size_list(column.type) else None
+    sizes = np.full(len(column), column.type.list_size) if lengths is None else np.nan_to_num(
+        lengths.to_numpy(zero_copy_only=False)
+    )
+    usable = (sizes == dim) & np.asarray(column.is_valid())
+    flat = column.filter(pa.array(usable)).flatten().to_numpy(zero_copy_only=False)
+    matrix = np.zeros((len(column), dim), dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix[usable] = flat.astype(np.float32).reshape(-1, dim)
+        norms = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
+    usable &= np.isfinite(norms) & (norms > 0)
+    return matrix, usable
+
+
+def content_digest(ids: np.ndarray, vectors: np.ndarray) -> int:
+    """Return a sum of row digests: equal for equal content in any order, split over any files."""
+    width = vectors.shape[1] * 4
+    data, keys = np.ascontiguousarray(vectors).tobytes(), np.ascontiguousarray(ids).tobytes()
+    return sum(
+        int.from_bytes(
+            hashlib.sha256(keys[i * ID_BYTES : (i + 1) * ID_BYTES] + data[i * width : (i + 1) * width]).digest()[:16]
+        )
+        for i in range(len(ids))
+    )
+
+
+def load_vectors(
+    job: work.Job, bucket: int, ids: np.ndarray, units: list[tuple[str, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vectors float32 (n, d) of a bucket's ascending ids, and which of them were there."""
+    vectors = np.zeros((len(ids), job.dim), dtype=np.float32)
+    present = np.zeros(len(ids), dtype=bool)
+    for name, chunks in units:
+        with work.reading(job.store, job.at("vectors", f"{name}.arrow")) as file:
+            for chunk in range(chunks):
+                batch = file.get_batch(chunk * job.buckets + bucket)
+                at = lookup(ids, from_arrow(batch["id"]))
+                # first wins within a batch too: reversed assignment leaves the first
+                new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
+                rows = matrix_of(batch["vector"], np.float32, job.dim)
+                vectors[at[new]] = rows[new]
+                present[at[new]] = True
+    return vectors, present
+
+
+def matrix_of(column: pa.Array, dtype: type, dim: int) -> np.ndarray:
+    """Return a column of fixed-size binaries as a matrix (n, dim) without copying."""
+    data = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
+    return data.reshape(-1, dim)[column.offset : column.offset + len(column)]
+
+
+def _binary(matrix: np.ndarray) -> pa.Array:
+    rows = np.ascontiguousarray(matrix)
+    width = matrix.shape[1] * matrix.dtype.itemsize
+    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])
+
+
+def _ids(job: work.Job, table: pa.Table, path: str, indexed: tuple[Side, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the text id of every row, S16 (n,), and whether it could be made."""
+    side = string_column(table["side"], path, "side")[0].to_list()
+    texts = string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
+    users = string_column(table["id"], path, "id")[0].to_list() if "id" in table.column_names else [None] * len(side)
+    known = np.array([s in ("query", "passage") and (t is not None or u is not None)
+                      for s, t, u in zip(side, texts, users, strict=True)], dtype=bool)
+    ids = id_array(
+        text_id(s, t if t is not None else u) if ok else bytes(ID_BYTES)
+        for s, t, u, ok in zip(side, texts, users, known.tolist(), strict=True)
+    ).copy()
+    for one in indexed:
+        at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
+        with open_index(job, one) as index:
+            _resolve(index, at, [users[i] for i in at], ids, known)
+    return ids, known
+
+
+def _resolve(index: Index, at: list[int], users: list[str], ids: np.ndarray, known: np.ndarray) -> None:
+    found, state = index.find(users, 1, 2)
+    ids[at] = found
+    known[at] = state == 0

@@ -1,0 +1,328 @@
+"""The score `eci-sem/1` word for word, in loops over Python floats: slow, and meant to be read.
+
+Covers: ids, folds, tokens, idf, overlap, weights, matrices, scores, baselines, jackknife.
+Does not cover: differences between sources, mixtures.
+
+Nothing here comes from the code under test, and nothing is vectorised; numpy appears only for the
+last step of a matrix, its determinant or its eigenvalues.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Vector = Sequence[float] | np.ndarray
+Matrix = list[list[float]]
+NEAR_DUPLICATE = 0.95
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Settings of the formula."""
+
+    temperature: float = 0.05
+    kappa: float = 0.5
+    lam: float = 1.0
+    folds: int = 32
+
+
+@dataclass(frozen=True)
+class Triple:
+    """One example; query, positive and negative are text ids."""
+
+    query: bytes
+    positive: bytes
+    negative: bytes
+    source: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One scored triple, named as in the `scores` table; residual is r, (d,)."""
+
+    triple: Triple
+    fold: int
+    s_pos: float
+    s_neg: float
+    s_pair: float
+    consistency: float
+    locality: float
+    lexical_overlap: float | None
+    residuality: float
+    weight: float
+    residual: list[float]
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One source, named as in the `source_eci` table; leave_out holds a value or nan for a fold."""
+
+    eci: float
+    eci_se: float
+    leave_out: list[float]
+    information: float
+    misinformation: float
+    purity: float
+    n_examples: int
+    n_queries: int
+    n_negatives: int
+    mean_weight: float
+    mean_consistency: float
+    mean_locality: float
+    mean_residuality: float
+    trace: float
+    effective_rank: float
+    hardness: float
+    margin: float
+    violation_rate: float
+    near_duplicate_rate: float
+    lexical_overlap: float | None
+    eci_v1: float
+
+
+def text_id(side: str, text: str) -> bytes:
+    """First 16 bytes of SHA-256 over the side, `q` or `p`, and the text or the user's id."""
+    return hashlib.sha256(side.encode("ascii") + text.encode("utf-8")).digest()[:16]
+
+
+def fold_of(query: bytes, folds: int) -> int:
+    """First 8 bytes of the query's id, big-endian, modulo the number of folds."""
+    number = 0
+    for byte in query[:8]:
+        number = number * 256 + byte
+    return number % folds
+
+
+def sample_position(query: bytes) -> float:
+    """Last 8 bytes of the query's id, big-endian, over 2^64."""
+    number = 0
+    for byte in query[8:16]:
+        number = number * 256 + byte
+    return number / 2**64
+
+
+def word(text: str) -> set[str]:
+    """Maximal runs of Unicode letters, digits and underscore, in lower case."""
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def char3(text: str) -> set[str]:
+    """Every three neighbouring characters, in lower case; a shorter text is one token."""
+    lower = text.lower()
+    if 0 < len(lower) < 3:
+        return {lower}
+    return {lower[i : i + 3] for i in range(len(lower) - 2)}
+
+
+def idf(passages: Iterable[set[str]]) -> dict[str, float]:
+    """ln(1 + (D - df + 0.5)/(df + 0.5)) of every token of D distinct passages."""
+    count = 0
+    frequency: dict[str, int] = {}
+    for tokens in passages:
+        count += 1
+        for token in tokens:
+            frequency[token] = frequency.get(token, 0) + 1
+    return {t: idf_of(df, count) for t, df in frequency.items()}
+
+
+def idf_of(document_frequency: int, documents: int) -> float:
+    """Idf of one token; a token in no passage has document frequency 0."""
+    return math.log(1.0 + (documents - document_frequency + 0.5) / (document_frequency + 0.5))
+
+
+def overlap(a: set[str], b: set[str], weights: Mapping[str, float], unseen: float) -> float:
+    """Sum of idf over a and b together over the sum over a; 0 for an empty a.
+
+    Args:
+        a, b: tokens of the query and of the passage.
+        weights: idf by token.
+        unseen: idf of a token that is in no passage.
+    """
+    shared = total = 0.0
+    for token in sorted(a):
+        total += weights.get(token, unseen)
+        if token in b:
+            shared += weights.get(token, unseen)
+    return shared / total if total > 0.0 else 0.0
+
+
+def sigmoid(x: float) -> float:
+    """Logistic function."""
+    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
+
+
+def dot(a: Vector, b: Vector) -> float:
+    """Sum of products."""
+    total = 0.0
+    for i in range(len(a)):
+        total += float(a[i]) * float(b[i])
+    return total
+
+
+def example(
+    triple: Triple, vectors: Mapping[bytes, Vector], shared: float | None, parameters: Parameters
+) -> Example:
+    """One triple's score; `shared` is overlap(q, n), None where there are no texts."""
+    zq, zp, zn = (vectors[i] for i in (triple.query, triple.positive, triple.negative))
+    s_pos, s_neg = dot(zq, zp), dot(zq, zn)
+    x = (s_pos - s_neg) / parameters.temperature
+    consistency = 2.0 * sigmoid(x) - 1.0
+    locality = sigmoid(-x)
+    residuality = 1.0 if shared is None else 1.0 - parameters.kappa * shared
+    difference = [float(zn[i]) - float(zp[i]) for i in range(len(zq))]
+    along = dot(zq, difference)
+    return Example(
+        triple=triple,
+        fold=fold_of(triple.query, parameters.folds),
+        s_pos=s_pos,
+        s_neg=s_neg,
+        s_pair=dot(zp, zn),
+        consistency=consistency,
+        locality=locality,
+        lexical_overlap=shared,
+        residuality=residuality,
+        weight=consistency * locality * residuality,
+        residual=[difference[i] - float(zq[i]) * along for i in range(len(zq))],
+    )
+
+
+def moment(examples: Sequence[Example], sign: int, dim: int) -> Matrix:
+    """(1/N) * sum of |w| r r^T over the examples whose weight has this sign; N counts all."""
+    matrix = [[0.0] * dim for _ in range(dim)]
+    for one in examples:
+        if one.weight * sign > 0.0:
+            for i in range(dim):
+                for j in range(dim):
+                    matrix[i][j] += abs(one.weight) * one.residual[i] * one.residual[j]
+    return [[value / len(examples) for value in row] for row in matrix]
+
+
+def information(matrix: Matrix, lam: float) -> float:
+    """(1/d) * logdet(I + (d/lambda) M)."""
+    dim = len(matrix)
+    system = [
+        [(1.0 if i == j else 0.0) + dim / lam * matrix[i][j] for j in range(dim)]
+        for i in range(dim)
+    ]
+    return float(np.linalg.slogdet(np.array(system))[1]) / dim
+
+
+def effective_rank(matrix: Matrix) -> float:
+    """exp(entropy of the normalised eigenvalues), 0 for a zero matrix."""
+    eigenvalues = [max(float(value), 0.0) for value in np.linalg.eigvalsh(np.array(matrix))]
+    total = sum(eigenvalues)
+    if total == 0.0:
+        return 0.0
+    entropy = 0.0
+    for value in eigenvalues:
+        if value > 0.0:
+            entropy -= value / total * math.log(value / total)
+    return math.exp(entropy)
+
+
+def eci(examples: Sequence[Example], dim: int, lam: float) -> tuple[float, float, float, float]:
+    """Information, misinformation, purity and ECI of one source's examples."""
+    if not examples:
+        return 0.0, 0.0, 0.0, 0.0
+    good = information(moment(examples, +1, dim), lam)
+    bad = information(moment(examples, -1, dim), lam)
+    purity = 0.0
+    if good > 0.0:
+        purity = good / (good + bad)
+    return good, bad, purity, good * purity
+
+
+def leave_one_fold_out(
+    examples: Sequence[Example], dim: int, parameters: Parameters
+) -> tuple[list[float], float]:
+    """ECI without each fold (nan: the fold holds no example), and the standard error."""
+    leave_out = []
+    for fold in range(parameters.folds):
+        rest = [one for one in examples if one.fold != fold]
+        present = len(rest) < len(examples)
+        leave_out.append(eci(rest, dim, parameters.lam)[3] if present else math.nan)
+    counted = [value for value in leave_out if not math.isnan(value)]
+    g = len(counted)
+    if g < 2:
+        return leave_out, math.nan
+    mean = sum(counted) / g
+    return leave_out, math.sqrt((g - 1) / g * sum((value - mean) ** 2 for value in counted))
+
+
+def mean(values: Iterable[float]) -> float:
+    """Arithmetic mean."""
+    listed = list(values)
+    return sum(listed) / len(listed)
+
+
+def first_version(examples: Sequence[Example]) -> float:
+    """log(1 + N) times the harmonic mean of hardness and safety, each clipped at 0."""
+    hardness = max(0.0, mean(one.s_neg for one in examples))
+    safety = mean(max(0.0, one.s_pos - one.s_neg) for one in examples)
+    if hardness + safety == 0.0:
+        return 0.0
+    return math.log(1 + len(examples)) * 2.0 * hardness * safety / (hardness + safety)
+
+
+def source_row(examples: Sequence[Example], dim: int, parameters: Parameters) -> SourceRow:
+    """Everything that `source_eci` says about one source."""
+    good, bad, purity, value = eci(examples, dim, parameters.lam)
+    leave_out, se = leave_one_fold_out(examples, dim, parameters)
+    plus = moment(examples, +1, dim)
+    overlaps = [one.lexical_overlap for one in examples if one.lexical_overlap is not None]
+    return SourceRow(
+        eci=value,
+        eci_se=se,
+        leave_out=leave_out,
+        information=good,
+        misinformation=bad,
+        purity=purity,
+        n_examples=len(examples),
+        n_queries=len({one.triple.query for one in examples}),
+        n_negatives=len({one.triple.negative for one in examples}),
+        mean_weight=mean(abs(one.weight) for one in examples),
+        mean_consistency=mean(one.consistency for one in examples),
+        mean_locality=mean(one.locality for one in examples),
+        mean_residuality=mean(one.residuality for one in examples),
+        trace=sum(plus[i][i] for i in range(dim)),
+        effective_rank=effective_rank(plus),
+        hardness=mean(one.s_neg for one in examples),
+        margin=mean(one.s_pos - one.s_neg for one in examples),
+        violation_rate=mean(float(one.s_neg >= one.s_pos) for one in examples),
+        near_duplicate_rate=mean(float(one.s_pair > NEAR_DUPLICATE) for one in examples),
+        lexical_overlap=mean(overlaps) if overlaps else None,
+        eci_v1=first_version(examples),
+    )
+
+
+def score_examples(
+    triples: Iterable[Triple],
+    vectors: Mapping[bytes, Vector],
+    tokens: Mapping[bytes, set[str]] | None,
+    weights: Mapping[str, float],
+    unseen: float,
+    parameters: Parameters,
+) -> list[Example]:
+    """Every triple's score, in order; `tokens` by text id, None where texts are absent."""
+    examples = []
+    for triple in triples:
+        shared = None
+        if tokens is not None:
+            shared = overlap(tokens[triple.query], tokens[triple.negative], weights, unseen)
+        examples.append(example(triple, vectors, shared, parameters))
+    return examples
+
+
+def score_sources(examples: Iterable[Example], parameters: Parameters) -> dict[str, SourceRow]:
+    """Every source's row, by name."""
+    by_source: dict[str, list[Example]] = {}
+    for one in examples:
+        by_source.setdefault(one.triple.source, []).append(one)
+    return {
+        source: source_row(group, len(group[0].residual), parameters)
+        for source, group in sorted(by_source.items())
+    }
