@@ -109,7 +109,7 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     parts: list[bytes] = []
     try:
         with open_input(path) as file:
-            while size > 0 and (block := file.read(min(size, 1 << 12))):
+            while size > 0 and (block := file.read(min(size, 1 << 16))):
                 parts.append(block)
                 size -= len(block)
     except READ_ERRORS:
@@ -188,6 +188,7 @@ class BadRecordError(ValueError):
     """A record that cannot be parsed; `reason` is a reject reason, the message its detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
+        """Keep the reason beside the detail."""
         super().__init__(detail)
         self.reason = reason
 

@@ -6,23 +6,25 @@ whether the rest of the file is like its beginning; each reader rejects what is 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from jobs.errors import InputError
 from jobs.formats import beir, bge, dpr, sbert_hard_negatives, sbert_tuples, tevatron
-from jobs.formats.base import ID_COLUMNS, TEXT_COLUMNS
+from jobs.formats.base import ID_COLUMNS, TEXT_COLUMNS, Unit
 from jobs.formats.cbor import is_map
-from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
-from jobs.formats.files import BadRecordError, head, open_input, parse_json, refuse_pointer, size_of
+from jobs.formats.files import BadRecordError, head, parse_json, refuse_pointer, size_of
 from jobs.formats.qrels import DOCUMENT_NAMES, QUERY_NAMES, as_number, of_line
-from jobs.formats.records import container_of, holds_array, record_units, records
+from jobs.formats.records import container_of, records
 from jobs.formats.texts import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
 
 RECORDS = 20
 """How many of a file's first records are looked at."""
+MEMBER_BYTES = 8 << 20
+"""How much of a JSON object is looked through for the end of its first member."""
 
 
 def recognise(path: str) -> str:
@@ -48,21 +50,29 @@ def recognise(path: str) -> str:
 
 
 def _of_json(path: str, first: bytes) -> str:
-    if not holds_array(path):
-        try:
-            whole = parse_json(first.split(b"\n", 1)[0])
-        except BadRecordError:
-            whole = None
-        # A run is one object over the whole file, often on several lines.
-        if first.startswith(b"{") and (whole is None or _scores(whole)):
-            return _of_run(path)
-    return _of_objects(path, _objects(path))
+    # A run is one object over the whole file, often on several lines; its first member says so.
+    member = _first_member(path) if first.startswith(b"{") else None
+    if _scores(member):
+        return _of_run(path, member)
+    values = _objects(path)
+    if not values and member:
+        raise _unknown(
+            path, f"its first key is {_keys(member)}, over several lines (JSONL holds one object a line)", []
+        )
+    return _of_objects(path, values)
 
 
 def _objects(path: str) -> list[Any]:
-    units = record_units(path)
-    found = islice(records(units[0]), RECORDS)
+    found = islice(records(Unit(path)), RECORDS)
     return [record.value for record in found if record.error is None]
+
+
+def _first_member(path: str) -> Any:
+    try:
+        member = next(iter(elements(io.BytesIO(head(path, MEMBER_BYTES)))), b"")
+        return parse_json(b"{" + member + b"}")
+    except BadRecordError:
+        return None
 
 
 def _scores(value: Any) -> bool:
@@ -75,15 +85,7 @@ def _scores(value: Any) -> bool:
     )
 
 
-def _of_run(path: str) -> str:
-    try:
-        with open_input(path) as file:
-            member = next(iter(elements(file)), b"")
-            value = parse_json(b"{" + member + b"}")
-    except (*READ_ERRORS, BadRecordError) as error:
-        raise _unknown(path, f"it begins with an object of which no member can be read ({error})", []) from error
-    if not _scores(value):
-        raise _unknown(path, f"its keys are {_keys(value)} over several lines (JSONL holds one object a line)", [])
+def _of_run(path: str, value: dict[str, dict[str, Any]]) -> str:
     scores = [score for documents in value.values() for score in documents.values()]
     if all(isinstance(score, int) for score in scores):
         raise InputError(
@@ -174,10 +176,8 @@ def _of_lines(path: str, first: bytes) -> str:
         return _of_objects(path, _objects(path))
     if all(_is_run(line) for line in lines):
         return beir.Beir.name
-    qrels, tabs = (
-        all(_is_judgement(line, i == 0) for i, line in enumerate(lines)),
-        {line.count(b"\t") for line in lines},
-    )
+    rows = [line for i, line in enumerate(lines) if i or not _is_header(line)]
+    qrels, tabs = bool(rows) and all(map(_is_judgement, rows)), {line.count(b"\t") for line in lines}
     seen = f"its first line is {lines[0][:80].decode('utf-8', 'replace')!r}"
     if qrels:
         raise InputError(
@@ -198,12 +198,19 @@ def _is_run(line: bytes) -> bool:
     return len(fields) in (5, 6) and fields[1].upper() in (b"Q0", b"0") and _number(fields[3]) and _number(fields[4])
 
 
-def _is_judgement(line: bytes, first: bool) -> bool:
+def _is_header(line: bytes) -> bool:
     try:
-        found = of_line(line, header=first)
+        return of_line(line, header=True) is None
     except BadRecordError:
         return False
-    return found is None or (found[2] == int(found[2]) and abs(found[2]) <= 10)
+
+
+def _is_judgement(line: bytes) -> bool:
+    try:
+        found = of_line(line)
+    except BadRecordError:
+        return False
+    return found is not None and found[2] == int(found[2]) and abs(found[2]) <= 10
 
 
 def _margin(line: bytes) -> bool:

@@ -1,0 +1,1 @@
+"""The commands of `eci`, one module a topic."""

@@ -1,0 +1,117 @@
+"""The main job's commands: run, plan, rank, sql, demo."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from jobs.commands.shared import (
+    Json,
+    Out,
+    Quiet,
+    Workers,
+    config_of,
+    echo_json,
+    print_ranking,
+    progress_for,
+    run_options,
+)
+
+
+@run_options
+def run(values: dict[str, Any], json: Json = False, quiet: Quiet = False) -> None:
+    """Score every source of hard negatives and commit the result to OUT.
+
+    Example: eci run --triples 'demo-out/lake/triples/*.parquet' --out demo-out
+    """
+    from jobs.pipeline import run as run_job
+
+    config = config_of(values)
+    progress, close = progress_for(quiet)
+    try:
+        result = run_job(config, progress)
+    finally:
+        close()
+    if json:
+        echo_json({"run_id": result.run_id, "out": result.out, "totals": result.totals})
+        return
+    print_ranking(result.out, None)
+
+
+@run_options
+def plan(values: dict[str, Any], json: Json = False) -> None:
+    """Say what a run would read, embed and write, and about how long it takes; touches nothing.
+
+    Example: eci plan --triples 'demo-out/lake/triples/*.parquet' --out demo-out
+    """
+    from jobs.plan import make_plan, plan_lines
+
+    plan = make_plan(config_of(values))
+    if json:
+        echo_json(plan)
+    else:
+        for line in plan_lines(plan):
+            typer.echo(line)
+
+
+def rank(
+    out: Out,
+    run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
+    json: Json = False,
+) -> None:
+    """Print the ranking with its intervals; pairs that are not decided are named.
+
+    Example: eci rank --out demo-out
+    """
+    if json:
+        from jobs.results import ranking_of
+
+        echo_json(ranking_of(out, run_id))
+    else:
+        print_ranking(out, run_id)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
+    out: Out,
+    format: Annotated[str, typer.Option(help="table, csv or json (parquet: with --output FILE).")] = "table",
+    json: Json = False,
+) -> None:
+    """Run read-only SQL over the tables of OUT.
+
+    Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
+    """
+    from jobs.catalog import query as run_query
+    from jobs.results import write_rows
+    from jobs.store import Store
+
+    write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout)
+
+
+def demo(
+    out: Annotated[str, typer.Option("--out", help="Where the lake and its tables go.")] = "demo-out",
+    pairs: Annotated[int, typer.Option(min=100, help="Most pairs of query and positive to take.")] = 3000,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Build real triples from the documentation of the installed libraries, run everything, print the ranking.
+
+    Example: eci demo --out demo-out
+    """
+    from jobs.demo_run import run_demo
+
+    progress, close = progress_for(quiet)
+    try:
+        result = run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True))
+    finally:
+        close()
+    print_ranking(result.out, None)
+    typer.echo(f'\nThe lake is {out}/lake, the tables are in {out}. Next: eci sql "SHOW TABLES" --out {out}')
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the application."""
+    for command in (run, plan, rank, sql, demo):
+        app.command()(command)

@@ -1,0 +1,123 @@
+"""What the commands share: options, the configuration from options and settings file, progress, printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.errors import InputError
+
+if TYPE_CHECKING:
+    from jobs.config import RunConfig
+    from jobs.progress import Progress
+
+Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes (default: one for each core).")]
+Memory = Annotated[str | None, typer.Option(help="Memory for all workers together, such as 2GB (default: 60 % of what there is).")]
+Encoder = Annotated[str | None, typer.Option(help="An encoder's name, or the folder of its card.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments of `eci run`, gathered in one dict that `make_config` validates."""
+    import inspect
+
+    options: dict[str, Any] = {
+        "config": Annotated[str | None, typer.Argument(help="A TOML settings file; options given beside it win.")],
+        "triples": Annotated[list[str] | None, typer.Option(help="Files, folders, globs (in quotes) or URLs of triples.")],
+        "format": Annotated[str | None, typer.Option(help="Their format (default: auto, by the first records).")],
+        "source": Annotated[str | None, typer.Option(help="The source of every row, in place of what the records say.")],
+        "positives": Annotated[str | None, typer.Option(help="Every positive of a record (all) or the first.")],
+        "ranks": Annotated[str | None, typer.Option(help="Ranks of a run file to take, such as 1:10 or 20:40.")],
+        "numbered": Annotated[str | None, typer.Option(help="negative_1..N as one source, or each as its own.")],
+        "qrels": Annotated[list[str] | None, typer.Option(help="Relevance judgements, for run files.")],
+        "vectors": Annotated[list[str] | None, typer.Option(help="Parquet files of precomputed vectors, in place of an encoder.")],
+        "corpus": Annotated[list[str] | None, typer.Option(help="Files with the passages, where triples hold ids.")],
+        "queries": Annotated[list[str] | None, typer.Option(help="Files with the queries, where triples hold ids.")],
+        "out": Annotated[str | None, typer.Option("--out", envvar="ECI_OUT", help="The output root.")],
+        "encoder": Encoder,
+        "temperature": Annotated[float | None, typer.Option(help="The training temperature (default: the card's).")],
+        "kappa": Annotated[float | None, typer.Option(help="Share of the lexical overlap that a weight loses (0.5).")],
+        "tokenizer": Annotated[str | None, typer.Option(help="Tokens of the lexical side: word, wordpiece or char3.")],
+        "folds": Annotated[int | None, typer.Option(help="Folds of the queries (32).")],
+        "workers": Workers,
+        "memory": Memory,
+        "skip_bad_files": Annotated[bool, typer.Option("--skip-bad-files", help="Record unreadable files in rejects and go on.")],
+    }  # fmt: skip
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "values"]
+
+    def command(**given: Any) -> None:
+        mine = {p.name: given.pop(p.name) for p in own}
+        function(values=given, **mine)
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if "bool" in str(kind) else None)
+        for name, kind in options.items()
+    ]  # fmt: skip
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    command.__signature__ = inspect.Signature([*parameters, *keyword])  # type: ignore[attr-defined]
+    command.__doc__, command.__name__ = function.__doc__, function.__name__
+    return command
+
+
+def config_of(values: dict[str, Any]) -> RunConfig:
+    """Return the RunConfig of the settings file and the options given beside it (options win)."""
+    from jobs.config import INPUT_OPTIONS, load_settings, make_config
+
+    given = {key: value for key, value in values.items() if value not in (None, False, [])}
+    path = given.pop("config", None)
+    settings: dict[str, Any] = load_settings(path) if path else {}
+    one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
+    if "triples" in one:
+        settings["inputs"] = [one]
+    elif one:
+        raise InputError(f"--{next(iter(one))} goes with --triples")
+    settings.update(given)
+    if "out" not in settings:
+        raise InputError("no output root: give --out, ECI_OUT, or `out` in the settings file")
+    return make_config(settings, path or "settings")
+
+
+def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
+    from jobs.console import make_console
+    from jobs.progress import Bars, Lines, Silent
+
+    if quiet:
+        return Silent(), lambda: None
+    console = make_console(stderr=True)
+    if console.is_terminal:
+        bars = Bars(console)
+        return bars, bars.close
+    return Lines(lambda line: typer.echo(line, err=True)), lambda: None
+
+
+def print_ranking(out: str, run_id: str | None) -> None:
+    from jobs.console import make_console, ranking_table, verdict
+    from jobs.results import ranking_of
+
+    found = ranking_of(out, run_id)
+    console = make_console()
+    console.print()
+    console.print(ranking_table(found["ranking"]))
+    console.print()
+    for line in verdict(found["ranking"], found["pairs"]):
+        console.print(line, markup=False, soft_wrap=True)
+    totals = found["totals"]
+    console.print(
+        f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
+        f"{totals['duplicates']:,} duplicates; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
+        f"in this run. Run {found['run_id']}.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def echo_json(value: Any) -> None:
+    from jobs.console import to_json
+
+    typer.echo(to_json(value))
+
+
