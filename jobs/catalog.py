@@ -18,6 +18,7 @@ from jobs.tables import SOURCE_ECI, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 
 def literal(text: str) -> str:
@@ -59,7 +60,7 @@ def views(store: Store) -> list[str]:
 def _run_row(manifest: dict[str, object]) -> list[str]:
     totals, stages = manifest["totals"], manifest["stages"]
     assert isinstance(totals, dict) and isinstance(stages, dict)
-    seconds = ", ".join(f"{literal(stage)}: {float(value['seconds'])}" for stage, value in stages.items())
+    seconds = ", ".join(f"{literal(stage)}: {float(value['seconds'])}::DOUBLE" for stage, value in stages.items())
     counts = ("rows_in", "scored", "rejected", "duplicates", "texts", "texts_embedded", "cache_hits")
     return [
         literal(str(manifest["run_id"])),
@@ -99,8 +100,8 @@ def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def query(store: Store, sql: str) -> duckdb.DuckDBPyRelation:
-    """Run one SELECT (or DESCRIBE, SHOW, EXPLAIN) over the catalog.
+def query(store: Store, sql: str) -> pa.RecordBatchReader:
+    """Run one SELECT (or DESCRIBE, SHOW, EXPLAIN) over the catalog and return its rows as they come.
 
     Raises:
         InputError: the SQL is wrong, is more than one statement, or would change something.
@@ -115,9 +116,6 @@ def query(store: Store, sql: str) -> duckdb.DuckDBPyRelation:
             duckdb.StatementType.EXPLAIN,
         ):
             raise InputError("eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN) and changes nothing")
-        relation = con.sql(sql)
+        return con.sql(sql).to_arrow_reader(10_000)
     except duckdb.Error as error:
         raise InputError(f"SQL: {' '.join(str(error).split())}") from None
-    if relation is None:
-        raise InputError("the statement gives no rows")
-    return relation

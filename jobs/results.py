@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs import commit
@@ -11,9 +12,9 @@ from jobs.errors import InputError, nearest
 from jobs.store import Store
 
 if TYPE_CHECKING:
-    import duckdb
+    import pyarrow as pa
 
-ROW_FORMATS = ("table", "csv", "json")
+ROW_FORMATS = ("table", "csv", "json", "parquet")
 MOST_ROWS = 200
 
 
@@ -41,41 +42,66 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     }
 
 
-def write_rows(relation: duckdb.DuckDBPyRelation, kind: str, stream: TextIO) -> None:
-    """Write a query's rows as a table (the first MOST_ROWS), CSV, or JSON (an array, a row a line)."""
+def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:
+    """Write a query's rows: a table (the first MOST_ROWS), CSV, JSON (an array, a row a line), or a Parquet file.
+
+    Raises:
+        InputError: the format is unknown, or `parquet` has no `output`.
+    """
     if kind not in ROW_FORMATS:
         raise InputError(f"--format {kind!r} is not known{nearest(kind, ROW_FORMATS)} ({', '.join(ROW_FORMATS)})")
-    names = relation.columns
-    if kind == "csv":
+    if kind == "parquet":
+        if output is None:
+            raise InputError("--format parquet is no text: give --output FILE")
+        _write_parquet(reader, output)
+    elif kind == "csv":
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
-        while rows := relation.fetchmany(10_000):
-            writer.writerows(rows)
+        writer.writerow(reader.schema.names)
+        for batch in reader:
+            writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
     elif kind == "json":
         lead = "["
-        while rows := relation.fetchmany(10_000):
-            for row in rows:
-                stream.write(f"{lead}{to_json(dict(zip(names, row, strict=True)))}")
+        for batch in reader:
+            for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                stream.write(f"{lead}{to_json(row)}")
                 lead = ",\n"
         stream.write("[]\n" if lead == "[" else "]\n")
     else:
-        _write_table(relation, names, stream)
+        _write_table(reader, stream)
 
 
-def _write_table(relation: duckdb.DuckDBPyRelation, names: list[str], stream: TextIO) -> None:
+def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
+    import pyarrow as pa
+
+    from jobs.work import write_parquet
+
+    folder, name = os.path.split(os.path.abspath(output))
+    with Store(folder).attempt(name) as path:
+        write_parquet(path, (pa.Table.from_batches([batch]) for batch in reader), reader.schema)
+
+
+def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    rows = relation.fetchmany(MOST_ROWS + 1)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows[:MOST_ROWS]:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    console = make_console()
-    console.print(table)
-    if len(rows) > MOST_ROWS:
+    for field in reader.schema:
+        table.add_column(field.name, overflow="fold", justify="right" if _is_number(str(field.type)) else "left")
+    shown = 0
+    for batch in reader:
+        for row in batch.to_pylist(maps_as_pydicts="lossy"):
+            shown += 1
+            if shown <= MOST_ROWS:
+                table.add_row(*(Text(_cell(value)) for value in row.values()))
+        if shown > MOST_ROWS:
+            break
+    make_console().print(table)
+    if shown > MOST_ROWS:
         stream.write(f"... the first {MOST_ROWS} rows; --format csv or json gives all\n")
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith(("int", "uint", "double", "float"))
 
 
 def _cell(value: Any) -> str:

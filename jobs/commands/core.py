@@ -76,7 +76,8 @@ def rank(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
-    format: Annotated[str, typer.Option(help="table, csv or json (parquet: with --output FILE).")] = "table",
+    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
+    output: Annotated[str | None, typer.Option(help="The file to write, for parquet.")] = None,
     json: Json = False,
 ) -> None:
     """Run read-only SQL over the tables of OUT.
@@ -87,7 +88,7 @@ def sql(
     from jobs.results import write_rows
     from jobs.store import Store
 
-    write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout)
+    write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout, output)
 
 
 def demo(

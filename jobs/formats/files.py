@@ -107,9 +107,11 @@ def refuse_pointer(path: str, size: int | None = None) -> None:
 def head(path: str, size: int = 1 << 16) -> bytes:
     """Return the first bytes of a file, decompressed; fewer where it is damaged, and without a byte-order mark."""
     parts: list[bytes] = []
+    # What is read together with the damage is lost, so that small pieces give more of a damaged file.
+    piece = 1 << (12 if compression_of(path) else 16)
     try:
         with open_input(path) as file:
-            while size > 0 and (block := file.read(min(size, 1 << 16))):
+            while size > 0 and (block := file.read(min(size, piece))):
                 parts.append(block)
                 size -= len(block)
     except READ_ERRORS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from jobs.errors import InputError
 from jobs.formats import beir, bge, dpr, sbert_hard_negatives, sbert_tuples, tevatron
@@ -75,7 +75,7 @@ def _first_member(path: str) -> Any:
         return None
 
 
-def _scores(value: Any) -> bool:
+def _scores(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
     return (
         isinstance(value, dict)
         and bool(value)

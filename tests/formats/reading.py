@@ -17,6 +17,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 class Reading:
     """What a file gave: all rows, all rejects, and both counted."""
 
+    name: str
     rows: pl.DataFrame
     rejects: pl.DataFrame
 
@@ -37,4 +38,4 @@ def read(name: str, path: Path | str, options: Options | None = None) -> Reading
     """Read a whole file in one format."""
     fmt = FORMATS[name]
     batches = [batch for unit in fmt.units(str(path)) for batch in fmt.read(unit, options or Options())]
-    return Reading(pl.concat([b.rows for b in batches]), pl.concat([b.rejects for b in batches]))
+    return Reading(name, pl.concat([b.rows for b in batches]), pl.concat([b.rejects for b in batches]))

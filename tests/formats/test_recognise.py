@@ -40,7 +40,7 @@ REFUSED = [
     ('{"query": "q", "pos": ["p"], "neg": ["n"], "negative_passages": [], "positive_passages": []}\n', "bge; tevatron"),
     ("not data at all\n", "its first line is 'not data at all'"),
     ("[1, 2]\n", "list of 2"),
-    ('{"query": "q", \n', "none of its first records can be read"),
+    ('{"query": "q", \n', "its first key is query, over several lines"),
     ('{"q1": {"d1": 1}}', "--qrels"),
     ("q1\t0\td1\t1\n", "--qrels"),
     ("19335\t1720389\t1\n", "--qrels"),
