@@ -148,9 +148,7 @@ def jackknife_se(leave_out: FloatArray) -> float:
     return float(np.sqrt((len(values) - 1) * np.var(values)))
 
 
-def delete_one(
-    fold_plus: IntArray, fold_minus: IntArray, fold_n: IntArray, lam: float
-) -> tuple[Score, FloatArray]:
+def delete_one(fold_plus: IntArray, fold_minus: IntArray, fold_n: IntArray, lam: float) -> tuple[Score, FloatArray]:
     """Score of all folds, and the ECI without each of them.
 
     Sums are subtracted as integers, so leaving a fold out is exactly never having seen it.
@@ -220,9 +218,7 @@ def paired_difference(
     folds = int(np.count_nonzero(counted))
     difference, se = eci_a - eci_b, jackknife_se((a - b)[counted])
     p = p_value(difference, se, folds)
-    return Difference(
-        difference, se, *interval(difference, se, folds, level), p, bool(p < 1.0 - level)
-    )
+    return Difference(difference, se, *interval(difference, se, folds, level), p, bool(p < 1.0 - level))
 
 
 def rank_bounds(

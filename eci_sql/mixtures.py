@@ -70,9 +70,7 @@ def mix_score(
     return score_means(_blend(alpha, mean_plus), _blend(alpha, mean_minus), lam)
 
 
-def delete_one_mix(
-    alpha: FloatArray, parts: Sequence[Folds], lam: float
-) -> tuple[Score, FloatArray]:
+def delete_one_mix(alpha: FloatArray, parts: Sequence[Folds], lam: float) -> tuple[Score, FloatArray]:
     """Score of a mixture with fixed shares, and its ECI without each fold.
 
     The shares stay as they are when a fold goes: at an optimum the first-order effect of choosing

@@ -4,7 +4,8 @@ Covers: residual rows, their outer-product sums, packing for the `moments` table
 Does not cover: similarities and weights (SQL and udfs.py), scores of the sums (information.py).
 
 Every addition is exact, so a sum is the same bits for any order, block size, thread count and BLAS
-kernel. A row is rounded to units of 2^-ROW_BITS; a product of two is in units of 2^-UNIT_BITS.
+kernel. A row is rounded to units of 2^-ROW_BITS, so a running sum is in units of 2^-SUM_BITS; what is packed and
+published is rounded once more, to units of 2^-UNIT_BITS, when the sum of a fold is complete.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from eci_sql.errors import MetricError
 
-ROW_BITS = 20
-UNIT_BITS = 2 * ROW_BITS
+ROW_BITS = 22
+SUM_BITS = 2 * ROW_BITS
+UNIT_BITS = 40
 BLOCK_ROWS = 2048
 
 _CACHE_ROWS = 128  # rows whose scratch stays in the second-level cache at a dimension of 1,024
@@ -77,7 +79,7 @@ def add_residuals(
     The same bits as gathering first, in about 60 % of the time: the parts stay in the cache.
 
     Args:
-        total: (d, d) int64, in units of 2^-UNIT_BITS.
+        total: (d, d) int64, in units of 2^-SUM_BITS.
         vectors: (m, d) float32 unit vectors.
         refs: rows of `vectors` of queries, positives and negatives, (n,) integers each.
         s_pos, s_neg, weight: (n,) float64 as for `residual_rows`.
@@ -102,9 +104,7 @@ def add_residuals(
         add_outer(total, rows[: block.stop - block.start])
 
 
-def _factors(
-    s_pos: FloatArray, s_neg: FloatArray, weight: FloatArray
-) -> tuple[VectorArray, VectorArray]:
+def _factors(s_pos: FloatArray, s_neg: FloatArray, weight: FloatArray) -> tuple[VectorArray, VectorArray]:
     slope = (s_neg - s_pos).astype(np.float32)[:, None]
     scale = (np.sqrt(np.abs(weight)) * 2.0**ROW_BITS).astype(np.float32)[:, None]
     return slope, scale
@@ -125,7 +125,7 @@ def add_outer(total: IntArray, rows: FloatArray) -> None:
     """Add rows^T rows to `total`, exactly and in place.
 
     Args:
-        total: (d, d) int64, in units of 2^-UNIT_BITS.
+        total: (d, d) int64, in units of 2^-SUM_BITS.
         rows: (n, d) float64 holding integers, from `residual_rows`.
 
     Raises:
@@ -147,8 +147,7 @@ def _add_block(total: IntArray, block: FloatArray) -> None:
         _add_exact(total, product)
     elif len(block) == 1:
         raise MetricError(
-            f"a weighted residual has squared length {trace * 2.0**-UNIT_BITS:.3g}: "
-            "the vectors are not of unit length"
+            f"a weighted residual has squared length {trace * 2.0**-SUM_BITS:.3g}: the vectors are not of unit length"
         )
     else:
         half = len(block) // 2
@@ -159,13 +158,15 @@ def _add_block(total: IntArray, block: FloatArray) -> None:
 def _add_exact(total: IntArray, product: FloatArray) -> None:
     diagonal = np.diagonal(product).astype(np.int64)
     if np.any(np.diagonal(total) > _LARGEST_SUM - diagonal):
-        raise MetricError("a sum of squared residuals exceeds 2^62 units of 2^-40: use more folds")
+        raise MetricError("a sum of squared residuals exceeds 2^62 units of 2^-44: use more folds")
     total += product.astype(np.int64)
 
 
 def pack_upper(matrix: IntArray) -> IntArray:
-    """Upper triangle by rows, as stored in `moments`: (d, d) int64 to (d (d + 1) / 2,) int64."""
-    return np.ascontiguousarray(matrix).reshape(-1)[_upper(matrix.shape[0])]
+    """Upper triangle by rows, as stored in `moments`: (d, d) int64 sums to (d (d + 1) / 2,) in units of 2^-UNIT_BITS."""
+    packed = np.ascontiguousarray(matrix).reshape(-1)[_upper(matrix.shape[0])]
+    shift = SUM_BITS - UNIT_BITS
+    return (packed + (1 << (shift - 1))) >> shift
 
 
 def unpack_upper(packed: IntArray | FloatArray, dim: int) -> FloatArray:

@@ -52,6 +52,14 @@ class Input(_Settings):
 
 
 INPUT_OPTIONS = tuple(Input.model_fields)
+ALL_PAIRS = "all-pairs"
+
+
+class Strict(_Settings):
+    """What `eci run --strict` calls a jump from the run before."""
+
+    violation_rate: float = Field(0.05, ge=0, le=1, description="rise of a source's violation rate that needs attention")
+    reject_rate: float = Field(0.02, ge=0, le=1, description="rise of a source's share of rejected rows that needs attention")
 
 
 class RunConfig(_Settings):
@@ -71,6 +79,9 @@ class RunConfig(_Settings):
     workers: int = Field(0, ge=0, le=1024, description="worker processes (0: one for each core)")
     memory: str = Field("", description="memory for all workers together, such as 2GB (default: 60 % of what there is)")
     buckets: int = Field(0, ge=0, le=256, description="buckets of texts, a power of two (0: by the inputs' size)")
+    hybrids: dict[str, tuple[str, ...]] = Field({}, description="hybrids: sources pooled, as name = [source, source]")
+    information: bool = Field(False, description="compute what each triple adds (column information of scores)")
+    strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     skip_bad_files: bool = Field(False, description="record a file that cannot be opened in rejects, and go on")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -79,6 +90,25 @@ class RunConfig(_Settings):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("hybrids", mode="before")
+    @classmethod
+    def _pooled(cls, value: Any) -> Any:
+        """Take `"a+b"` and `"all-pairs"`, alone or in a list, beside a table of names."""
+        given = [value] if isinstance(value, str) else value
+        if isinstance(given, (list, tuple)) and all(isinstance(item, str) for item in given):
+            return {item: () if item == ALL_PAIRS else tuple(item.split("+")) for item in given}
+        return value
+
+    @field_validator("hybrids")
+    @classmethod
+    def _several(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, parts in value.items():
+            if not good_source(name):
+                raise ValueError("a hybrid's name is 1 to 200 printable characters")
+            if name != ALL_PAIRS and (len(parts) < 2 or len(set(parts)) < len(parts)):
+                raise ValueError(f"hybrid {name!r} needs two or more different sources, such as dense+llm")
+        return dict(sorted(value.items()))
 
     @field_validator("memory")
     @classmethod

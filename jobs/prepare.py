@@ -109,7 +109,7 @@ def prepare(config: RunConfig) -> Prepared:
         "inputs": [[t.path, t.format, asdict(t.options)] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
-        **{key: getattr(config, key) for key in ("kappa", "lam", "tokenizer", "folds")},
+        **{key: getattr(config, key) for key in ("kappa", "lam", "tokenizer", "folds", "hybrids", "information")},
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from eci_sql.connection import connect, statement
 from jobs import work
@@ -46,10 +47,11 @@ def settle_task(job: work.Job, name: str, fold: int, units: list[tuple[str, int]
     with connect(job.share // 2, job.threads) as con:
         con.register("incoming", incoming)
         settled = con.sql(statement("settle")).to_arrow_table()
-    reason = np.asarray(settled["reason"].to_pylist(), dtype=object)
-    accepted = settled.filter(pa.array(np.equal(reason, None)))
-    rejected = settled.filter(pa.array([r is not None and r != "duplicate" for r in reason]))
-    duplicates = int(np.count_nonzero(reason == "duplicate"))
+    reason = settled["reason"].cast(pa.string())
+    copies = pc.fill_null(pc.equal(reason, "duplicate"), False)
+    accepted = settled.filter(pc.is_null(reason))
+    rejected = settled.filter(pc.and_(pc.is_valid(reason), pc.invert(copies)))
+    duplicates = int(pc.sum(copies).as_py() or 0)
     parts = _write_parts(job, name, _in_sample_order(accepted))
     with work.writing(job.store, job.at("settle", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(rejected.select(REJECTED.names).cast(REJECTED))

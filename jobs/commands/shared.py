@@ -43,6 +43,8 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "kappa": Annotated[float | None, typer.Option(help="Share of the lexical overlap that a weight loses (0.5).")],
         "tokenizer": Annotated[str | None, typer.Option(help="Tokens of the lexical side: word, wordpiece or char3.")],
         "folds": Annotated[int | None, typer.Option(help="Folds of the queries (32).")],
+        "hybrids": Annotated[list[str] | None, typer.Option("--hybrid", help="Sources pooled to a row of their own: dense+llm, or all-pairs.")],
+        "information": Annotated[bool, typer.Option("--information", help="Compute what each triple adds to its source.")],
         "workers": Workers,
         "memory": Memory,
         "skip_bad_files": Annotated[bool, typer.Option("--skip-bad-files", help="Record unreadable files in rejects and go on.")],

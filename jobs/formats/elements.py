@@ -29,13 +29,14 @@ def elements(file: IO[bytes]) -> Iterator[bytes]:
     window.skip(re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*"))
     if window.byte not in (b"[", b"{"):
         raise BadRecordError("bad_record", "neither a JSON array nor a JSON object")
+    closing = b"]" if window.byte == b"[" else b"}"
     window.position += 1
     while True:
         window.skip(_BETWEEN)
-        if window.byte in (b"]", b"}"):
+        if window.byte == closing:
             break
-        if not window.byte:
-            raise BadRecordError("bad_record", "the file ends before its closing bracket")
+        if window.byte in (b"", b"]", b"}"):
+            raise BadRecordError("bad_record", f"{closing.decode()!r} is missing at the end of the records")
         yield window.element()
     window.position += 1
     window.skip(_BLANK)

@@ -153,7 +153,8 @@ def parquet_file(path: str) -> pq.ParquetFile:
     fs, inner = filesystem(path)
     try:
         return pq.ParquetFile(fs.open(inner, "rb"))
-    except READ_ERRORS as error:
+    # ValueError: a column's name that is not UTF-8.
+    except (*READ_ERRORS, ValueError) as error:
         raise InputError(f"{path}: cannot be opened as Parquet: {reason_of(error)}") from error
 
 
@@ -180,7 +181,7 @@ def parquet_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> It
             for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns):
                 yield row, pa.table(batch)
                 row += batch.num_rows
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, ValueError) as error:
             yield row, rest(row, error)
 
 

@@ -3,8 +3,8 @@
 Covers: ids, folds, tokens, idf, overlap, weights, matrices, scores, baselines, jackknife.
 Does not cover: differences between sources, mixtures.
 
-Nothing here comes from the code under test, and nothing is vectorised; numpy appears only for the
-last step of a matrix, its determinant or its eigenvalues.
+Nothing here comes from the code under test, and nothing is vectorised: three loops, over sources, folds and
+examples. numpy appears for matrices only: the outer product of one residual, sums, determinants, eigenvalues.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 Vector = Sequence[float] | np.ndarray
-Matrix = list[list[float]]
 NEAR_DUPLICATE = 0.95
 
 
@@ -190,30 +189,34 @@ def example(
     )
 
 
-def moment(examples: Sequence[Example], sign: int, dim: int) -> Matrix:
-    """(1/N) * sum of |w| r r^T over the examples whose weight has this sign; N counts all."""
-    matrix = [[0.0] * dim for _ in range(dim)]
+def fold_moments(examples: Sequence[Example], sign: int, dim: int, folds: int) -> list[np.ndarray]:
+    """Sum of |w| r r^T over the examples of each fold whose weight has this sign, not divided by N."""
+    sums = [np.zeros((dim, dim)) for _ in range(folds)]
     for one in examples:
         if one.weight * sign > 0.0:
-            for i in range(dim):
-                for j in range(dim):
-                    matrix[i][j] += abs(one.weight) * one.residual[i] * one.residual[j]
-    return [[value / len(examples) for value in row] for row in matrix]
+            # the d x d products of one example: the only place where numpy spares two loops
+            sums[one.fold] += abs(one.weight) * np.outer(one.residual, one.residual)
+    return sums
 
 
-def information(matrix: Matrix, lam: float) -> float:
+def mean_moment(sums: Sequence[np.ndarray], n: int, without: int | None = None) -> np.ndarray:
+    """(1/N) * the sum over all folds but `without`."""
+    total = np.zeros_like(sums[0])
+    for fold, matrix in enumerate(sums):
+        if fold != without:
+            total = total + matrix
+    return total / n
+
+
+def information(matrix: np.ndarray, lam: float) -> float:
     """(1/d) * logdet(I + (d/lambda) M)."""
     dim = len(matrix)
-    system = [
-        [(1.0 if i == j else 0.0) + dim / lam * matrix[i][j] for j in range(dim)]
-        for i in range(dim)
-    ]
-    return float(np.linalg.slogdet(np.array(system))[1]) / dim
+    return float(np.linalg.slogdet(np.eye(dim) + dim / lam * matrix)[1]) / dim
 
 
-def effective_rank(matrix: Matrix) -> float:
+def effective_rank(matrix: np.ndarray) -> float:
     """exp(entropy of the normalised eigenvalues), 0 for a zero matrix."""
-    eigenvalues = [max(float(value), 0.0) for value in np.linalg.eigvalsh(np.array(matrix))]
+    eigenvalues = [max(float(value), 0.0) for value in np.linalg.eigvalsh(matrix)]
     total = sum(eigenvalues)
     if total == 0.0:
         return 0.0
@@ -224,12 +227,9 @@ def effective_rank(matrix: Matrix) -> float:
     return math.exp(entropy)
 
 
-def eci(examples: Sequence[Example], dim: int, lam: float) -> tuple[float, float, float, float]:
-    """Information, misinformation, purity and ECI of one source's examples."""
-    if not examples:
-        return 0.0, 0.0, 0.0, 0.0
-    good = information(moment(examples, +1, dim), lam)
-    bad = information(moment(examples, -1, dim), lam)
+def eci(mean_plus: np.ndarray, mean_minus: np.ndarray, lam: float) -> tuple[float, float, float, float]:
+    """Information, misinformation, purity and ECI of one source's mean matrices."""
+    good, bad = information(mean_plus, lam), information(mean_minus, lam)
     purity = 0.0
     if good > 0.0:
         purity = good / (good + bad)
@@ -237,14 +237,18 @@ def eci(examples: Sequence[Example], dim: int, lam: float) -> tuple[float, float
 
 
 def leave_one_fold_out(
-    examples: Sequence[Example], dim: int, parameters: Parameters
+    examples: Sequence[Example], plus: Sequence[np.ndarray], minus: Sequence[np.ndarray], parameters: Parameters
 ) -> tuple[list[float], float]:
     """ECI without each fold (nan: the fold holds no example), and the standard error."""
     leave_out = []
     for fold in range(parameters.folds):
-        rest = [one for one in examples if one.fold != fold]
-        present = len(rest) < len(examples)
-        leave_out.append(eci(rest, dim, parameters.lam)[3] if present else math.nan)
+        rest = len([one for one in examples if one.fold != fold])
+        value = math.nan
+        if rest < len(examples):
+            value = 0.0
+            if rest:
+                value = eci(mean_moment(plus, rest, fold), mean_moment(minus, rest, fold), parameters.lam)[3]
+        leave_out.append(value)
     counted = [value for value in leave_out if not math.isnan(value)]
     g = len(counted)
     if g < 2:
@@ -270,9 +274,11 @@ def first_version(examples: Sequence[Example]) -> float:
 
 def source_row(examples: Sequence[Example], dim: int, parameters: Parameters) -> SourceRow:
     """Everything that `source_eci` says about one source."""
-    good, bad, purity, value = eci(examples, dim, parameters.lam)
-    leave_out, se = leave_one_fold_out(examples, dim, parameters)
-    plus = moment(examples, +1, dim)
+    plus = fold_moments(examples, +1, dim, parameters.folds)
+    minus = fold_moments(examples, -1, dim, parameters.folds)
+    trusted = mean_moment(plus, len(examples))
+    good, bad, purity, value = eci(trusted, mean_moment(minus, len(examples)), parameters.lam)
+    leave_out, se = leave_one_fold_out(examples, plus, minus, parameters)
     overlaps = [one.lexical_overlap for one in examples if one.lexical_overlap is not None]
     return SourceRow(
         eci=value,
@@ -288,8 +294,8 @@ def source_row(examples: Sequence[Example], dim: int, parameters: Parameters) ->
         mean_consistency=mean(one.consistency for one in examples),
         mean_locality=mean(one.locality for one in examples),
         mean_residuality=mean(one.residuality for one in examples),
-        trace=sum(plus[i][i] for i in range(dim)),
-        effective_rank=effective_rank(plus),
+        trace=sum(trusted[i][i] for i in range(dim)),
+        effective_rank=effective_rank(trusted),
         hardness=mean(one.s_neg for one in examples),
         margin=mean(one.s_pos - one.s_neg for one in examples),
         violation_rate=mean(float(one.s_neg >= one.s_pos) for one in examples),

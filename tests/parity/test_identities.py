@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from eci_sql.moments import add_outer, pack_upper, residual_rows, unpack_upper
+from eci_sql.moments import ROW_BITS, add_outer, pack_upper, residual_rows, unpack_upper
 
 TAU, DIM, COUNT = 0.3, 5, 12
 
@@ -98,7 +98,7 @@ def numeric_hessian(z: np.ndarray, zp: np.ndarray, zn: np.ndarray, h: float = 1e
 
 
 def test_the_residual_is_the_direction_of_the_loss_gradient(sample: Sample) -> None:
-    rows = residual_rows(*sample, np.ones(COUNT)) * 2.0**-20
+    rows = residual_rows(*sample, np.ones(COUNT)) * 2.0**-ROW_BITS
     expected = [numeric_gradient(*one) for one in each(sample)]
     np.testing.assert_allclose(sample.locality[:, None] * rows / TAU, expected, atol=1e-5)
 

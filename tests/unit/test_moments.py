@@ -154,8 +154,10 @@ def test_a_sum_that_would_overflow_is_refused_and_leaves_the_total() -> None:
 
 def test_packing_keeps_the_upper_triangle_by_rows() -> None:
     matrix = np.array([[1, 2, 3], [2, 4, 5], [3, 5, 6]], dtype=np.int64)
-    assert pack_upper(matrix).tolist() == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_array_equal(unpack_upper(pack_upper(matrix), 3), matrix * 2.0**-40)
+    assert pack_upper(matrix << 4).tolist() == [1, 2, 3, 4, 5, 6]
+    assert pack_upper((matrix << 4) + 7).tolist() == [1, 2, 3, 4, 5, 6]
+    assert pack_upper((matrix << 4) + 8).tolist() == [2, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(unpack_upper(pack_upper(matrix << 4), 3), matrix * 2.0**-40)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 384, 1024])

@@ -1,0 +1,144 @@
+"""How well a score agrees with what fine-tuning gives: rank correlations, regret, and which differences are real.
+
+Everything is resampled over the same draws of test queries and seeds for all sources, so that comparisons are paired:
+a hard query is hard for every source. S is the number of sources, K of seeds, Q of test queries, B of draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+DRAWS = 2000
+LEVEL = 0.95
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its percentile interval over the draws (nan where it is not defined)."""
+
+    value: float
+    lo: float
+    hi: float
+
+    @classmethod
+    def of(cls, value: float, draws: Floats) -> Estimate:
+        """With the interval of LEVEL from (B,) draws; undefined draws do not count."""
+        known = draws[~np.isnan(draws)]
+        lo, hi = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(known) else (np.nan, np.nan)
+        return cls(value, float(lo), float(hi))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What one predictor is worth.
+
+    Attributes:
+        spearman, kendall: rank correlation (tau-b) between predictor and metric over the sources.
+        picked: the source the predictor puts first (the first by name of several).
+        regret: metric of the best source less that of the picked one; a tie for the first place counts with its mean.
+        pairs_right: share of the really different pairs of sources that the predictor orders as they are; a tie is half.
+    """
+
+    spearman: Estimate
+    kendall: Estimate
+    picked: str
+    regret: float
+    pairs_right: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Metric of source a less that of b; `different` when the paired bootstrap's interval excludes 0."""
+
+    a: str
+    b: str
+    difference: Estimate
+    different: bool
+
+
+def draw_means(values: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
+    """Return bootstrap means (B, S) of a metric (S, K, Q): queries and seeds drawn with replacement, paired over sources."""
+    random = np.random.default_rng(seed)
+    _, seeds, queries = values.shape
+    of_query = random.multinomial(queries, np.full(queries, 1 / queries), draws) / queries
+    of_seed = random.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
+    return np.stack([(of_query @ source.T * of_seed).sum(axis=1) for source in values], axis=1)
+
+
+def spearman(predictor: Floats, metric: Floats) -> Floats:
+    """Return Spearman's rank correlation of (S,) with each row of (B, S): (B,), nan where either is constant."""
+    x = rankdata(predictor)
+    y = rankdata(np.atleast_2d(metric), axis=1)
+    x, y = x - x.mean(), y - y.mean(axis=1, keepdims=True)
+    return _ratio(y @ x, np.sqrt((x * x).sum() * (y * y).sum(axis=1)))
+
+
+def kendall(predictor: Floats, metric: Floats) -> Floats:
+    """Return Kendall's tau-b of (S,) with each row of (B, S): (B,), nan where either is constant (Kendall, 1945)."""
+    upper = np.triu_indices(len(predictor), 1)
+    rows = np.atleast_2d(metric)
+    x = np.sign(predictor[upper[0]] - predictor[upper[1]])
+    y = np.sign(rows[:, upper[0]] - rows[:, upper[1]])
+    return _ratio(y @ x, np.sqrt((x != 0).sum() * (y != 0).sum(axis=1)))
+
+
+def real_pairs(names: list[str], values: Floats, draws: Floats) -> list[Pair]:
+    """Return every pair of sources, in order. The intervals are not corrected for the number of pairs.
+
+    Args:
+        names: of the S sources.  values: (S, K, Q).  draws: (B, S) from `draw_means`.
+    """
+    means = values.mean(axis=(1, 2))
+    pairs = []
+    for a in range(len(names)):
+        for b in range(a + 1, len(names)):
+            difference = Estimate.of(float(means[a] - means[b]), draws[:, a] - draws[:, b])
+            pairs.append(Pair(names[a], names[b], difference, difference.lo > 0 or difference.hi < 0))
+    return pairs
+
+
+def agreement(names: list[str], predictor: Floats, values: Floats, draws: Floats, pairs: list[Pair]) -> Agreement:
+    """Return what a predictor (S,), larger taken for better, says about a metric.
+
+    Args:
+        names, values, draws: as for `real_pairs`, which gives `pairs`.
+        predictor: (S,) float64; a source without a value (nan) is left out.
+    """
+    known = np.flatnonzero(~np.isnan(predictor))
+    x, means = predictor[known], values.mean(axis=(1, 2))
+    if not len(known):
+        nothing = Estimate(np.nan, np.nan, np.nan)
+        return Agreement(nothing, nothing, "", np.nan, np.nan)
+    first = known[x == x.max()]
+    return Agreement(
+        Estimate.of(float(spearman(x, means[known])[0]), spearman(x, draws[:, known])),
+        Estimate.of(float(kendall(x, means[known])[0]), kendall(x, draws[:, known])),
+        min(names[i] for i in first),
+        float(means.max() - means[first].mean()),
+        _pairs_right(dict(zip(names, predictor.tolist(), strict=True)), pairs),
+    )
+
+
+def random_regret(values: Floats) -> float:
+    """Return the mean regret of picking any of the sources (S, K, Q) with the same chance."""
+    means = values.mean(axis=(1, 2))
+    return float(means.max() - means.mean())
+
+
+def _pairs_right(predictor: dict[str, float], pairs: list[Pair]) -> float:
+    right = []
+    for pair in pairs:
+        agrees = (predictor[pair.a] - predictor[pair.b]) * pair.difference.value
+        if pair.different and not np.isnan(agrees):
+            right.append(0.5 + 0.5 * float(np.sign(agrees)))
+    return float(np.mean(right)) if right else float("nan")
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)

@@ -1,0 +1,266 @@
+"""What the report shows, as plain numbers and strings: read from a run's tables, small whatever the run's size.
+
+Covers: a committed run, or one whose files are in place and whose manifest is about to be written. Scores are read by
+DuckDB in two passes and never held: histograms and extremes only. Does not cover: how any of it looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from eci_sql.connection import connect
+from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from jobs import commit
+from jobs.catalog import literal
+from jobs.store import Store
+from jobs.tables import SOURCE_ECI
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_SOURCES = 24
+MOST_RUNS = 60
+EXAMPLES = 5
+CLIP = 700
+BIN = 0.02
+SPECTRUM_POINTS = 64
+SAME = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer", "idf_corpus")
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything on the page.
+
+    Attributes:
+        manifest: the run's manifest.
+        ranking: rows of source_eci, by rank; those without a rank (mixtures) last.
+        pairs: rows of source_pairs between the sources of `shown`.
+        shown: names of the sources that get panels: the first MOST_SOURCES of kind `source`, by rank.
+        histograms: measure (`s_pos`, `s_neg`, `margin`) -> source -> list of (left edge, share of triples).
+        spectra: source -> list of (number of the direction from 1, share of the trace), at most SPECTRUM_POINTS.
+        examples: source -> (best, worst) by weight, each a dict of scores and clipped texts.
+        rejects: dicts of source (or None), reason, rows, detail (one of them).
+        history: rows of source_eci of comparable runs, oldest first.  other_runs: runs that are not comparable.
+        ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
+    """
+
+    manifest: dict[str, Any]
+    ranking: list[dict[str, Any]]
+    pairs: list[dict[str, Any]]
+    shown: tuple[str, ...]
+    histograms: dict[str, dict[str, list[tuple[float, float]]]]
+    spectra: dict[str, list[tuple[int, float]]]
+    examples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+    rejects: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    other_runs: int
+    ablations: list[dict[str, Any]]
+
+
+def read_report(store: Store, folder: str, manifest: dict[str, Any], memory: int, threads: int) -> ReportData:
+    """Read what the report needs.
+
+    Args:
+        store: the output root.
+        folder: the run's folder below it, published or not.
+        manifest: the run's manifest; its files are read below `folder`.
+        memory: bytes that DuckDB may use.  threads: its threads.
+
+    Raises:
+        OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
+    """
+    ranking = sorted(_rows(store, f"{folder}/source_eci.parquet"), key=_rank_order)
+    shown = tuple(row["source"] for row in ranking if row["kind"] == "source")[:MOST_SOURCES]
+    pairs = [p for p in _rows(store, f"{folder}/source_pairs.parquet") if p["a"] in shown and p["b"] in shown]
+    files = _files(store, folder, manifest)
+    with _database(store, memory, threads) as con:
+        for name in ("scores", "texts", "rejects"):
+            _view(con, name, files.get(name, []))
+        histograms = _histograms(con, shown) if "scores" in files else {}
+        examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
+        rejects = _rejects(con) if "rejects" in files else []
+    history, others = _history(store, manifest["run_id"], ranking)
+    return ReportData(
+        manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
+        history, others, _ablations(store, manifest["run_id"]),
+    )  # fmt: skip
+
+
+def _rank_order(row: dict[str, Any]) -> tuple[bool, int, float]:
+    return row["rank"] is None, row["rank"] or 0, -row["eci"]
+
+
+def _rows(store: Store, relative: str) -> list[dict[str, Any]]:
+    with store.open(relative) as source:
+        return list(pq.read_table(source).to_pylist())
+
+
+def _files(store: Store, folder: str, manifest: dict[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for file in manifest["files"]:
+        if file["rows"]:
+            found.setdefault(file["table"], []).append(store.path(f"{folder}/{file['path']}"))
+    return found
+
+
+@contextmanager
+def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(memory, threads) as con:
+        if not store.local:
+            import fsspec
+
+            con.register_filesystem(fsspec.core.url_to_fs(store.root)[0])
+        yield con
+
+
+def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
+    if paths:
+        listed = ", ".join(literal(path) for path in paths)
+        con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)")
+
+
+HISTOGRAMS = """
+WITH binned AS (
+    SELECT
+        source,
+        floor(s_pos / $bin)::INTEGER AS s_pos,
+        floor(s_neg / $bin)::INTEGER AS s_neg,
+        floor((s_pos - s_neg) / $bin)::INTEGER AS margin
+    FROM scores
+    WHERE source IN (SELECT unnest($sources::VARCHAR[]))
+)
+SELECT source, s_pos, s_neg, margin, count(*) AS n
+FROM binned
+GROUP BY GROUPING SETS ((source, s_pos), (source, s_neg), (source, margin))
+"""
+
+
+def _histograms(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    rows = con.sql(HISTOGRAMS, params={"bin": BIN, "sources": list(shown)}).fetchall()
+    counts: dict[str, dict[str, dict[int, int]]] = {m: {s: {} for s in shown} for m in ("s_pos", "s_neg", "margin")}
+    for source, pos, neg, margin, n in rows:
+        for measure, value in (("s_pos", pos), ("s_neg", neg), ("margin", margin)):
+            if value is not None:
+                counts[measure][source][value] = n
+    return {measure: {s: _filled(found) for s, found in of.items()} for measure, of in counts.items()}
+
+
+def _filled(counts: dict[int, int]) -> list[tuple[float, float]]:
+    """Return shares for every bin from the first to the last, empty ones too."""
+    total = sum(counts.values())
+    if not total:
+        return []
+    return [(round(k * BIN, 4), counts.get(k, 0) / total) for k in range(min(counts), max(counts) + 1)]
+
+
+EXTREMES = """
+WITH keyed AS (
+    SELECT source, {'weight': weight, 'triple_id': triple_id, 'query_id': query_id, 'positive_id': positive_id,
+                    'negative_id': negative_id, 's_pos': s_pos, 's_neg': s_neg, 'consistency': consistency,
+                    'locality': locality, 'lexical_overlap': lexical_overlap} AS triple
+    FROM scores
+    WHERE source IN (SELECT unnest($sources::VARCHAR[]))
+)
+SELECT source, max(triple, $n) AS best, min(triple, $n) AS worst
+FROM keyed
+GROUP BY source
+"""
+
+
+def _examples(
+    con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], texts: bool
+) -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    found = {}
+    # n has to be a constant of the statement
+    for source, best, worst in con.sql(EXTREMES.replace("$n", str(EXAMPLES)), params={"sources": list(shown)}).fetchall():
+        taken = {triple["triple_id"] for triple in best}
+        found[source] = (best, [triple for triple in worst if triple["triple_id"] not in taken])
+    triples = [triple for both in found.values() for side in both for triple in side]
+    ids = sorted({triple[f"{role}_id"] for triple in triples for role in ("query", "positive", "negative")})
+    known: dict[Any, tuple[str | None, str | None]] = {}
+    if texts:
+        sql = f"""SELECT text_id, user_id, left(text, {CLIP + 1}) FROM texts
+                  WHERE text_id IN (SELECT unnest($ids::UUID[]))"""  # noqa: S608
+        known = {row[0]: (row[1], row[2]) for row in con.sql(sql, params={"ids": ids}).fetchall()}
+    for triple in triples:
+        for role in ("query", "positive", "negative"):
+            user, text = known.get(triple[f"{role}_id"], (None, None))
+            triple[role] = _clipped(text if text is not None else f"id {user or triple[f'{role}_id']}")
+    return found
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= CLIP else text[: CLIP - 1].rstrip() + "…"
+
+
+def _rejects(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    sql = f"""SELECT source, reason, count(*) AS "rows", left(min(detail), {CLIP}) AS detail
+              FROM rejects GROUP BY source, reason ORDER BY "rows" DESC, reason, source LIMIT 200"""  # noqa: S608
+    return list(con.sql(sql).to_arrow_table().to_pylist())
+
+
+def _spectra(store: Store, folder: str, shown: tuple[str, ...]) -> dict[str, list[tuple[int, float]]]:
+    from scipy.linalg import eigvalsh
+    from threadpoolctl import threadpool_limits
+
+    spectra = {}
+    with threadpool_limits(1):
+        for source, packed in _trusted(store, f"{folder}/moments.parquet", shown):
+            values = np.clip(eigvalsh(unpack_upper(packed, dim_of(len(packed)))), 0.0, None)[::-1]
+            if values.sum() > 0:
+                spectra[source] = _thinned(values / values.sum())
+    return spectra
+
+
+def _trusted(store: Store, relative: str, shown: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (source, packed sum over folds of the trusted matrix), reading one row group at a time."""
+    sums: dict[str, np.ndarray] = {}
+    with store.open(relative) as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=["source", "plus"])
+            for name in table["source"].unique().to_pylist():
+                if name in shown:
+                    rows = table.filter(pc.equal(table["source"], name))["plus"].combine_chunks()
+                    part = sum_packed(np.asarray(rows.flatten().to_numpy()).reshape(len(rows), -1))
+                    sums[name] = sums[name] + part if name in sums else part
+            for name in [name for name in sums if name != table["source"][-1].as_py()]:
+                yield name, sums.pop(name)
+    yield from sums.items()
+
+
+def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
+    picks = np.unique(np.rint(np.geomspace(1, len(shares), SPECTRUM_POINTS)).astype(int))
+    return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
+
+
+def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
+    rows, others = list(ranking), 0
+    same = {key: ranking[0][key] for key in SAME} if ranking else {}
+    for other in [run for run in commit.committed(store) if run != run_id][-MOST_RUNS:]:
+        found = _rows(store, f"runs/{other}/{SOURCE_ECI.files}")
+        if found and all(found[0][key] == value for key, value in same.items()):
+            rows += found
+        else:
+            others += 1
+    return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others
+
+
+def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
+    path = f"ablations/{run_id}.parquet"
+    return _rows(store, path) if store.exists(path) else []
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value, or None where it is not a finite number."""
+    return value if value is not None and math.isfinite(value) else None

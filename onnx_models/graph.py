@@ -1,0 +1,127 @@
+"""Builds ONNX graphs node by node, in the same bytes every time.
+
+Covers: nodes and constants with running names, and the tail that makes one unit vector of a text's token states
+(pooling, dense layers, L2). Does not cover: what an architecture looks like (architectures.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from onnx_models.errors import EncoderError
+
+OPSET = 20
+IR_VERSION = 9
+STATES = "last_hidden_state"
+VECTOR = "sentence_embedding"
+ACTIVATIONS = {"Identity": "", "Tanh": "Tanh", "ReLU": "Relu", "GELU": "Gelu", "Sigmoid": "Sigmoid"}
+"""Activations of a sentence-transformers Dense module, and the ONNX operator of each."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A linear layer after pooling: weight float32 (in, out), bias float32 (out,) or None, a key of `ACTIVATIONS`."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+    activation: str
+
+
+class GraphBuilder:
+    """Nodes and constants in the order in which they are asked for."""
+
+    def __init__(self, prefix: str = "") -> None:
+        """Start an empty graph; `prefix` goes before every name, for adding to a graph that exists."""
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._prefix = prefix
+
+    def op(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add a node with one output; returns the output's name."""
+        return self.ops(kind, inputs, 1, **attributes)[0]
+
+    def ops(self, kind: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+        """Add a node with several outputs; returns their names."""
+        name = f"{self._prefix}n{len(self.nodes):04d}_{kind}"
+        names = [name] if outputs == 1 else [f"{name}_{number}" for number in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name=name, **attributes))
+        return names
+
+    def constant(self, values: NDArray[Any]) -> str:
+        """Add a constant; returns its name."""
+        name = f"{self._prefix}c{len(self.constants):04d}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant of int64 (n,); returns its name."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> str:
+        """Add x @ weight + bias, weight (in, out); returns the output's name."""
+        y = self.op("MatMul", [x, self.constant(weight)])
+        return y if bias is None else self.op("Add", [y, self.constant(bias)])
+
+    def pooled(self, states: str, mask: str, pooling: str) -> str:
+        """Add the pooling of states (batch, tokens, d) over the real tokens of mask (batch, tokens); returns (batch, d)."""
+        if pooling == "cls":
+            return self.op("Gather", [states, self.constant(np.array(0, dtype=np.int64))], axis=1)
+        counts = self.op("ReduceSum", [mask, self.integers(1)], keepdims=1)
+        if pooling == "last":
+            last = self.op("Sub", [counts, self.integers(1)])
+            return self.op("GatherND", [states, self.op("Max", [last, self.integers(0)])], batch_dims=1)
+        if pooling != "mean":
+            raise EncoderError(f"pooling is {pooling!r}, allowed is one of mean, cls, last")
+        weights = self.op("Cast", [self.op("Unsqueeze", [mask, self.integers(2)])], to=TensorProto.FLOAT)
+        total = self.op("ReduceSum", [self.op("Mul", [states, weights]), self.integers(1)], keepdims=0)
+        number = self.op("Cast", [self.op("Max", [counts, self.integers(1)])], to=TensorProto.FLOAT)
+        return self.op("Div", [total, number])
+
+    def finished(self, vector: str, dense: Sequence[Dense], normalise: bool) -> str:
+        """Add the dense layers and L2 after pooling; returns the name of the text's vector, (batch, dim)."""
+        for layer in dense:
+            vector = self.linear(vector, layer.weight, layer.bias)
+            if ACTIVATIONS[layer.activation]:
+                vector = self.op(ACTIVATIONS[layer.activation], [vector])
+        if normalise:
+            norm = self.op("ReduceL2", [vector, self.integers(1)], keepdims=1)
+            floor = self.constant(np.array(1e-12, dtype=np.float32))
+            vector = self.op("Div", [vector, self.op("Max", [norm, floor])])
+        return vector
+
+    def model(self, inputs: Sequence[str], vector: str, dim: int) -> onnx.ModelProto:
+        """Return the model: inputs int64 (batch, tokens), output `sentence_embedding` float32 (batch, dim).
+
+        Raises:
+            EncoderError: the graph is not valid (a bug in what built it).
+        """
+        self.nodes.append(helper.make_node("Identity", [vector], [VECTOR], name=VECTOR))
+        graph = helper.make_graph(
+            self.nodes,
+            "encoder",
+            [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
+            [helper.make_tensor_value_info(VECTOR, TensorProto.FLOAT, ["batch", dim])],
+            self.constants,
+        )
+        return helper.make_model(
+            graph, producer_name="eci-lake", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
+        )
+
+
+def save_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model as one file whose bytes depend on the model alone.
+
+    Raises:
+        EncoderError: the model is larger than the 2 GB that one file can hold.
+    """
+    try:
+        data = model.SerializeToString(deterministic=True)
+    except ValueError as error:
+        raise EncoderError(f"{path}: the model is larger than the 2 GB that one ONNX file can hold") from error
+    path.write_bytes(data)

@@ -1,0 +1,78 @@
+"""What tests share: the folder of real data beside the repository, runs, and comparing published tables."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.config import make_config
+from jobs.pipeline import RunResult, run
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+DIFFER = ("run_id", "created_at")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real collections, where they are there."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder shared/data with real collections is not beside the repository")
+    return SHARED
+
+
+def run_lake(out: Path, triples: Any, **settings: Any) -> RunResult:
+    """Run over triples (a path or glob) into OUT, with real worker processes."""
+    inputs = settings.pop("inputs", [{"triples": str(triples)}])
+    defaults = {"workers": 2, "memory": "4GB"}
+    return run(make_config({"inputs": inputs, "out": str(out), **defaults, **settings}))
+
+
+@pytest.fixture
+def eci(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: `eci("rank", "--out", out)`; the working folder is a new one."""
+
+    def call(*arguments: Any, **extra: Any) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"ECI_OUT": ""} | extra
+        environment.pop("ECI_OUT", None)
+        return subprocess.run(
+            [sys.executable, "-m", "jobs.cli", *map(str, arguments)],
+            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300,
+        )  # fmt: skip
+
+    return call
+
+
+def tables_of(out: Path, run_id: str) -> dict[str, Any]:
+    """Return every published Parquet file of a run as (path, rows without what differs between runs by design)."""
+    import pyarrow.parquet as pq
+
+    root = out / "runs" / run_id
+    found = {}
+    for path in sorted(root.rglob("*.parquet")):
+        table = pq.read_table(path)
+        kept = [name for name in table.column_names if name not in DIFFER]
+        found[str(path.relative_to(root))] = table.select(kept)
+    return found
+
+
+def same_bytes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Return the files that are not there on both sides, or whose columns differ in any bit."""
+    import pyarrow as pa
+
+    different = sorted(set(a) ^ set(b))
+    for path in sorted(set(a) & set(b)):
+        buffers = []
+        for table in (a[path], b[path]):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as out:
+                out.write_table(table.combine_chunks())
+            buffers.append(sink.getvalue().to_pybytes())
+        if buffers[0] != buffers[1]:
+            different.append(path)
+    return different
