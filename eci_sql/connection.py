@@ -23,7 +23,7 @@ def connect(memory: int = 1 << 30, threads: int = 1, temporary: str | None = Non
     """
     import duckdb
 
-    return duckdb.connect(
+    connection = duckdb.connect(
         ":memory:",
         config={
             "memory_limit": f"{max(memory >> 20, 64)}MiB",
@@ -34,6 +34,8 @@ def connect(memory: int = 1 << 30, threads: int = 1, temporary: str | None = Non
             "autoload_known_extensions": False,
         },
     )
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 @cache

@@ -4,7 +4,7 @@ Covers: M_mix = sum alpha_s M_s needs no new embedding.
 Does not cover: the score of one matrix and the intervals (information.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -70,11 +70,16 @@ def mix_score(
     return score_means(_blend(alpha, mean_plus), _blend(alpha, mean_minus), lam)
 
 
-def delete_one_mix(alpha: FloatArray, parts: Sequence[Folds], lam: float) -> tuple[Score, FloatArray]:
+def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tuple[Score, FloatArray]:
     """Score of a mixture with fixed shares, and its ECI without each fold.
 
     The shares stay as they are when a fold goes: at an optimum the first-order effect of choosing
     them anew is zero, so this serves the best mixture too.
+
+    Args:
+        alpha: (S,) float64 shares.
+        parts: S sources, taken one at a time, so that a generator keeps one in memory.
+        lam: the ridge lambda.
 
     Returns:
         The score, and (F,) float64: nan for a fold without examples of any part with a share.
@@ -83,22 +88,35 @@ def delete_one_mix(alpha: FloatArray, parts: Sequence[Folds], lam: float) -> tup
         MetricError: alpha is not on the simplex, or as `information`.
     """
     _check_shares(alpha)
-    used = [(share, part) for share, part in zip(alpha, parts, strict=True) if share > 0.0]
-    sums = [(sum_packed(part.plus), sum_packed(part.minus), int(part.n.sum())) for _, part in used]
-    dim = dim_of(parts[0].plus.shape[1])
+    means: FloatArray | None = None
+    examples = np.zeros(0, dtype=np.int64)
+    for share, part in zip(alpha, parts, strict=True):
+        if share > 0.0:
+            if means is None:
+                means = np.zeros((len(part.n) + 1, 2, part.plus.shape[1]))
+                examples = np.zeros(len(part.n), dtype=np.int64)
+            _add_without(means, float(share), part)
+            examples += part.n
+    if means is None:
+        raise MetricError("a mixture needs at least one source")
+    dim = dim_of(means.shape[2])
 
-    def without(fold: int | None) -> Score:
-        means = np.zeros((2, len(sums[0][0])))
-        for (share, part), (plus, minus, n) in zip(used, sums, strict=True):
-            rest = n if fold is None else n - int(part.n[fold])
-            if rest > 0:
-                means[0] += (plus if fold is None else plus - part.plus[fold]) * (share / rest)
-                means[1] += (minus if fold is None else minus - part.minus[fold]) * (share / rest)
-        return score_means(unpack_upper(means[0], dim), unpack_upper(means[1], dim), lam)
+    def scored(row: int) -> Score:
+        return score_means(unpack_upper(means[row, 0], dim), unpack_upper(means[row, 1], dim), lam)
 
-    examples = np.sum([part.n for _, part in used], axis=0)
-    leave_out = [without(fold).eci if n else float("nan") for fold, n in enumerate(examples)]
-    return without(None), np.array(leave_out)
+    leave_out = [scored(fold).eci if n else float("nan") for fold, n in enumerate(examples)]
+    return scored(-1), np.array(leave_out)
+
+
+def _add_without(means: FloatArray, share: float, part: Folds) -> None:
+    """Add a part's packed means to (F + 1, 2, P): without each fold, and of all folds in the last row."""
+    plus, minus, n = sum_packed(part.plus), sum_packed(part.minus), int(part.n.sum())
+    for fold in range(len(part.n) + 1):
+        last = fold == len(part.n)
+        rest = n if last else n - int(part.n[fold])
+        if rest > 0:
+            means[fold, 0] += (plus if last else plus - part.plus[fold]) * (share / rest)
+            means[fold, 1] += (minus if last else minus - part.minus[fold]) * (share / rest)
 
 
 def best_mixture(mean_plus: FloatArray, mean_minus: FloatArray, lam: float) -> Mixture:

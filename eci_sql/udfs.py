@@ -90,7 +90,10 @@ def register(connection: duckdb.DuckDBPyConnection, vectors: Vectors, sets: Toke
         return _nullable(sets.overlap(_ints(query), _ints(negative)))
 
     for function in (similarity, lexical_overlap):
-        connection.create_function(function.__name__, function, ["INTEGER", "INTEGER"], "DOUBLE", type="arrow")
+        # a missing vector gives null, which only `special` lets a function return
+        connection.create_function(
+            function.__name__, function, ["INTEGER", "INTEGER"], "DOUBLE", type="arrow", null_handling="special"
+        )
 
 
 def _ints(column: pa.Array) -> np.ndarray:

@@ -1,1 +1,62 @@
-"""What runs and in which order: the stages, the command line, the Python interface."""
+"""What runs and in which order: the stages, the command line, the Python interface.
+
+The Python interface does what the commands do, with typed settings and results, and prints nothing:
+
+    >>> import jobs
+    >>> config = jobs.RunConfig(inputs=[jobs.Input(triples="lake/*.parquet")], out="OUT")
+    >>> result = jobs.run(config)                    # a RunResult; result.ranking is an Arrow table
+    >>> result.ranking.select(["rank", "source", "eci", "eci_lo", "eci_hi"])
+    >>> jobs.rank("OUT").ranking                     # the same of a run made before
+    >>> jobs.mix("OUT")["shares"]                    # the best mixture
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.config import Input as Input
+    from jobs.config import RunConfig as RunConfig
+    from jobs.errors import EciError as EciError
+    from jobs.errors import InputError as InputError
+    from jobs.pipeline import RunResult as RunResult
+    from jobs.pipeline import run as run
+    from jobs.report import report as report
+
+EXPORTS = {
+    "run": "jobs.pipeline",
+    "RunResult": "jobs.pipeline",
+    "rank": "jobs.results",
+    "mix": "jobs.mix",
+    "select": "jobs.selection",
+    "report": "jobs.report",
+    "RunConfig": "jobs.config",
+    "Input": "jobs.config",
+    "EciError": "jobs.errors",
+    "InputError": "jobs.errors",
+}
+
+
+class _Package(ModuleType):
+    """The package: a module in it does not hide the function of the same name (`jobs.rank`, `jobs.mix`)."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in EXPORTS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command line's help need not wait for all of them."""
+    if name not in EXPORTS:
+        raise AttributeError(f"module 'jobs' has no attribute {name!r}; it has {', '.join(sorted(EXPORTS))}")
+    return getattr(import_module(EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(EXPORTS)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -24,11 +24,12 @@ CACHE_BUCKETS = 256
 
 @dataclass
 class Cache:
-    """The cached vectors of one encoder. `damaged` counts files that were dropped."""
+    """The cached vectors of one encoder. `damaged` counts damaged files; they are dropped unless `read_only`."""
 
     store: Store
     fingerprint: str
     dim: int
+    read_only: bool = False
     damaged: int = field(default=0)
 
     def folder(self, bucket: int) -> str:
@@ -61,7 +62,8 @@ class Cache:
                 column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
                 data = np.frombuffer(column.buffers()[1], dtype=np.float16)
             except (OSError, pa.ArrowException, KeyError):
-                self.store.remove(path)
+                if not self.read_only:
+                    self.store.remove(path)
                 self.damaged += 1
                 continue
             yield ids, data.reshape(-1, self.dim)[column.offset : column.offset + len(ids)]

@@ -6,28 +6,58 @@ Commands are in jobs/commands, one module a topic; adding one is a function ther
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+import traceback
+from typing import Annotated, NoReturn
 
 import typer
 
-from jobs.commands import core
+from jobs.commands import core, decide, evidence, look
 from jobs.errors import EciError
 
 app = typer.Typer(
     name="eci",
     help="Rank sources of hard negatives for dense retrievers before any training.",
-    epilog="New here: `eci demo --out demo-out`, then `eci run --triples 'lake/*.parquet' --out OUT`, then `eci rank --out OUT`.",
-    no_args_is_help=True,
+    no_args_is_help=False,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-for topic in (core,):
+for topic in (core, decide, evidence, look):
     topic.register(app)
+
+
+PATH = """eci ranks sources of hard negatives before any training. The way from here:
+
+  eci doctor                                            what works on this machine
+  eci demo --out demo-out                               real triples, a whole run, a ranking (minutes)
+  eci report --out demo-out                             the same as a page to look at and to show
+  eci run --triples 'lake/*.parquet' --out OUT          your own triples: query, positive, negative, source
+  eci rank --out OUT                                    the ranking, with intervals
+  eci sql "SELECT * FROM source_eci" --out OUT          every table, in SQL
+  eci init nightly.toml                                 a settings file with every option
+
+eci --help lists all commands, eci COMMAND --help explains one."""
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log lines of the libraries, and where an error came from.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", envvar="NO_COLOR", help="Plain text on a terminal, too.")] = False,
+) -> None:
+    """Rank sources of hard negatives for dense retrievers before any training."""
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        os.environ["ECI_TRACEBACK"] = "1"
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(PATH)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -48,6 +78,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except EciError as error:
+        if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("stopped; finished tasks are kept, the same command goes on from there", 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 from eci_sql.errors import MetricError
 from jobs import work
+from jobs.config import RunConfig
 from jobs.errors import EciError, InputError
 from jobs.progress import Progress
 from onnx_models.errors import EncoderError
@@ -77,49 +79,93 @@ def _reporter(stage: str) -> Callable[[int], None]:
     return report
 
 
-class Cluster:
-    """A cluster for the length of a `with` block: worker processes of this machine, on loopback."""
+def _configure(threads: int) -> None:
+    """Set what Dask needs before it starts anything; what the user's own Dask settings say about waiting stays."""
+    import dask
+    from distributed import config as _defaults  # noqa: F401  (loads the defaults that are overridden here)
 
-    def __init__(self, workers: int, threads: int, progress: Progress) -> None:
-        self.workers, self.threads, self.progress = workers, threads, progress
+    for name in ("distributed", "distributed.nanny", "distributed.scheduler", "distributed.worker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    dask.config.set(
+        {
+            "distributed.logging": {"distributed": "critical"},
+            "distributed.worker.multiprocessing-method": "spawn",
+            "distributed.nanny.pre-spawn-environ": thread_environment(threads),
+            "distributed.admin.system-monitor.gil.enabled": False,
+            "distributed.scheduler.worker-ttl": os.environ.get("DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL", "60s"),
+        }
+    )
+
+
+def _cluster_class(name: str) -> Any:
+    """Return the Dask cluster class of a dotted name. Raises InputError for anything else."""
+    from importlib import import_module
+
+    from distributed.deploy import Cluster as DaskCluster
+
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(import_module(module or "distributed"), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cluster {name!r} cannot be imported: {error}; name a class such as distributed.LocalCluster") from None
+    if not (isinstance(found, type) and issubclass(found, DaskCluster)):
+        raise InputError(f"cluster {name!r} is no Dask cluster class")
+    return found
+
+
+class Cluster:
+    """The workers of a run for the length of a `with` block: local processes, a scheduler's, or a cluster class's."""
+
+    def __init__(self, config: RunConfig, threads: int, progress: Progress) -> None:
+        self.config, self.threads, self.progress = config, threads, progress
+        self.workers = config.cores()
         self._cluster: Any = None
         self._client: Any = None
 
     def __enter__(self) -> Cluster:
-        import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
-        for name in ("distributed", "distributed.nanny", "distributed.scheduler", "distributed.worker"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        dask.config.set(
-            {
-                "distributed.logging": {"distributed": "critical"},
-                "distributed.worker.multiprocessing-method": "spawn",
-                "distributed.scheduler.allowed-failures": 3,
-                "distributed.nanny.pre-spawn-environ": thread_environment(self.threads),
-                "distributed.admin.system-monitor.gil.enabled": False,
-            }
-        )
+        _configure(self.threads)
+        try:
+            if self.config.scheduler:
+                self._client = Client(self.config.scheduler, timeout="20s")
+            else:
+                self._cluster = self._start()
+                self._client = Client(self._cluster)
+        except (OSError, TimeoutError) as error:
+            where = self.config.scheduler or self.config.cluster or "local workers"
+            raise InputError(f"{where}: no cluster: {' '.join(str(error).split())}; is it running, and reachable?") from None
+        self._client.subscribe_topic(TOPIC, self._heard)
+        if self.config.scheduler:
+            self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        return self
+
+    def _start(self) -> Any:
+        if self.config.cluster:
+            cluster = _cluster_class(self.config.cluster)(**self.config.cluster_options)
+            if self.config.workers:
+                cluster.scale(self.config.workers)
+            return cluster
+        from distributed import LocalCluster
+
         # Memory is bounded by the sizes of parts and buckets; Dask's own limit counts memory-mapped pages as well
         # and would kill workers for reading files.
-        self._cluster = LocalCluster(
+        return LocalCluster(
             n_workers=self.workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         )
-        self._client = Client(self._cluster)
-        self._client.subscribe_topic(TOPIC, self._heard)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for part in (self._client, self._cluster):
-            part.close(timeout=5)
+            if part is not None:  # nothing was opened
+                part.close(timeout=5)
 
     def _heard(self, event: tuple[float, Any]) -> None:
         message = event[1] if isinstance(event, tuple) else event

@@ -47,12 +47,10 @@ def _walk(store: Store, folder: str, prefix: str) -> list[str]:
 
 
 def commit(job: work.Job, manifest: dict[str, Any]) -> None:
-    """Write the manifest, make the run visible, then bring LATEST and the catalog up to it."""
-    store = job.store
-    store.write_text(f"{job.publish}/manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
-    store.move_folder(job.publish, f"runs/{job.run_id}")
-    finish(store, job.run_id)
-    store.remove(job.work)
+    """Write the manifest and put the run in its place; `finish` then makes readers see it."""
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+    job.store.write_text(f"{job.publish}/manifest.json", text)
+    job.store.move_folder(job.publish, f"runs/{job.run_id}")
 
 
 def finish(store: Store, run_id: str) -> None:

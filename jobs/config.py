@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,16 @@ class Input(_Settings):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value != "auto":
+            from jobs.formats import FORMATS
+
+            if value not in FORMATS:
+                raise ValueError(f"not a format{nearest(value, FORMATS)} (allowed: auto, {', '.join(FORMATS)})")
+        return value
 
     @field_validator("source")
     @classmethod
@@ -78,6 +89,9 @@ class RunConfig(_Settings):
     folds: int = Field(32, ge=2, le=256, description="folds of the queries: units of work and of uncertainty")
     workers: int = Field(0, ge=0, le=1024, description="worker processes (0: one for each core)")
     memory: str = Field("", description="memory for all workers together, such as 2GB (default: 60 % of what there is)")
+    scheduler: str = Field("", description="address of a running Dask scheduler, in place of local workers")
+    cluster: str = Field("", description="a Dask cluster class, such as dask_jobqueue.SLURMCluster")
+    cluster_options: dict[str, Any] = Field({}, description="arguments of the cluster class")
     buckets: int = Field(0, ge=0, le=256, description="buckets of texts, a power of two (0: by the inputs' size)")
     hybrids: dict[str, tuple[str, ...]] = Field({}, description="hybrids: sources pooled, as name = [source, source]")
     information: bool = Field(False, description="compute what each triple adds (column information of scores)")
@@ -128,6 +142,8 @@ class RunConfig(_Settings):
     def _whole(self) -> RunConfig:
         if not self.inputs:
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
+        if self.scheduler and self.cluster:
+            raise ValueError("give --scheduler or --cluster, not both")
         if self.tokenizer == "wordpiece" and self.vectors:
             raise ValueError("tokenizer wordpiece needs an encoder; with --vectors use word or char3")
         return self
@@ -196,11 +212,28 @@ def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
 
 
 def _explain(item: Any, where: str) -> str:
+    """Return one error as key, what was given, what is allowed, and the nearest valid name."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        fields = Input.model_fields if item["loc"][0] == "inputs" else RunConfig.model_fields
-        names = [field.alias or name for name, field in fields.items()]
-        return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)}"
-    message = item["msg"].removeprefix("Value error, ")
+        names = [field.alias or name for name, field in _fields_at(item["loc"]).items()]
+        return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
+    if item["type"] == "missing":
+        return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if item["type"] == "literal_error":
+        allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
+        message = f"allowed: {', '.join(allowed)}{nearest(str(item['input']), allowed)}"
     given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the settings that are allowed where an unknown one was found."""
+    inner = {"inputs": Input, "strict": Strict}.get(str(loc[0])) if len(loc) > 1 else None
+    return dict((inner or RunConfig).model_fields)
+
+
+MISSING = {
+    "out": "give --out, ECI_OUT, or `out` in the settings file",
+    "inputs": "give --triples, or [[inputs]] in the settings file",
+}

@@ -78,7 +78,7 @@ def ranking_table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify=justify, no_wrap=name != "source", overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         low, high = row["rank_lo"], row["rank_hi"]
-        rank = str(row["rank"]) if low == high else f"{row['rank']} ({low}-{high})"
+        rank = "" if row["rank"] is None else str(row["rank"]) if low == high else f"{row['rank']} ({low}-{high})"
         table.add_row(
             rank,
             Text(row["source"]),

@@ -35,7 +35,7 @@ def embed_texts(
     ids = unique(every)
     _write(job, every, ids, texts)
     names = [f"{bucket:03d}" for bucket in range(BUCKETS)]
-    with Cluster(config.cores(), job.threads, progress) as cluster:
+    with Cluster(config, job.threads, progress) as cluster:
         cluster.run(job, stage, {name: Task(embed_task, reports=True) for name in names}, len(ids))
     store.remove(job.work)
     vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)

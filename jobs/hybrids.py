@@ -7,20 +7,20 @@ Does not cover: the mathematics (eci_sql/mixtures.py), and mixtures of a finishe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from eci_sql.mixtures import Folds, Mixture, best_mixture, delete_one_mix, pooled
+from eci_sql.information import Score, spectrum
+from eci_sql.mixtures import Folds, best_mixture, delete_one_mix, pooled
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs import work
 from jobs.config import ALL_PAIRS
 from jobs.errors import InputError, nearest
 
 BEST = "best mixture"
-_CONTENT = ("run_id", "fold", "dim")
 
 
 def resolve(hybrids: Mapping[str, tuple[str, ...]], sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -99,6 +99,47 @@ def as_lists(matrix: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.arange(len(matrix) + 1) * matrix.shape[1], pa.int32()), flat)
 
 
+def kind_and_parts(
+    name: str, parts: Sequence[str], found: Mapping[str, Mapping[str, Any]], sources: Sequence[str]
+) -> dict[str, Any]:
+    """Return kind and parts of a source (its own only part) or a hybrid, whose shares are those of the examples.
+
+    Args:
+        found: results of `information_task` by the source's number, as five digits.
+    """
+    examples = {part: int(found[f"{sources.index(part):05d}"]["n_examples"]) for part in parts}
+    total = sum(examples.values())
+    listed = [{"source": part, "alpha": n / total if total else 0.0} for part, n in examples.items()]
+    return {"kind": "source" if list(parts) == [name] else "hybrid", "parts": listed}
+
+
+def shares_named(result: dict[str, Any], sources: Sequence[str]) -> dict[str, Any]:
+    """Return a result of `mixture_task` with kind and parts (those with a share) in place of its shares."""
+    parts = [{"source": s, "alpha": a} for s, a in zip(sources, result["alpha"], strict=True) if a > 0.0]
+    kept = {key: value for key, value in result.items() if key not in ("alpha", "start")}
+    return kept | {"kind": "mixture", "parts": parts}
+
+
+def triples_of(parts: Sequence[Mapping[str, Any]], examples: Mapping[str, int]) -> dict[str, int]:
+    """Return the triples of each source in the largest training set that holds these shares, none taken twice."""
+    total = min(examples[part["source"]] / part["alpha"] for part in parts)
+    # a share that came out of a division may take the product just below a whole number
+    return {p["source"]: min(int(p["alpha"] * total + 1e-6), examples[p["source"]]) for p in parts}
+
+
+def mixed_counts(parts: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return n_examples and sums of a mixture: the triples of `triples_of`, and means weighted by the shares."""
+    taken = triples_of(parts, {part["source"]: found[part["source"]]["n_examples"] for part in parts})
+    n = max(sum(taken.values()), 1)
+    first = found[parts[0]["source"]]
+    names = [name for name in first if name.startswith(("sum_", "n_")) and name != "n_examples"]
+    means = {
+        name: sum(p["alpha"] * found[p["source"]][name] / found[p["source"]]["n_examples"] for p in parts)
+        for name in names
+    }
+    return {"n_examples": n, **{name: round(mean * n) for name, mean in means.items()}}
+
+
 def means_of(read: Callable[[int], Folds], count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean matrices M+ and M- of `count` sources, float64 (S, d, d), one source in memory at a time."""
     plus, minus = [], []
@@ -110,8 +151,42 @@ def means_of(read: Callable[[int], Folds], count: int) -> tuple[np.ndarray, np.n
     return np.stack(plus), np.stack(minus)
 
 
-def best_of(read: Callable[[int], Folds], count: int, lam: float) -> tuple[Mixture, np.ndarray]:
-    """Return the best mixture of `count` sources, and its ECI without each fold, float64 (F,)."""
-    best = best_mixture(*means_of(read, count), lam)
-    used = np.flatnonzero(best.alpha)
-    return best, delete_one_mix(best.alpha[used], [read(int(number)) for number in used], lam)[1]
+@dataclass(frozen=True)
+class Mixed:
+    """A scored mixture: shares float64 (S,), score, ECI without each fold float64 (F,), trace and effective rank."""
+
+    alpha: np.ndarray
+    score: Score
+    leave_out: np.ndarray
+    trace: float
+    effective_rank: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain numbers, named like the columns of source_eci."""
+        left = {str(i): float(value) for i, value in enumerate(self.leave_out) if not np.isnan(value)}
+        return {
+            "alpha": self.alpha.tolist(),
+            **asdict(self.score),
+            "leave_out": left,
+            "trace": self.trace,
+            "effective_rank": self.effective_rank,
+            "folds_done": len(left),
+        }
+
+
+def best_of(read: Callable[[int], Folds], count: int, lam: float) -> Mixed:
+    """Return the best mixture of `count` sources; `read` gives one source's sums by fold.
+
+    Raises:
+        MetricError: as `best_mixture`.
+    """
+    plus, minus = means_of(read, count)
+    return mix_of(read, best_mixture(plus, minus, lam).alpha, lam, plus)
+
+
+def mix_of(read: Callable[[int], Folds], alpha: np.ndarray, lam: float, mean_plus: np.ndarray | None = None) -> Mixed:
+    """Return the mixture with the given shares, float64 (S,). `mean_plus`: the sources' M+, where they are at hand."""
+    plus = means_of(read, len(alpha))[0] if mean_plus is None else mean_plus
+    used = np.flatnonzero(alpha)
+    score, leave_out = delete_one_mix(alpha[used], (read(int(number)) for number in used), lam)
+    return Mixed(alpha, score, leave_out, *spectrum(np.tensordot(alpha, plus, axes=1)))

@@ -22,29 +22,35 @@ from jobs.config import RunConfig
 from jobs.embed import embed_task
 from jobs.errors import EciError, InputError
 from jobs.exchange import exchange_task, vocabulary_task
+from jobs.hybrids import kind_and_parts, resolve, shares_named
 from jobs.ingest import bad_file_task, ingest_task
 from jobs.lock import holding
 from jobs.lookup import index_task, lookup_task
 from jobs.prepare import Prepared, prepare
 from jobs.progress import Progress, Silent
-from jobs.rank import information_task, moments_task, rank_tables, rejects_task
+from jobs.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task
 from jobs.score import distinct_task, score_task
 from jobs.settle import settle_task
 from jobs.settings import job_for
 from jobs.store import Store
 from jobs.tables import FORMULA_VERSION, SOURCE_ECI, SOURCE_PAIRS
+from jobs.triple_information import factor_task, triples_task
 from jobs.vectors import vectors_task
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A committed run: its id, where it lies, the ranking (table source_eci), and the manifest's totals and stages."""
+    """A committed run: its id, where it lies, the ranking (table source_eci), and the manifest's totals and stages.
+
+    `unchanged`: nothing was new since this run, so it stands and nothing was computed.
+    """
 
     run_id: str
     out: str
     ranking: pa.Table
     totals: dict[str, int]
     stages: dict[str, Any]
+    unchanged: bool = False
 
 
 def run(config: RunConfig, progress: Progress | None = None) -> RunResult:
@@ -58,24 +64,49 @@ def run(config: RunConfig, progress: Progress | None = None) -> RunResult:
     prepared = prepare(config)
     store = Store(config.out)
     fresh = not store.exists("")
-    with holding(store):
-        try:
+    try:
+        with holding(store):
             return _run(config, prepared, store, progress or Silent())
-        except InputError:
-            # what the input or the settings did wrong leaves nothing behind
-            store.remove("" if fresh else "work")
-            raise
+    except InputError:
+        if fresh:
+            store.remove("")
+        raise
 
 
 def _run(config: RunConfig, prepared: Prepared, store: Store, progress: Progress) -> RunResult:
-    job = _job(config, prepared, store)
-    if store.exists(f"runs/{job.run_id}/manifest.json"):
+    key = work_key(prepared)
+    standing = _standing(store, key)
+    if standing is not None:
+        return standing
+    job = _job(config, prepared, store, key)
+    try:
+        if not store.exists(f"runs/{job.run_id}/manifest.json"):
+            with Cluster(config, job.threads, progress) as cluster:
+                Stages(config, prepared, job, progress, key).run(cluster)
         commit.finish(store, job.run_id)
         store.remove(job.work)
-        return result_of(store, job.run_id)
-    with Cluster(config.cores(), job.threads, progress) as cluster:
-        Stages(config, prepared, job, progress).run(cluster)
+    except InputError:
+        # what the input or the settings did wrong leaves nothing behind
+        store.remove(job.work)
+        raise
     return result_of(store, job.run_id)
+
+
+def work_key(prepared: Prepared) -> str:
+    """Return the hash of everything that a run's result depends on, 16 hex digits."""
+    return hashlib.sha256(json.dumps(prepared.identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _standing(store: Store, key: str) -> RunResult | None:
+    """Return the newest committed run if it is over just the same inputs, settings and versions: nothing is new then."""
+    if not store.exists("LATEST"):
+        return None
+    run_id = commit.latest(store)
+    if commit.read_manifest(store, run_id).get("work_key") != key:
+        return None
+    result = result_of(store, run_id)
+    totals = result.totals | {"texts_embedded": 0, "cache_hits": result.totals["texts"]}
+    return replace(result, totals=totals, unchanged=True)
 
 
 def result_of(store: Store, run_id: str) -> RunResult:
@@ -88,9 +119,8 @@ def result_of(store: Store, run_id: str) -> RunResult:
     return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
 
 
-def _job(config: RunConfig, prepared: Prepared, store: Store) -> work.Job:
+def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> work.Job:
     """Return the job: the run that was begun over the same inputs and settings, or a new one."""
-    key = hashlib.sha256(json.dumps(prepared.identity, sort_keys=True).encode()).hexdigest()[:16]
     state = f"work/{key}/run.json"
     try:
         run_id = str(json.loads(store.read_text(state))["run_id"])
@@ -104,8 +134,8 @@ def _job(config: RunConfig, prepared: Prepared, store: Store) -> work.Job:
 class Stages:
     """The stages of one run, in order; each reads what the ones before have returned."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, job: work.Job, progress: Progress) -> None:
-        self.config, self.prepared, self.job, self.progress = config, prepared, job, progress
+    def __init__(self, config: RunConfig, prepared: Prepared, job: work.Job, progress: Progress, key: str) -> None:
+        self.config, self.prepared, self.job, self.progress, self.key = config, prepared, job, progress, key
         self.done: dict[str, dict[str, dict[str, Any]]] = {}
         self.folds = [f"{fold:02d}" for fold in range(job.folds)]
         self.buckets = [f"{bucket:03d}" for bucket in range(job.buckets)]
@@ -118,6 +148,7 @@ class Stages:
             return self.done[name]
 
         self._read(stage)
+        self.hybrids = resolve(self.config.hybrids, self.sources())
         settled = stage("settle", self._settle())
         self._require_rows(settled)
         cells = [(fold, len(settled[fold]["parts"])) for fold in self.folds]
@@ -130,9 +161,12 @@ class Stages:
         stage("exchange", self._exchange(cells))
         sources = self.sources()
         stage("score", self._score(cells, sources), sum(sum(settled[f]["parts"]) for f in self.folds))
-        stage("distinct", {b: Task(distinct_task, {"bucket": i, "folds": self.folds, "sources": sources})
+        pooled = [[sources.index(part) for part in parts] for parts in self.hybrids.values()]
+        stage("distinct", {b: Task(distinct_task, {"bucket": i, "folds": self.folds, "sources": sources, "hybrids": pooled})
                            for i, b in enumerate(self.buckets)})  # fmt: skip
         self._rank(stage, sources)
+        if self.config.information:
+            self._inform(stage, cells, sources)
         self._commit(sources)
 
     def _read(self, stage: Any) -> None:
@@ -210,23 +244,43 @@ class Stages:
     def _rank(self, stage: Any, sources: list[str]) -> None:
         stage("rejects", {"all": self._rejects_task()})
         stage("moments", {"all": Task(moments_task, {"sources": len(sources), "folds": self.folds})})
-        stage("information", {f"{i:05d}": Task(information_task, {"number": i, "folds": self.folds})
-                              for i in range(len(sources))})  # fmt: skip
+        numbers = [[i] for i in range(len(sources))]
+        numbers += [[sources.index(part) for part in parts] for parts in self.hybrids.values()]
+        found = stage("information", {f"{i:05d}": Task(information_task, {"numbers": n, "folds": self.folds})
+                                      for i, n in enumerate(numbers)})  # fmt: skip
+        scored = [i for i in range(len(sources)) if found[f"{i:05d}"]["n_examples"]]
+        if len(scored) > 1:
+            stage("mixture", {"best": Task(mixture_task, {"numbers": scored, "folds": self.folds})})
+
+    def _inform(self, stage: Any, cells: list[tuple[str, int]], sources: list[str]) -> None:
+        """Fill the scores' column `information`: a second pass over the exchanged vectors."""
+        scored = [i for i in range(len(sources)) if self.done["information"][f"{i:05d}"]["n_examples"]]
+        kept = stage("factor", {f"{i:05d}": Task(factor_task, {"number": i, "folds": self.folds}) for i in scored})
+        factors = {sources[i]: (f"{i:05d}", kept[f"{i:05d}"]["n_examples"]) for i in scored}
+        tasks, first = {}, 0
+        for name, parts in cells:
+            arguments = {"parts": parts, "first": first, "buckets": self.buckets, "factors": factors}
+            tasks[name] = Task(triples_task, arguments, reports=True)
+            first += parts
+        stage("triples", tasks, sum(s["scored"] for s in self.done["score"].values()))
 
     def _commit(self, sources: list[str]) -> None:
         job, created = self.job, datetime.now(UTC)
         rejected = self.done["rejects"]["all"]["by_source"]
         found, counts = {}, {}
-        for i, source in enumerate(sources):
+        for i, (name, parts) in enumerate([*((s, (s,)) for s in sources), *self.hybrids.items()]):
             summary = self.done["information"][f"{i:05d}"]
             if summary["n_examples"]:
-                found[source] = {k: v for k, v in summary.items() if k not in ("seconds", "peak_bytes")}
-                counts[source] = {
-                    "n_rejected": rejected.get(source, 0),
+                found[name] = kind_and_parts(name, parts, self.done["information"], sources) | _numbers(summary)
+                counts[name] = {
+                    "n_rejected": sum(rejected.get(part, 0) for part in parts),
                     **{f"n_{kind}": sum(s[kind][i] for s in self.done["distinct"].values())
                        for kind in ("queries", "negatives")},
                 }  # fmt: skip
-        ranking, pairs = rank_tables(job, found, counts, created, self.prepared.encoder.label)
+        best = self.done.get("mixture", {}).get("best")
+        scored = [source for source in sources if source in found]
+        mixture = None if best is None else shares_named(_numbers(best), scored)
+        ranking, pairs = rank_tables(job, found, counts, created, self.prepared.encoder.label, mixture)
         work.publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema)
         work.publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema)
         commit.commit(job, self._manifest(created))
@@ -260,6 +314,7 @@ class Stages:
         packages = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
         return {
             "run_id": self.job.run_id,
+            "work_key": self.key,
             "created_at": created.isoformat(),
             "formula_version": FORMULA_VERSION,
             "encoder": {"name": self.prepared.encoder.label, "fingerprint": self.job.fingerprint, "dim": self.job.dim},
@@ -272,6 +327,10 @@ class Stages:
             "rejects": self.done["rejects"]["all"]["by_reason"],
             "stages": stages,
         }
+
+
+def _numbers(summary: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in summary.items() if key not in ("seconds", "peak_bytes")}
 
 
 def _first_detail(job: work.Job) -> str:

@@ -94,12 +94,12 @@ def prepare(config: RunConfig) -> Prepared:
     texts: list[TextTask] = []
     for side, patterns in (("query", config.queries), ("passage", config.corpus)):
         for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
-            files.append(_file(path, side))
+            files.append(file_of(path, side))
             options = Options(title_separator=separator)
             texts += [TextTask(f"{len(texts) + i:06d}", u, side, options) for i, u in enumerate(text_units(path))]
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
-        files.append(_file(path, "vectors"))
+        files.append(file_of(path, "vectors"))
         vectors += [TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))]
     buckets = config.buckets or _buckets(sum(file.size for file in files))
     identity = {
@@ -126,7 +126,7 @@ def _inputs(config: RunConfig, separator: str) -> tuple[list[InputTask], list[Fi
                 if not config.skip_bad_files:
                     raise
                 name, units, error = item.format, [None], str(problem)
-            files.append(_file(path, "triples"))
+            files.append(file_of(path, "triples"))
             for unit in units:
                 tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error))
     return tasks, files
@@ -149,7 +149,8 @@ def _options(item: Input, separator: str) -> Options:
     )
 
 
-def _file(path: str, what: str) -> File:
+def file_of(path: str, what: str) -> File:
+    """Return an input file as it is now. Raises OSError where it is not there."""
     fs, inner = filesystem(path)
     info = fs.info(inner)
     stamp = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "created") if key in info), "")

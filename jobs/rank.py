@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import connect, statement
 from eci_sql.information import eci_v1, interval, jackknife_se, paired_difference, rank_bounds, spectrum
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from eci_sql.mixtures import Folds
 from eci_sql.udfs import register_information
 from jobs import work
+from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
 from jobs.ids import from_arrow
 from jobs.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
 
@@ -37,12 +40,20 @@ def matrices_of(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(values).reshape(len(table), -1)
 
 
-def information_task(job: work.Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
-    """Score one source from its moments: the whole, and without each fold. Returns plain numbers."""
-    table = read_source(job, number, folds)
-    counts = {count: int(sum(table[count].to_pylist())) for count in COUNTS}
+def information_task(job: work.Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
+    """Score a source, or several pooled to a hybrid, from moments: the whole, and without each fold."""
+    table = read_source(job, numbers[0], folds)
+    if len(numbers) > 1:
+        table = merged((read_source(job, number, folds) for number in numbers), job.folds)
     if not len(table):
-        return counts
+        return dict.fromkeys(COUNTS, 0)
+    # the last bits of a log-determinant follow the number of BLAS threads
+    with threadpool_limits(1, "blas"):
+        return _information(job, table)
+
+
+def _information(job: work.Job, table: pa.Table) -> dict[str, Any]:
+    counts = {count: int(sum(table[count].to_pylist())) for count in COUNTS}
     plus, minus = matrices_of(table, "plus"), matrices_of(table, "minus")
     examples = table["n_examples"].to_numpy()
     whole_plus, whole_minus = sum_packed(plus), sum_packed(minus)
@@ -50,8 +61,8 @@ def information_task(job: work.Job, name: str, number: int, folds: list[str]) ->
         {
             "fold": pa.array([None, *table["fold"].to_pylist()], pa.int32()),
             "n_examples": pa.array(np.concatenate([[counts["n_examples"]], counts["n_examples"] - examples])),
-            "plus": _lists(np.concatenate([whole_plus[None], whole_plus - plus])),
-            "minus": _lists(np.concatenate([whole_minus[None], whole_minus - minus])),
+            "plus": as_lists(np.concatenate([whole_plus[None], whole_plus - plus])),
+            "minus": as_lists(np.concatenate([whole_minus[None], whole_minus - minus])),
         }
     )
     with connect(job.share // 2, 1) as con:
@@ -69,9 +80,15 @@ def information_task(job: work.Job, name: str, number: int, folds: list[str]) ->
     }
 
 
-def _lists(matrix: np.ndarray) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(matrix).ravel())
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(matrix) + 1) * matrix.shape[1], pa.int32()), flat)
+def mixture_task(job: work.Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
+    """Find the best mixture of the sources with these numbers; returns its shares and what `information_task` does."""
+
+    def read(number: int) -> Folds:
+        return folds_of_table(read_source(job, numbers[number], folds), job.folds)
+
+    with threadpool_limits(1, "blas"):
+        found = best_of(read, len(numbers), job.lam)
+    return found.as_dict()
 
 
 def moments_task(job: work.Job, name: str, sources: int, folds: list[str]) -> dict[str, Any]:
@@ -148,9 +165,20 @@ def _explained(table: pa.Table) -> pa.Table:
 
 
 def rank_tables(
-    job: work.Job, found: dict[str, dict[str, Any]], counts: dict[str, dict[str, int]], created_at: Any, encoder: str
+    job: work.Job,
+    found: dict[str, dict[str, Any]],
+    counts: dict[str, dict[str, int]],
+    created_at: Any,
+    encoder: str,
+    mixture: dict[str, Any] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
-    """Return (source_eci, source_pairs). `found`: source -> result of `information_task`; `counts`: n_* by source."""
+    """Return (source_eci, source_pairs).
+
+    Args:
+        found: source or hybrid -> result of `information_task`, with kind and parts.
+        counts: n_* by source or hybrid.
+        mixture: result of `mixture_task`, with parts; it gets a row without a rank and is in no pair.
+    """
     names = sorted(found)
     leave_out = {name: _leave_out(job, found[name]) for name in names}
     pairs, decided = [], np.zeros((len(names), len(names)), dtype=bool)
@@ -163,14 +191,10 @@ def rank_tables(
     ranks = np.stack(rank_bounds([found[name]["eci"] for name in names], decided), axis=1) if names else []
     rows = []
     for name, (rank, low, high) in zip(names, ranks, strict=True):
-        row = {key: value for key, value in found[name].items() if key != "leave_out"}
-        se = jackknife_se(leave_out[name])
-        lo, hi = interval(row["eci"], se, row["folds_done"])
-        n = row["n_examples"]
-        v1 = eci_v1(n, row["sum_hardness"] / 2**32 / n, row["sum_safety"] / 2**32 / n)
-        row |= {"rank": int(rank), "rank_lo": int(low), "rank_hi": int(high), "eci_se": se, "eci_lo": lo, "eci_hi": hi}
-        row |= {"kind": "source", "source": name, "parts": [{"source": name, "alpha": 1.0}], "eci_v1": v1}
-        rows.append(row | counts[name])
+        row = _estimate(job, found[name]) | {"rank": int(rank), "rank_lo": int(low), "rank_hi": int(high)}
+        rows.append(row | {"source": name} | counts[name])
+    if mixture is not None:
+        rows.append(_estimate(job, mixture | mixed_counts(mixture["parts"], found)) | {"source": BEST})
     with connect() as con:
         con.register("estimates", pa.Table.from_pylist(rows))
         table = con.sql(statement("source_eci")).to_arrow_table()
@@ -186,6 +210,16 @@ def rank_tables(
         "folds": job.folds,
     }
     return _constant(table, same), pa.Table.from_pylist(pairs, SOURCE_PAIRS.schema)
+
+
+def _estimate(job: work.Job, result: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of source_eci that follow from a result alone: its interval and the paper's first version."""
+    se = jackknife_se(_leave_out(job, result))
+    lo, hi = interval(result["eci"], se, result["folds_done"])
+    n = result["n_examples"]
+    v1 = eci_v1(n, result["sum_hardness"] / 2**32 / n, result["sum_safety"] / 2**32 / n)
+    row = {key: value for key, value in result.items() if key != "leave_out"}
+    return row | {"eci_se": se, "eci_lo": lo, "eci_hi": hi, "eci_v1": v1}
 
 
 def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:

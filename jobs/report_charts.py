@@ -17,8 +17,10 @@ from jobs.report_data import BIN, ReportData, finite
 ACCENT, TIED, REST, WARN, INK, MUTED, GRID = (
     f"var(--{name})" for name in ("accent", "tied", "rest", "warn", "ink", "muted", "grid")
 )
-STATES = ("leads", "may be as good as the leader", "behind the leader")
+LEADS, MAYBE, BEHIND = "leads", "may be as good as the leader", "behind the leader"
+STATES = {LEADS: ACCENT, MAYBE: TIED, BEHIND: REST}
 MOST_LINES = 6
+MOST_NAME = 22
 LABEL = alt.Axis(labelLimit=150, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
 
 
@@ -40,7 +42,7 @@ def charts(data: ReportData) -> list[Chart]:
 
 def state_of(row: dict[str, Any]) -> str:
     """Return whether a ranked row leads, may be as good as the leader, or is behind."""
-    return STATES[0] if row["rank"] == 1 else STATES[1] if row["rank_lo"] == 1 else STATES[2]
+    return LEADS if row["rank"] == 1 else MAYBE if row["rank_lo"] == 1 else BEHIND
 
 
 def _made(name: str, fit: str, chart: Any, description: str) -> Chart:
@@ -61,9 +63,10 @@ def ranking(data: ReportData) -> Chart | None:
     y = alt.Y("source:N", sort=[row["source"] for row in rows], axis=LABEL)
     color = alt.Color(
         "state:N",
-        scale=alt.Scale(domain=list(STATES), range=[ACCENT, TIED, REST]),
-        legend=alt.Legend(orient="top", title=None, symbolType="circle", labelLimit=300, columns=3),
-    )
+        scale=alt.Scale(domain=[state for state in STATES if any(value["state"] == state for value in values)],
+                        range=[color for state, color in STATES.items() if any(value["state"] == state for value in values)]),
+        legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300, columns=3),
+    )  # fmt: skip
     tip = [alt.Tooltip("source:N"), alt.Tooltip("rank:Q"), alt.Tooltip("eci:Q", format=".5f"),
            alt.Tooltip("eci_lo:Q", format=".5f"), alt.Tooltip("eci_hi:Q", format=".5f"), alt.Tooltip("purity:Q", format=".3f")]  # fmt: skip
     base = alt.Chart(_rows(values)).encode(y=y, color=color, tooltip=tip)
@@ -71,7 +74,7 @@ def ranking(data: ReportData) -> Chart | None:
     bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("eci:Q", axis=whole), x2=alt.datum(0))
     interval = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="eci_lo:Q", x2="eci_hi:Q")
     points = base.mark_point(filled=True, size=110, opacity=1).encode(x="eci:Q")
-    chart = alt.layer(bars, interval, points).properties(height=alt.Step(26))
+    chart = alt.layer(bars, interval, points).properties(height=26 * len(rows))
     best = rows[0]
     return _made("ranking", "width", chart, f"Ranking of {len(rows)} sources by ECI with 95 % intervals; "
                  f"{best['source']} is first with {best['eci']:.5f}. The table below has all numbers.")  # fmt: skip
@@ -85,16 +88,17 @@ def plane(data: ReportData) -> Chart | None:
     if not top > 0:
         return None
     high = high or top / 4
-    places = _places([(row["information"] / top, row["misinformation"] / high) for row in rows], [row["source"] for row in rows])
     names = ("source", "rank", "information", "misinformation", "purity", "eci")
-    values = [{**{k: row[k] for k in names}, "state": state_of(row), "place": p} for row, p in zip(rows, places, strict=True)]
     rays = [ray for p in (0.9, 0.75, 0.5, 0.25, 0.1) for ray in _ray(p, top, high)]
-    x = alt.X("information:Q", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(title="information  →  better", grid=False))
-    y = alt.Y("misinformation:Q", scale=alt.Scale(domain=[0, high], nice=False), axis=alt.Axis(title="misinformation  →  worse", grid=False))
+    spots = [[(r["information"] / top, r["misinformation"] / high) for r in of] for of in (rows, [r for r in rays if r["end"]])]
+    places = _places(spots[0], [row["source"] for row in rows], spots[1])
+    values = [{**{k: row[k] for k in names}, "state": state_of(row), "place": p} for row, p in zip(rows, places, strict=True)]
+    x = alt.X("information:Q", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(title="information → better", grid=False, tickCount=6))
+    y = alt.Y("misinformation:Q", scale=alt.Scale(domain=[0, high], nice=False), axis=alt.Axis(title="misinformation → worse", grid=False, tickCount=6))
     lines = alt.Chart(_rows(rays)).mark_line(color=GRID, strokeDash=[4, 4]).encode(x=x, y=y, detail="purity:N")
     marks = alt.Chart(_rows([ray for ray in rays if ray["end"]])).mark_text(color=MUTED, dx=-4, dy=-5, align="right", fontSize=11)
     layers = [lines, marks.encode(x=x, y=y, text="label:N")]
-    color = alt.Color("state:N", scale=alt.Scale(domain=list(STATES), range=[ACCENT, TIED, REST]), legend=None)
+    color = alt.Color("state:N", scale=alt.Scale(domain=list(STATES), range=list(STATES.values())), legend=None)
     tip = [alt.Tooltip("source:N"), *(alt.Tooltip(f"{name}:Q", format=".5f") for name in names[2:])]
     points = alt.Chart(_rows(values)).mark_point(filled=True, size=120, opacity=0.95)
     layers.append(points.encode(x=x, y=y, color=color, tooltip=tip))
@@ -108,12 +112,16 @@ def plane(data: ReportData) -> Chart | None:
                  "rays of equal purity. Best is far right and low. The numbers are in the ranking table.")  # fmt: skip
 
 
-PLACES = {"right": (10, 1, "left"), "above": (0, -12, "center"), "below": (0, 14, "center"), "left": (-10, 1, "right")}
+PLACES = {"right": (10, 1, "left"), "above": (0, -15, "center"), "below": (0, 15, "center"), "left": (-10, 1, "right")}
 
 
-def _places(points: list[tuple[float, float]], names: list[str]) -> list[str]:
-    """Return where each label goes so that labels do not cover one another at a width of 800 (`none` where all do)."""
+def _places(points: list[tuple[float, float]], names: list[str], ends: list[tuple[float, float]]) -> list[str]:
+    """Return where each label goes so that it covers no point, label or ray's end at a width of 800 (`none` where all do).
+
+    Points and ends are in shares of the width and the height of the plane.
+    """
     taken = [(x * 800 - 6, (1 - y) * 380 - 6, x * 800 + 6, (1 - y) * 380 + 6) for x, y in points]
+    taken += [(x * 800 - 70, (1 - y) * 380 - 16, x * 800, (1 - y) * 380 - 2) for x, y in ends]
     chosen = []
     for (x, y), name in zip(points, names, strict=True):
         width, px, py = min(180, 7 * len(name)), x * 800, (1 - y) * 380
@@ -121,7 +129,7 @@ def _places(points: list[tuple[float, float]], names: list[str]) -> list[str]:
         for place, (dx, dy, align) in PLACES.items():
             left = px + dx - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * width
             box = (left, py + dy - 7, left + width, py + dy + 7)
-            inside = box[0] > 2 and box[2] < 798 and box[1] > 0 and box[3] < 380
+            inside = box[0] > 2 and box[2] < 798 and box[1] > 0 and box[3] < 390
             if inside and not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
                 found = place
                 taken.append(box)
@@ -139,14 +147,14 @@ def _ray(purity: float, top: float, high: float) -> list[dict[str, Any]]:
 
 def heat(data: ReportData) -> Chart | None:
     """Pairwise differences: colour says who is ahead, its strength by how much, grey that it is not decided."""
-    if len(data.shown) < 2:
+    if not data.pairs:
         return None
     largest = max(abs(pair["difference"]) for pair in data.pairs) or 1.0
     ahead = ("row is ahead", "column is ahead", "not decided")
 
     def cell(pair: dict[str, Any]) -> dict[str, Any]:
         who = ahead[2] if not pair["decided"] else ahead[0] if pair["difference"] > 0 else ahead[1]
-        strength = 0.35 if not pair["decided"] else 0.25 + 0.75 * math.sqrt(abs(pair["difference"]) / largest)
+        strength = 0.35 if not pair["decided"] else 0.2 + 0.5 * math.sqrt(abs(pair["difference"]) / largest)
         return {**{k: pair[k] for k in ("a", "b", "difference", "lo", "hi", "p_value")}, "who": who, "strength": strength}
 
     names = list(data.shown)
@@ -165,7 +173,7 @@ def heat(data: ReportData) -> Chart | None:
     )  # fmt: skip
     signs = base.mark_text(color=INK, fontSize=13).encode(text="sign:N")
     signs = signs.transform_calculate(sign="datum.who == 'not decided' ? '?' : datum.difference > 0 ? '+' : '−'")
-    step = 36 if len(names) <= 14 else 24
+    step = 44 if len(names) <= 10 else 34 if len(names) <= 14 else 24
     chart = alt.layer(rects, signs).properties(width=alt.Step(step), height=alt.Step(step))
     open_ = sum(not pair["decided"] for pair in data.pairs) // 2
     return _made("heat", "square", chart, f"Heat map of pairwise ECI differences of {len(names)} sources; {open_} pairs are "
@@ -211,16 +219,16 @@ def _closed(bins: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(bins[0][0] - BIN, 0.0), *bins, (bins[-1][0] + BIN, 0.0)] if bins else []
 
 
-def panel_titles(data: ReportData) -> dict[str, str]:
-    """Return a panel's title for each shown source: its name and the share in the false-negative zone."""
-    rates = {row["source"]: row["violation_rate"] for row in data.ranking if row["kind"] == "source"}
-    return {source: f"{source} · {rates[source]:.1%} in the zone" for source in data.shown}
+def _titles(data: ReportData, fact: str, form: str) -> dict[str, str]:
+    """Return a panel's title for each shown source: its name and a fact; the fact first where the name may be cut."""
+    facts = {row["source"]: form.format(row[fact]) for row in data.ranking if row["kind"] == "source"}
+    return {s: f"{s} · {facts[s]}" if len(s) <= MOST_NAME else f"{facts[s]} · {s}" for s in data.shown}
 
 
 def margins(data: ReportData) -> Chart | None:
     """Distribution of the margin, a panel a source; the false-negative zone is on the left of 0."""
-    titles = panel_titles(data)
-    zones = ("likely false negative", "on the right side")
+    titles = _titles(data, "violation_rate", "{:.1%} in the zone")
+    zones = ("false-negative zone (below 0)", "above 0")
     values = [
         {"panel": titles[source], "x": x, "x2": round(x + BIN, 4), "share": share, "zone": zones[x >= 0]}
         for source, bins in data.histograms.get("margin", {}).items()
@@ -231,11 +239,12 @@ def margins(data: ReportData) -> Chart | None:
         return None
     best = float(data.ranking[0]["temperature"]) * math.log(3)
     color = alt.Color("zone:N", scale=alt.Scale(domain=list(zones), range=[WARN, ACCENT]),
-                      legend=alt.Legend(orient="top", title=None, symbolType="square", labelLimit=300))  # fmt: skip
+                      legend=alt.Legend(orient="top", title=None, symbolType="square", labelLimit=400, columns=2))  # fmt: skip
     bars = alt.Chart().mark_bar(opacity=0.75, binSpacing=0).encode(
         x=alt.X("x:Q", axis=alt.Axis(title="margin  s_pos − s_neg", tickCount=5, grid=False)),
         x2="x2:Q",
         y=alt.Y("share:Q", axis=SHARE),
+        y2=alt.datum(0),
         color=color,
         tooltip=[alt.Tooltip("x:Q", title="from"), alt.Tooltip("x2:Q", title="to"), alt.Tooltip("share:Q", format=".2%")],
     )  # fmt: skip
@@ -249,8 +258,8 @@ def margins(data: ReportData) -> Chart | None:
 def spectra(data: ReportData) -> Chart | None:
     """Eigenvalues of M+ as shares of its trace, a panel a source, with the effective rank."""
     ranks = {row["source"]: row["effective_rank"] for row in data.ranking if row["kind"] == "source"}
-    titles = {source: f"{source} · effective rank {ranks[source]:.0f}" for source in data.spectra}
-    panels = [titles[source] for source in data.shown if source in titles]
+    titles = _titles(data, "effective_rank", "effective rank {:.0f}")
+    panels = [titles[source] for source in data.shown if source in data.spectra]
     values = [
         {"panel": titles[source], "k": k, "share": share, "rank": ranks[source]}
         for source, points in data.spectra.items()
@@ -260,7 +269,7 @@ def spectra(data: ReportData) -> Chart | None:
     if not values:
         return None
     base = alt.Chart().encode(x=alt.X("k:Q", axis=alt.Axis(title="direction, strongest first", tickCount=5, grid=False)))
-    y = alt.Y("share:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title=None, format=".0e", tickCount=3, grid=True))
+    y = alt.Y("share:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title=None, format="~%", values=[10.0**-k for k in range(8)]))
     line = base.mark_line(color=ACCENT, strokeWidth=2).encode(y=y)
     rule = alt.Chart().mark_rule(color=WARN, strokeDash=[4, 3]).encode(x="max(rank):Q")
     chart = _facet(alt.layer(line, rule), values, panels, 90).resolve_scale(y="shared")
@@ -280,7 +289,7 @@ def mixture(data: ReportData) -> Chart | None:
         x=alt.X("alpha:Q", axis=alt.Axis(title="share of the mixture", format=".0%", tickCount=5), scale=alt.Scale(domain=[0, 1])),
     )
     text = base.mark_text(align="left", dx=5, color=INK).encode(text="label:N")
-    chart = (base.mark_bar(color=ACCENT, cornerRadius=2, height=14) + text).properties(height=alt.Step(24))
+    chart = (base.mark_bar(color=ACCENT, cornerRadius=2, height=14) + text).properties(height=24 * len(values))
     shares = ", ".join(f"{value['source']} {value['label']}" for value in values[:5])
     return _made("mixture", "width", chart, f"Shares of the best mixture: {shares}.")
 
@@ -304,7 +313,7 @@ def ablations(data: ReportData) -> Chart | None:
         y=alt.Y("case:N", sort=[value["case"] for value in values], axis=LABEL),
         x=alt.X("agreement:Q", scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(title="agreement with the run's ranking (1: the same order)")),
         tooltip=[alt.Tooltip("case:N"), alt.Tooltip("agreement:Q", format=".3f")],
-    ).properties(height=alt.Step(20))  # fmt: skip
+    ).properties(height=20 * len(values))  # fmt: skip
     return _made("ablations", "width", chart, "Agreement of each perturbed ranking with the run's; the table has the numbers.")
 
 
@@ -316,10 +325,10 @@ def rejects(data: ReportData) -> Chart | None:
     values = [{"reason": reason, "rows": n} for reason, n in sorted(counts.items(), key=lambda item: -item[1])]
     base = alt.Chart(_rows(values)).encode(
         y=alt.Y("reason:N", sort=[value["reason"] for value in values], axis=LABEL),
-        x=alt.X("rows:Q", axis=alt.Axis(title="rows rejected", tickCount=5, format="~s")),
+        x=alt.X("rows:Q", axis=alt.Axis(title="rows rejected", tickCount=5, tickMinStep=1, format="~s")),
     )
     text = base.mark_text(align="left", dx=5, color=INK).encode(text=alt.Text("rows:Q", format=","))
-    chart = (base.mark_bar(color=WARN, cornerRadius=2, height=14) + text).properties(height=alt.Step(24))
+    chart = (base.mark_bar(color=WARN, cornerRadius=2, height=14) + text).properties(height=24 * len(values))
     return _made("rejects", "width", chart, "Rejected input rows by reason; the table has the numbers.")
 
 

@@ -14,6 +14,8 @@ from jobs.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from jobs.pipeline import RunResult
+
 ROW_FORMATS = ("table", "csv", "json", "parquet")
 MOST_ROWS = 200
 
@@ -40,6 +42,18 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
     }
+
+
+def rank(out: str, run_id: str | None = None) -> RunResult:
+    """Return a committed run (default: the newest) as `jobs.run` returned it.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    from jobs.pipeline import result_of
+
+    store = Store(out)
+    return result_of(store, run_id or commit.latest(store))
 
 
 def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:

@@ -106,7 +106,7 @@ def _score_part(
 ) -> tuple[pa.Table, pa.Table, Vectors]:
     with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
         cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-    vectors, sets = _receive(job, number, buckets)
+    vectors, sets = receive(job, number, buckets)
     with connect(job.share // 4, 1) as con:
         register(con, vectors, sets)
         con.register("cell", cell.append_column("ordinal", pa.array(np.arange(len(cell)))))
@@ -119,7 +119,7 @@ def _score_part(
     return scored, _rejected(rows.filter(pc.invert(usable))), vectors
 
 
-def _receive(job: work.Job, number: int, buckets: list[str]) -> tuple[Vectors, TokenSets]:
+def receive(job: work.Job, number: int, buckets: list[str]) -> tuple[Vectors, TokenSets]:
     """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs."""
     batches = []
     for bucket in buckets:
@@ -206,8 +206,13 @@ def _write_members(job: work.Job, name: str, parts: list[pa.Table], sources: lis
         work.write_partitions(out, table, buckets_of(ids[order], job.buckets), job.buckets)
 
 
-def distinct_task(job: work.Job, name: str, bucket: int, folds: list[str], sources: list[str]) -> dict[str, Any]:
-    """Count one bucket's distinct queries and negatives of every source, over all folds."""
+def distinct_task(
+    job: work.Job, name: str, bucket: int, folds: list[str], sources: list[str], hybrids: list[list[int]]
+) -> dict[str, Any]:
+    """Count one bucket's distinct queries and negatives over all folds: of every source, then of every hybrid.
+
+    `hybrids`: the numbers of each hybrid's sources; a text of several of them counts once.
+    """
     ids, codes = [np.empty(0, "S16")], [np.empty(0, np.int32)]
     for fold in folds:
         with work.reading(job.store, job.at("score", f"{fold}.members.arrow")) as file:
@@ -224,5 +229,6 @@ def distinct_task(job: work.Job, name: str, bucket: int, folds: list[str], sourc
         keep = np.ones(len(chosen), dtype=bool)
         keep[1:] = chosen[1:] != chosen[:-1]
         tally = np.bincount(chosen[keep] % max(len(sources), 1), minlength=len(sources))
-        counts[kind] = tally.tolist()
+        pooled = [len(np.unique(at[(is_query == side) & np.isin(code, numbers)])) for numbers in hybrids]
+        counts[kind] = tally.tolist() + pooled
     return counts

@@ -10,6 +10,7 @@ from jobs.errors import InputError
 from jobs.formats.files import expand
 
 PART_BYTES = 64 << 20
+LEAST_PART_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,5 @@ def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choi
         tokenizer=config.tokenizer,
         threads=threads_of(config),
         share=config.share(),
-        part_rows=max(4096, PART_BYTES // (4 * choice.dim)),
+        part_rows=max(LEAST_PART_ROWS, PART_BYTES // (4 * choice.dim)),
     )

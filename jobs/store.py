@@ -19,6 +19,8 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from jobs.faults import step
+
 ATTEMPT = ".attempt-"
 
 
@@ -121,6 +123,7 @@ class Store:
         """Move a folder: one rename where it is local, copies and deletes in an object store."""
         if self.local:
             os.makedirs(os.path.dirname(self.path(target)), exist_ok=True)
+            step("publish", target)
             os.rename(self.path(source), self.path(target))
             _sync_folder(os.path.dirname(self.path(target)))
             return
@@ -134,12 +137,15 @@ def _local_attempt(final: str) -> Iterator[str]:
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{ATTEMPT}{uuid.uuid4().hex[:12]}-{name}")
     try:
+        step("open", final)
         yield path
+        step("fsync", final)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        step("rename", final)
         os.replace(path, final)
     except BaseException:
         Path(path).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.collection import Collection
+from jobs.collection import Collection, Texts
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options
@@ -33,7 +33,7 @@ from jobs.splits import Split
 BAND, FAR_BAND = (20, 40), (100, 200)
 AWARE_SHARE = 0.95
 MOST_POSITIVES = 4
-PIECE_WORDS = 100
+PIECE_WORDS = 50
 
 Indices = NDArray[np.int64]
 
@@ -113,8 +113,8 @@ def mine(training: Training, query_vectors: Floats, passage_vectors: Floats, per
         "dense-unfiltered": raw,
     }
     half = k // 2
-    chosen["bm25+dense"] = np.hstack([chosen["bm25-top"][:, : k - half], chosen["dense-top"][:, :half]])
-    chosen["dense+random"] = np.hstack([chosen["dense-top"][:, : k - half], chosen["random"][:, :half]])
+    chosen["bm25+dense"] = _halves(chosen["bm25-top"], chosen["dense-top"], k - half)
+    chosen["dense+random"] = _halves(chosen["dense-top"], chosen["random"], k - half)
     for name, of_query in chosen.items():
         training.negatives[name] = of_query.astype(np.int64)[training.query]
     training.negatives["half-polluted"] = _polluted(training, training.negatives["bm25-20-40"], half)
@@ -171,10 +171,7 @@ def false_negatives(text: str, count: int) -> list[str]:
     return [piece for piece in pieces if piece and piece != text]
 
 
-def _text_of(texts: object, key: str | None) -> str:
-    from jobs.collection import Texts
-
-    assert isinstance(texts, Texts)
+def _text_of(texts: Texts, key: str | None) -> str:
     index = texts.index.get(key or "")
     return texts.texts[index] if index is not None else ""
 
@@ -203,6 +200,15 @@ def _polluted(training: Training, clean: Indices, count: int) -> Indices:
                 training.passages.append(piece)
             polluted[pair, column] = places[piece]
     return polluted
+
+
+def _halves(first: NDArray[np.int32], second: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Return the first `count` of one (Q, k), filled up from the other: distinct in each row."""
+    rows = []
+    for a, b in zip(first[:, :count].tolist(), second.tolist(), strict=True):
+        kept = [i for i in dict.fromkeys((*a, *b)) if i != MISSING][: first.shape[1]]
+        rows.append(kept + [MISSING] * (first.shape[1] - len(kept)))
+    return np.array(rows, dtype=np.int32)
 
 
 def _within(band: Sequence[int], depth: int, k: int) -> tuple[int, int]:

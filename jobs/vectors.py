@@ -64,7 +64,7 @@ def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]
         columns = [c for c in ("text", "id", "side", "vector") if c in file.schema_arrow.names]
         groups = list(range(unit.start, file.num_row_groups if unit.stop is None else unit.stop))
         for batch in file.iter_batches(ROWS, row_groups=groups, columns=columns):
-            ids, known = _ids(job, pa.table(batch), unit.path, indexed)
+            ids, known = ids_of(job, pa.table(batch), unit.path, indexed)
             vectors, usable = as_matrix(batch["vector"], job.dim)
             keep = known & usable
             table = pa.table([as_arrow(ids[keep]), _binary(vectors[keep])], schema=schema)
@@ -136,8 +136,10 @@ def _binary(matrix: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])
 
 
-def _ids(job: work.Job, table: pa.Table, path: str, indexed: tuple[Side, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the text id of every row, S16 (n,), and whether it could be made."""
+def ids_of(
+    job: work.Job | None, table: pa.Table, path: str, indexed: tuple[Side, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the text id of every row, S16 (n,), and whether it could be made. `job` has the indexes of `indexed`."""
     side = string_column(table["side"], path, "side")[0].to_list()
     texts = string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
     users = string_column(table["id"], path, "id")[0].to_list() if "id" in table.column_names else [None] * len(side)
@@ -147,7 +149,7 @@ def _ids(job: work.Job, table: pa.Table, path: str, indexed: tuple[Side, ...]) -
         text_id(s, t if t is not None else u) if ok else bytes(ID_BYTES)
         for s, t, u, ok in zip(side, texts, users, known.tolist(), strict=True)
     ).copy()
-    for one in indexed:
+    for one in indexed if job is not None else ():
         at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
         with open_index(job, one) as index:
             _resolve(index, at, [users[i] for i in at], ids, known)

@@ -56,7 +56,7 @@ class GraphBuilder:
     def constant(self, values: NDArray[Any]) -> str:
         """Add a constant; returns its name."""
         name = f"{self._prefix}c{len(self.constants):04d}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.constants.append(numpy_helper.from_array(np.array(values, order="C"), name))
         return name
 
     def integers(self, *values: int) -> str:
@@ -78,10 +78,12 @@ class GraphBuilder:
             return self.op("GatherND", [states, self.op("Max", [last, self.integers(0)])], batch_dims=1)
         if pooling != "mean":
             raise EncoderError(f"pooling is {pooling!r}, allowed is one of mean, cls, last")
-        weights = self.op("Cast", [self.op("Unsqueeze", [mask, self.integers(2)])], to=TensorProto.FLOAT)
-        total = self.op("ReduceSum", [self.op("Mul", [states, weights]), self.integers(1)], keepdims=0)
-        number = self.op("Cast", [self.op("Max", [counts, self.integers(1)])], to=TensorProto.FLOAT)
-        return self.op("Div", [total, number])
+        real = self.op("Unsqueeze", [self.op("Cast", [mask], to=TensorProto.FLOAT), self.integers(1)])
+        # As a product of two equal rows: for ReduceSum, and for one row, ONNX Runtime takes kernels whose order of
+        # additions depends on batch mates or padding.
+        totals = self.op("MatMul", [self.op("Concat", [real, real], axis=1), states])
+        total = self.op("Gather", [totals, self.constant(np.array(0, dtype=np.int64))], axis=1)
+        return self.op("Div", [total, self.op("Cast", [self.op("Max", [counts, self.integers(1)])], to=TensorProto.FLOAT)])
 
     def finished(self, vector: str, dense: Sequence[Dense], normalise: bool) -> str:
         """Add the dense layers and L2 after pooling; returns the name of the text's vector, (batch, dim)."""
@@ -90,9 +92,7 @@ class GraphBuilder:
             if ACTIVATIONS[layer.activation]:
                 vector = self.op(ACTIVATIONS[layer.activation], [vector])
         if normalise:
-            norm = self.op("ReduceL2", [vector, self.integers(1)], keepdims=1)
-            floor = self.constant(np.array(1e-12, dtype=np.float32))
-            vector = self.op("Div", [vector, self.op("Max", [norm, floor])])
+            vector = self.op("LpNormalization", [vector], axis=1, p=2)
         return vector
 
     def model(self, inputs: Sequence[str], vector: str, dim: int) -> onnx.ModelProto:

@@ -18,10 +18,18 @@ from jobs.commands.shared import (
     progress_for,
     run_options,
 )
+from jobs.errors import AttentionError
+
+STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
 
 
 @run_options
-def run(values: dict[str, Any], json: Json = False, quiet: Quiet = False) -> None:
+def run(
+    values: dict[str, Any],
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Score every source of hard negatives and commit the result to OUT.
 
     Example: eci run --triples 'demo-out/lake/triples/*.parquet' --out demo-out
@@ -35,9 +43,19 @@ def run(values: dict[str, Any], json: Json = False, quiet: Quiet = False) -> Non
     finally:
         close()
     if json:
-        echo_json({"run_id": result.run_id, "out": result.out, "totals": result.totals})
-        return
-    print_ranking(result.out, None)
+        told = {"run_id": result.run_id, "out": result.out, "totals": result.totals, "unchanged": result.unchanged}
+        echo_json(told)
+    else:
+        print_ranking(result.out, result.run_id)
+    if result.unchanged:
+        if not json:
+            typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
+    elif strict:
+        from jobs.diff import attention
+
+        found = attention(result.out, result.run_id, config.strict)
+        if found:
+            raise AttentionError(f"needs attention: {'; '.join(found)}")
 
 
 @run_options
@@ -105,7 +123,9 @@ def demo(
 
     progress, close = progress_for(quiet)
     try:
-        result = run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True))
+        result = run_demo(
+            out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True)
+        )
     finally:
         close()
     print_ranking(result.out, None)

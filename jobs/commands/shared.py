@@ -47,8 +47,13 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "information": Annotated[bool, typer.Option("--information", help="Compute what each triple adds to its source.")],
         "workers": Workers,
         "memory": Memory,
+        "scheduler": Annotated[str | None, typer.Option(help="A running Dask scheduler, such as tcp://host:8786.")],
+        "cluster": Annotated[str | None, typer.Option(help="A Dask cluster class, such as dask_jobqueue.SLURMCluster.")],
         "skip_bad_files": Annotated[bool, typer.Option("--skip-bad-files", help="Record unreadable files in rejects and go on.")],
     }  # fmt: skip
+    for name, kind in options.items():
+        # precedence: an option, then the environment, then the settings file, then the default
+        kind.__metadata__[0].envvar = f"ECI_{name.upper()}"
     own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "values"]
 
     def command(**given: Any) -> None:
@@ -69,7 +74,7 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     """Return the RunConfig of the settings file and the options given beside it (options win)."""
     from jobs.config import INPUT_OPTIONS, load_settings, make_config
 
-    given = {key: value for key, value in values.items() if value not in (None, False, [])}
+    given = {key: value for key, value in values.items() if not (value is None or value is False or value == [])}
     path = given.pop("config", None)
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
@@ -78,8 +83,6 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     elif one:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
-    if "out" not in settings:
-        raise InputError("no output root: give --out, ECI_OUT, or `out` in the settings file")
     return make_config(settings, path or "settings")
 
 

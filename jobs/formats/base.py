@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.formats.records import Record
 
 BATCH_ROWS = 50_000
+BATCH_BYTES = 64 << 20
 RECORD_BYTES = 4096
 
 TEXT_COLUMNS = ("query", "positive", "negative")
@@ -91,7 +92,7 @@ class Format(Protocol):
         ...
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
-        """Yield what the unit holds, in the file's order and at most about BATCH_ROWS rows a batch."""
+        """Yield what the unit holds, in the file's order and at most about BATCH_ROWS rows or BATCH_BYTES a batch."""
         ...
 
 
@@ -102,10 +103,12 @@ class BatchBuilder:
     size: int = BATCH_ROWS
     _rows: list[tuple[Any, ...]] = field(default_factory=list)
     _rejects: list[tuple[Any, ...]] = field(default_factory=list)
+    _length: int = 0
 
     def row(self, row: int, texts: Sequence[str | None], ids: Sequence[str | None], source: str | None) -> None:
         """Add a triple: its record's position, three texts, three user ids (either may be None), its source."""
         self._rows.append((row, *texts, *ids, source))
+        self._length += sum([len(text) for text in texts if text is not None])
 
     def reject(self, row: int, reason: str, detail: str, record: Any, source: str | None = None) -> None:
         """Add a rejected record. `record` is bytes, a string, or anything that JSON can hold."""
@@ -119,7 +122,7 @@ class BatchBuilder:
     @property
     def full(self) -> bool:
         """Whether it is time to `take`."""
-        return len(self._rows) + len(self._rejects) >= self.size
+        return len(self._rows) + len(self._rejects) >= self.size or self._length >= BATCH_BYTES
 
     def take(self) -> Batch:
         """Return what was collected since the last call."""
@@ -127,7 +130,7 @@ class BatchBuilder:
             pl.DataFrame(self._rows, schema=ROWS, orient="row"),
             pl.DataFrame(self._rejects, schema=REJECTS, orient="row"),
         )
-        self._rows, self._rejects = [], []
+        self._rows, self._rejects, self._length = [], [], 0
         return batch
 
 

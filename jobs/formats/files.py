@@ -15,7 +15,8 @@ import orjson
 
 from jobs.errors import InputError
 from jobs.formats.base import Unit
-from jobs.formats.compression import READ_ERRORS, compression_of, decompressed
+from jobs.formats.compression import READ_ERRORS, decompressed
+from jobs.formats.compression import compression_of as compression_of
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20

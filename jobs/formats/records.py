@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import InputError
-from jobs.formats.base import Unit
+from jobs.formats.base import BATCH_BYTES, Unit
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
 from jobs.formats.files import (
@@ -172,17 +172,26 @@ def parquet_units(path: str) -> list[Unit]:
 
 
 def parquet_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Iterator[tuple[int, pa.Table | Record]]:
-    """Yield (position of the first row, rows) of a unit batch by batch; a bad record in place of what is damaged."""
+    """Yield (position of the first row, rows) of a unit batch by batch; a bad record in place of what is damaged.
+
+    A batch has at most `batch_rows` rows, and fewer where they are so large that it would exceed BATCH_BYTES.
+    """
     row = unit.first_row
     with parquet_file(unit.path) as file:
         stop = file.num_row_groups if unit.stop is None else unit.stop
         groups = list(range(unit.start, stop))
+        size = max((_row_bytes(file.metadata.row_group(i)) for i in groups), default=1)
+        batch_rows = min(batch_rows, max(1, BATCH_BYTES // size))
         try:
             for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns):
                 yield row, pa.table(batch)
                 row += batch.num_rows
         except (*READ_ERRORS, ValueError) as error:
             yield row, rest(row, error)
+
+
+def _row_bytes(group: Any) -> int:
+    return max(1, int(group.total_byte_size) // max(1, int(group.num_rows)))
 
 
 def parquet_records(unit: Unit) -> Iterator[Record]:

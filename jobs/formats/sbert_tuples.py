@@ -7,7 +7,8 @@ column gives one triple. Source: --source, else the file's name; with `numbered 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from jobs.errors import InputError
@@ -23,10 +24,15 @@ NEGATIVE = re.compile(r"(?:negative|neg|doc_neg)(?:_\d+)?|sentence3")
 _IDS = re.compile(r"negative(?:_\d+)?_id")
 
 
-def negative_columns(keys: Any) -> list[str]:
+def negative_columns(keys: Iterable[str]) -> tuple[str, ...]:
     """Return the keys that hold negatives, by their numbers."""
+    return _negative_columns(tuple(keys))
+
+
+@lru_cache(maxsize=64)
+def _negative_columns(keys: tuple[str, ...]) -> tuple[str, ...]:
     found = [key for key in keys if NEGATIVE.fullmatch(key) or (_IDS.fullmatch(key) and key[:-3] not in keys)]
-    return sorted(found, key=lambda key: (int("".join(re.findall(r"\d+", key)) or 0), key))
+    return tuple(sorted(found, key=lambda key: (int("".join(re.findall(r"\d+", key)) or 0), key)))
 
 
 class SbertTuples(RecordFormat):

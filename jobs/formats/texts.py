@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.errors import InputError
-from jobs.formats.base import BATCH_ROWS, REJECTS, Options, Unit, clip_record
+from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, Options, Unit, clip_record
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.files import BadRecordError, extension_of, head, line_units, lines
@@ -68,7 +68,7 @@ def text_units(path: str) -> list[Unit]:
 
 
 def read_texts(unit: Unit, options: Options, side: Side) -> Iterator[TextBatch]:
-    """Yield the texts of a unit, in the file's order and at most BATCH_ROWS a batch.
+    """Yield the texts of a unit, in the file's order and at most about BATCH_ROWS or BATCH_BYTES a batch.
 
     Args:
         unit: one of `text_units`.
@@ -85,16 +85,19 @@ def read_texts(unit: Unit, options: Options, side: Side) -> Iterator[TextBatch]:
     found = _tsv(unit) if extension_of(unit.path) in ("tsv", "txt") else records(unit)
     texts: list[tuple[int, str, str]] = []
     rejects: list[tuple[Any, ...]] = []
+    length = 0
     for record in found:
         try:
             if record.error is not None:
                 raise record.error
-            texts.append((record.row, *_text_of(record.value, options, names)))
+            key, text = _text_of(record.value, options, names)
+            texts.append((record.row, key, text))
+            length += len(text)
         except BadRecordError as error:
             rejects.append((record.row, None, error.reason, str(error), clip_record(record.raw)))
-        if len(texts) + len(rejects) >= BATCH_ROWS:
+        if len(texts) + len(rejects) >= BATCH_ROWS or length >= BATCH_BYTES:
             yield _batch(texts, rejects)
-            texts, rejects = [], []
+            texts, rejects, length = [], [], 0
     yield _batch(texts, rejects)
 
 

@@ -273,3 +273,12 @@ def test_alien_columns_are_refused_with_their_names(tmp_path: Path, name: str) -
     pq.write_table(pa.table({"sentence": ["a"], "label": [1]}), tmp_path / "x.parquet")
     with pytest.raises(InputError, match="sentence, label"):
         read(name, tmp_path / "x.parquet")
+
+
+def test_batches_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """A long query stands in each of its triples: rows are copied, so that bytes count and not rows alone."""
+    record = {"query": "q" * (10 << 20), "pos": ["p"], "neg": [f"n{i}" for i in range(30)]}
+    path = put(tmp_path, "x.jsonl", jsonl(record))
+    sizes = [len(batch.rows) for unit in FORMATS["bge"].units(path) for batch in FORMATS["bge"].read(unit, Options())]
+    assert sum(sizes) == 30
+    assert max(sizes) == 7

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -26,7 +27,7 @@ from jobs.formats.recognise import recognise
 from jobs.formats.texts import read_texts, text_units
 from tests.formats.reading import Reading, read
 
-MUTANTS = int(__import__("os").environ.get("M", "110"))
+MUTANTS = 110
 SECONDS = 5.0
 
 # Format, file, lines or elements kept of it (the fuzz is about structure, not about size).
@@ -184,7 +185,7 @@ def mutants(path: Path, keep: int | None, seed: int) -> Iterator[bytes]:
         yield mutate(data, draw)
 
 
-def attempt(read_it: Callable[[], Reading]) -> Reading | None:
+def attempt(read_it: Callable[[], Any]) -> Any:
     """Read within the time limit; an InputError is an answer too."""
     started = time.monotonic()
     try:
@@ -211,7 +212,7 @@ def test_mutants_of_real_files(shared: Path, tmp_path: Path, name: str, file: st
         found = attempt(lambda: read(name, target, options))
         if found is not None and check is not None:
             check(data, found)
-        attempt(lambda: recognise(str(target)))  # type: ignore[arg-type, return-value]
+        attempt(lambda: recognise(str(target)))
 
 
 @pytest.mark.slow
@@ -236,7 +237,7 @@ def test_mutants_of_containers(shared: Path, tmp_path: Path, ending: str) -> Non
         found = attempt(lambda: read(name, target, Options()))
         if found is not None and check is not None:
             check(data, found)
-        attempt(lambda: recognise(str(target)))  # type: ignore[arg-type, return-value]
+        attempt(lambda: recognise(str(target)))
 
 
 @pytest.mark.slow
@@ -261,4 +262,4 @@ def test_mutants_of_judgements(shared: Path, tmp_path: Path, file: str) -> None:
     target = tmp_path / Path(file).name
     for data in mutants(shared / "formats" / file, None, seed=13):
         target.write_bytes(data)
-        attempt(lambda: read_qrels((str(target),)))  # type: ignore[arg-type, return-value]
+        attempt(lambda: read_qrels((str(target),)))

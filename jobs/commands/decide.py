@@ -1,0 +1,125 @@
+"""From ranking to decision: mix, select, ablate, diff."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.commands.shared import Json, Memory, Out, echo_json
+
+RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
+
+
+PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
+FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
+ORDER = "Best first by information or weight (default: information if the run has it)."
+DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
+
+
+def mix(
+    out: Out,
+    parts: Annotated[str | None, typer.Option(help=PARTS)] = None,
+    source: Annotated[list[str] | None, typer.Option(help="A source that may be mixed; repeat it.")] = None,
+    run_id: RunId = None,
+    json: Json = False,
+) -> None:
+    """Find the best mixture of sources, or score a given one; its gain over the best source alone.
+
+    Example: eci mix --parts dense-aware=0.7,dense-band=0.3 --out demo-out
+    """
+    from jobs.mix import mix as find
+    from jobs.mix import mix_lines
+
+    found = find(out, run_id, parts, source)
+    if json:
+        echo_json(found)
+        return
+    for line in mix_lines(found, parts is not None):
+        typer.echo(line)
+
+
+def select(
+    out: Out,
+    to: Annotated[str, typer.Option(help="A new folder or URL for the training set.")],
+    format: Annotated[str, typer.Option(help=FORMATS)] = "triples",
+    source: Annotated[list[str] | None, typer.Option(help="Take this source only; repeat it for more.")] = None,
+    mix: Annotated[str | None, typer.Option(help="Take sources by shares: dense=0.7,llm=0.3, or best.")] = None,
+    per_query: Annotated[int | None, typer.Option(min=1, help="Most triples of a query.")] = None,
+    total: Annotated[int | None, typer.Option(min=1, help="Most triples.")] = None,
+    min_weight: Annotated[float | None, typer.Option(help="Least weight of a triple.")] = None,
+    no_violations: Annotated[bool, typer.Option("--no-violations", help="No negative above its positive.")] = False,
+    no_near_duplicates: Annotated[
+        bool, typer.Option("--no-near-duplicates", help="No negative with similarity over 0.95 to its positive.")
+    ] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help=DIVERSE)] = False,
+    by: Annotated[str | None, typer.Option(help=ORDER)] = None,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Triples of a file.")] = 100_000,
+    memory: Memory = None,
+    run_id: RunId = None,
+    json: Json = False,
+) -> None:
+    """Write the chosen training triples in a trainer's format.
+
+    Example: eci select --per-query 8 --no-violations --format bge --to train-bge --out demo-out
+    """
+    from jobs.config import parse_bytes
+    from jobs.errors import InputError
+    from jobs.mix import shares_of
+    from jobs.selection import Choice
+    from jobs.selection import select as write
+
+    try:
+        most = parse_bytes(memory) if memory else 0
+    except ValueError as error:
+        raise InputError(f"--memory: {error}") from None
+    choice = Choice(
+        sources=tuple(source or ()),
+        parts=shares_of(out, run_id, mix) if mix else None,
+        per_query=per_query,
+        total=total,
+        min_weight=min_weight,
+        violations=not no_violations,
+        near_duplicates=not no_near_duplicates,
+        diverse=diverse,
+        by=by,
+    )
+    manifest = write(out, to, format, choice, run_id, most, shard_rows)
+    if json:
+        echo_json(manifest)
+        return
+    for name, count in manifest["sources"].items():
+        typer.echo(f"{count:>12,}  {name}")
+    files = manifest["files"]
+    records = sum(file["records"] for file in files)
+    typer.echo(
+        f"{manifest['triples']:>12,}  triples, best {manifest['choice']['by']} first, in {records:,} records of "
+        f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
+    )
+
+
+def diff(
+    run_a: Annotated[str, typer.Argument(help="The run before.")],
+    run_b: Annotated[str, typer.Argument(help="The run after.")],
+    out: Out,
+    json: Json = False,
+) -> None:
+    """Compare two runs: which sources moved beyond their intervals, and what changed in settings and inputs.
+
+    Example: eci diff 20261123T010000Z-1f2e3d 20261124T010000Z-4c5b6a --out OUT
+    """
+    from jobs.diff import diff as compare
+    from jobs.diff import diff_lines
+
+    found = compare(out, run_a, run_b)
+    if json:
+        echo_json(found)
+        return
+    for line in diff_lines(found):
+        typer.echo(line)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the application."""
+    for command in (mix, select, diff):
+        app.command()(command)

@@ -1,0 +1,211 @@
+"""A finished run read back: its sources, sums, scores part by part, vectors and texts. Everything by its manifest.
+
+Covers: what the commands that work on a run's tables share. Memory stays bounded: vectors and texts that a command
+needs are laid into one file in id order by one pass over the cache or the texts (a *spool*), and mapped from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eci_sql.mixtures import Folds
+from jobs import commit
+from jobs.cache import Cache
+from jobs.errors import EciError, InputError, nearest
+from jobs.formats.records import parquet_file
+from jobs.hybrids import folds_of_table
+from jobs.ids import from_arrow, lookup
+from jobs.store import Store
+
+IDS = ("query_id", "positive_id", "negative_id")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A committed run. `run_id` is a whole id; `Finished.open` takes None for the newest."""
+
+    store: Store
+    run_id: str
+
+    @classmethod
+    def open(cls, out: str, run_id: str | None = None) -> Finished:
+        """Open a run. Raises InputError where there is none, or none with this id."""
+        store = Store(out)
+        found = cls(store, run_id or commit.latest(store))
+        _ = found.manifest
+        return found
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The run's manifest."""
+        return commit.read_manifest(self.store, self.run_id)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's settings, by their names in a settings file."""
+        return dict(self.manifest["settings"])
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return int(self.manifest["encoder"]["dim"])
+
+    @property
+    def lam(self) -> float:
+        """The ridge lambda."""
+        return float(self.settings["lambda"])
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return int(self.settings["folds"])
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of source_eci: sources, hybrids and the mixture, by rank."""
+        rows: list[dict[str, Any]] = self.read("source_eci.parquet").to_pylist()
+        return rows
+
+    @property
+    def sources(self) -> list[str]:
+        """The scored sources, by rank."""
+        return [row["source"] for row in self.rows if row["kind"] == "source"]
+
+    def require(self, names: list[str]) -> None:
+        """Raise InputError for a name that is no scored source of this run."""
+        for name in names:
+            if name not in self.sources:
+                listed = ", ".join(self.sources)
+                raise InputError(
+                    f"run {self.run_id} has no source {name!r}{nearest(name, self.sources)}; it has {listed}"
+                )
+
+    def examples(self) -> dict[str, int]:
+        """Return the scored triples of each source."""
+        return {row["source"]: int(row["n_examples"]) for row in self.rows if row["kind"] == "source"}
+
+    def read(self, relative: str, **options: Any) -> pa.Table:
+        """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table."""
+        with self.store.open(f"runs/{self.run_id}/{relative}") as source:
+            return pq.read_table(source, **options)
+
+    def files(self, table: str) -> list[str]:
+        """Return the files of a table, relative to the run's folder, in order."""
+        return [file["path"] for file in self.manifest["files"] if file["table"] == table]
+
+    def moments(self, source: str) -> Folds:
+        """Return one source's sums by fold."""
+        columns = ["fold", "n_examples", "plus", "minus"]
+        table = self.read("moments.parquet", columns=columns, filters=[("source", "==", source)])
+        return folds_of_table(table, self.folds)
+
+    def scores(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the scores, a part of a fold at a time, in order of folds and parts."""
+        for path in self.files("scores"):
+            yield self.read(path, columns=columns)
+
+    def texts(self, columns: list[str]) -> Iterator[pa.Table]:
+        """Yield the table `texts`, a bucket at a time, in the order of ids."""
+        for path in self.files("texts"):
+            yield self.read(path, columns=columns)
+
+    def vectors(self, folder: str) -> VectorSpool:
+        """Lay the run's vectors into a spool below a local folder.
+
+        Raises:
+            InputError: the cache no longer holds them, or the files of --vectors are not what they were.
+        """
+        fingerprint = str(self.manifest["encoder"]["fingerprint"])
+        if self.settings.get("vectors"):
+            return self._given_vectors(folder)
+        cache = Cache(self.store, fingerprint, self.dim)
+        if not self.store.exists(f"cache/embeddings/{fingerprint}"):
+            raise InputError(
+                f"{self.store.path()}: no cached vectors of {fingerprint}; run again to embed the texts anew"
+            )
+        ids, valid, path = [], [], Path(folder) / "vectors"
+        with path.open("wb") as file:
+            for table in self.texts(["text_id"]):
+                wanted = from_arrow(table["text_id"]).copy()
+                vectors, present = cache.load(wanted)
+                vectors.tofile(file)
+                ids.append(wanted)
+                valid.append(present)
+        return VectorSpool(np.concatenate(ids), np.concatenate(valid), str(path), self.dim, "float16")
+
+    def _given_vectors(self, folder: str) -> VectorSpool:
+        """Lay the vectors of the files that --vectors named into a spool; the first of a text counts, as in the run."""
+        from jobs.vectors import ROWS, as_matrix, ids_of
+
+        ids = np.concatenate([from_arrow(table["text_id"]) for table in self.texts(["text_id"])])
+        path = str(Path(folder) / "vectors")
+        rows = np.memmap(path, np.float32, "w+", shape=(max(len(ids), 1), self.dim))
+        present = np.zeros(len(ids), dtype=bool)
+        for given in (file for file in self.manifest["inputs"] if file["what"] == "vectors"):
+            if not same_file(given):
+                raise InputError(f"{given['path']}: not the file that run {self.run_id} read; its vectors are gone")
+            with parquet_file(given["path"]) as file:
+                names = [name for name in ("text", "id", "side", "vector") if name in file.schema_arrow.names]
+                for batch in file.iter_batches(ROWS, columns=names):
+                    keys, known = ids_of(None, pa.table(batch), given["path"], ())
+                    matrix, usable = as_matrix(batch["vector"], self.dim)
+                    at = np.where(known & usable, lookup(ids, keys), -1)
+                    new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
+                    rows[at[new]] = matrix[new]
+                    present[at[new]] = True
+        rows.flush()
+        return VectorSpool(ids, present, path, self.dim, "float32")
+
+
+def same_file(given: dict[str, Any]) -> bool:
+    """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
+    from jobs.prepare import file_of
+
+    try:
+        now = file_of(given["path"], given["what"])
+    except OSError:
+        return False
+    return (now.size, now.stamp) == (given["size"], given["stamp"])
+
+
+@dataclass(frozen=True)
+class VectorSpool:
+    """Vectors (n, dim) of `dtype` in a file, of ascending ids S16 (n,); `present` says which of them there are."""
+
+    ids: np.ndarray
+    present: np.ndarray
+    path: str
+    dim: int
+    dtype: str
+
+    def take(self, ids: np.ndarray) -> np.ndarray:
+        """Return unit vectors float32 of ids S16 (n,), as they were scored.
+
+        Raises:
+            EciError: the cache lacks one of them.
+        """
+        from jobs.score import unit_rows
+
+        at = lookup(self.ids, ids)
+        if np.any(at < 0) or not self.present[at].all():
+            raise EciError("vectors of this run's texts are missing (cache or --vectors); run again to have them anew")
+        stored = np.memmap(self.path, self.dtype, "r", shape=(len(self.ids), self.dim))
+        rows = np.asarray(stored[at]).astype(np.float32)
+        return unit_rows(rows, np.ones(len(rows), dtype=bool))[0]
+
+
+def refs_of(scores: pa.Table) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the distinct ids of a part's triples, ascending, and where query, positive and negative are among them."""
+    from jobs.ids import unique_inverse
+
+    ids, refs = unique_inverse(np.concatenate([from_arrow(scores[name]) for name in IDS]))
+    q, p, n = np.split(refs, 3)
+    return ids, (q, p, n)

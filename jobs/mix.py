@@ -1,0 +1,124 @@
+"""`eci mix`: the best mixture of a finished run's sources, or given shares scored, from the moments alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from eci_sql.information import interval, jackknife_se, paired_difference
+from jobs.errors import InputError
+from jobs.finished import Finished
+from jobs.hybrids import best_of, mix_of, triples_of
+
+
+def parse_parts(text: str) -> dict[str, float]:
+    """Return source -> share of `dense=0.5,llm=0.5`.
+
+    Raises:
+        InputError: it is not of that form, a share is negative, or they do not sum to 1.
+    """
+    shares: dict[str, float] = {}
+    for item in text.split(","):
+        name, equals, value = item.rpartition("=")
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1.0
+        if not equals or not name.strip() or not 0.0 <= share <= 1.0 or name.strip() in shares:
+            raise InputError(f"--parts {item.strip()!r} is not SOURCE=SHARE with a share from 0 to 1, each source once")
+        shares[name.strip()] = share
+    total = sum(shares.values())
+    if abs(total - 1.0) > 1e-6:
+        raise InputError(f"--parts: the shares sum to {total:g}, not to 1")
+    return {name: share / total for name, share in shares.items()}
+
+
+def mix(
+    out: str, run_id: str | None = None, parts: str | None = None, sources: list[str] | None = None
+) -> dict[str, Any]:
+    """Return the best mixture, or that of `parts`, as plain values.
+
+    Args:
+        parts: shares to score, such as `dense=0.5,llm=0.5`; None finds the best.
+        sources: the sources that may be mixed (None: all).
+
+    Returns:
+        run_id; shares by source; eci, eci_se, eci_lo, eci_hi, information, misinformation, purity; best_source and
+        the gain over it with gain_se, gain_lo, gain_hi, gain_decided; triples by source in the largest training set
+        of these shares.
+
+    Raises:
+        InputError: no such run or source, or the shares are wrong.
+    """
+    run = Finished.open(out, run_id)
+    given = parse_parts(parts) if parts else None
+    names = list(given) if given else sources or run.sources
+    run.require(names)
+    read = run.moments
+    with threadpool_limits(1, "blas"):
+        if given:
+            mixed = mix_of(lambda i: read(names[i]), np.array(list(given.values())), run.lam)
+        else:
+            mixed = best_of(lambda i: read(names[i]), len(names), run.lam)
+        single = next(name for name in run.sources if given or name in names)
+        alone = mix_of(lambda _: read(single), np.ones(1), run.lam)
+    se = jackknife_se(mixed.leave_out)
+    low, high = interval(mixed.score.eci, se, int(np.count_nonzero(~np.isnan(mixed.leave_out))))
+    gain = paired_difference(mixed.score.eci, mixed.leave_out, alone.score.eci, alone.leave_out)
+    shares = {name: float(share) for name, share in zip(names, mixed.alpha, strict=True)}
+    used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
+    return {
+        "run_id": run.run_id,
+        "shares": shares,
+        "eci": mixed.score.eci,
+        "eci_se": se,
+        "eci_lo": low,
+        "eci_hi": high,
+        "information": mixed.score.information,
+        "misinformation": mixed.score.misinformation,
+        "purity": mixed.score.purity,
+        "best_source": single,
+        "best_source_eci": alone.score.eci,
+        "gain": gain.difference,
+        "gain_se": gain.se,
+        "gain_lo": gain.lo,
+        "gain_hi": gain.hi,
+        "gain_decided": gain.decided,
+        "triples": triples_of(used, run.examples()),
+    }
+
+
+def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
+    """Return the shares that `--mix` names: `best`, or `dense=0.5,llm=0.5`; sources without a share are left out."""
+    if text != "best":
+        return {name: share for name, share in parse_parts(text).items() if share > 0.0}
+    row = next((row for row in Finished.open(out, run_id).rows if row["kind"] == "mixture"), None)
+    if row is None:
+        raise InputError("--mix best: this run has one source only; there is nothing to mix")
+    return {part["source"]: part["alpha"] for part in row["parts"]}
+
+
+def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
+    """Return a result of `mix` in sentences."""
+    from jobs.console import number
+
+    top = max(found["eci_hi"] or 0.0, found["best_source_eci"])
+    used = {name: share for name, share in found["shares"].items() if share > 0.0}
+    width = max(map(len, used))
+    lines = [f"{name:<{width}}  {share:7.1%}  {found['triples'][name]:>12,} triples" for name, share in used.items()]
+    lines.append("")
+    lines.append(
+        f"{'This' if given else 'The best'} mixture: ECI {number(found['eci'], top)}, 95 % interval "
+        f"{number(found['eci_lo'], top)} .. {number(found['eci_hi'], top)}, purity {found['purity']:.3f}."
+    )
+    if len(used) == 1 and not given:
+        lines.append(f"No mixture is better than {found['best_source']} alone.")
+    else:
+        word = "decided" if found["gain_decided"] else "NOT decided"
+        lines.append(
+            f"Gain over {found['best_source']}, the best source alone: {number(found['gain'], top)}, 95 % "
+            f"interval {number(found['gain_lo'], top)} .. {number(found['gain_hi'], top)}: {word}."
+        )
+    return [*lines, f"Run {found['run_id']}."]

@@ -1,0 +1,234 @@
+"""`eci select`: the training set itself, out of a finished run.
+
+Candidates are filtered fold by fold, each query's budget is spent where its triples score best, and the total goes to
+the best of what is left, by group (the sources of a mixture, or all together). With `diverse` the order is greedy by
+log-determinant instead (eci_sql/diversity.py), part by part. Everything large is in DuckDB with a memory limit, or
+mapped from a spool; training_files.py writes what was chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from eci_sql.connection import connect, statement
+from jobs.config import available_cores, available_memory
+from jobs.errors import InputError, nearest
+from jobs.finished import IDS, Finished, VectorSpool, refs_of
+from jobs.ids import from_arrow, unique
+from jobs.store import Store
+from jobs.tables import SCORES
+
+NEAR_DUPLICATE = 0.95
+PIECE = 50_000
+CANDIDATE = (
+    "triple_id UUID, query_id UUID, positive_id UUID, negative_id UUID, source VARCHAR, fold INTEGER, "
+    "s_pos DOUBLE, s_neg DOUBLE, weight DOUBLE, information DOUBLE, key DOUBLE, grp VARCHAR"
+)
+_COLUMNS = [name for name in SCORES.schema.names if name not in ("run_id", "consistency", "locality")]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to take.
+
+    Attributes:
+        sources: take these only (none: all).  parts: source -> share of a mixture.
+        per_query: most triples of a query.  total: most triples.  min_weight: least weight.
+        violations, near_duplicates: whether triples with s_neg >= s_pos, or <z_p, z_n> > 0.95, may be taken.
+        diverse: choose greedily by log-determinant.
+        by: `information` or `weight` (None: information where the run has it).
+    """
+
+    sources: tuple[str, ...] = ()
+    parts: dict[str, float] | None = None
+    per_query: int | None = None
+    total: int | None = None
+    min_weight: float | None = None
+    violations: bool = True
+    near_duplicates: bool = True
+    diverse: bool = False
+    by: str | None = None
+
+    def checked(self, run: Finished) -> Choice:
+        """Return it with its order decided.
+
+        Raises:
+            InputError: a source or an order that the run does not have, or options that do not go together.
+        """
+        run.require([*self.sources, *(self.parts or {})])
+        if self.sources and self.parts:
+            raise InputError("--source and --mix say both which sources to take; give one of them")
+        if self.diverse and self.total is None and self.per_query is None:
+            raise InputError("--diverse chooses under a budget: give --total N or --per-query K")
+        if self.by not in (None, "information", "weight"):
+            raise InputError(f"--by {self.by!r} is not known{nearest(str(self.by), ('information', 'weight'))}")
+        informed = bool(run.settings.get("information"))
+        if self.by == "information" and not informed:
+            raise InputError(f"run {run.run_id} has no information by triple; make it with: eci run --information")
+        return Choice(**asdict(self) | {"by": self.by or ("information" if informed else "weight")})
+
+    @property
+    def taken(self) -> list[str] | None:
+        """The sources to take, None for all."""
+        return list(self.parts) if self.parts else list(self.sources) or None
+
+
+class Selection:
+    """A choice made on a run: `counts` by source, and the chosen triples as a stream. Used in a `with` block."""
+
+    def __init__(self, run: Finished, choice: Choice, memory: int) -> None:
+        self.run, self.choice, self._memory = run, choice.checked(run), memory
+        self.counts: dict[str, int] = {}
+
+    def __enter__(self) -> Selection:
+        """Choose."""
+        self._folder = tempfile.TemporaryDirectory(prefix="eci-select-")
+        self.folder = self._folder.name
+        self._con = connect(self._memory // 3, min(4, available_cores()), self.folder)
+        self._con.execute("SET arrow_lossless_conversion = true")  # UUIDs stay 16 bytes
+        try:
+            self._choose()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove everything that lies in the temporary folder."""
+        self._con.close()
+        self._folder.cleanup()
+
+    def _choose(self) -> None:
+        con, choice = self._con, self.choice
+        spool = self.run.vectors(self.folder) if choice.diverse or not choice.near_duplicates else None
+        shares = choice.parts or {}
+        con.register("shares", pa.table({"source": pa.array(list(shares), pa.string()),
+                                         "alpha": pa.array(list(shares.values()), pa.float64())}))  # fmt: skip
+        con.execute(f"CREATE TABLE candidate ({CANDIDATE})")
+        for scores in self._folds():
+            con.register("fold_scores", scores)
+            params = {
+                "sources": choice.taken or self.run.sources,
+                "min_weight": -2.0 if choice.min_weight is None else choice.min_weight,
+                "violations": choice.violations,
+                "by_information": choice.by == "information",
+            }
+            found = con.sql(statement("candidates"), params=params).to_arrow_table()
+            if spool is not None and not choice.near_duplicates:
+                found = _without_near_duplicates(found, spool)
+            group = found["source"] if choice.parts else pa.repeat("", len(found))
+            con.register("fold_candidates", found.append_column("grp", group))
+            con.execute(f"INSERT INTO candidate {self._budgeted()}", self._budget_params())
+        if spool is not None and choice.diverse:
+            self._diversify(spool)
+        con.register("budgets", self._budgets())
+        con.execute(f"CREATE TABLE chosen AS {statement('chosen')}")
+        self.counts = dict(con.sql("SELECT source, count(*) FROM chosen GROUP BY source ORDER BY source").fetchall())
+        if not self.counts:
+            raise InputError("no triple passes these filters; loosen --min-weight, --source or --no-violations")
+
+    def _folds(self) -> Iterator[pa.Table]:
+        paths = groupby(self.run.files("scores"), lambda path: path.split("/")[1])
+        for _, files in paths:
+            yield pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
+
+    def _budgeted(self) -> str:
+        # a diverse choice spends the queries' budgets itself
+        plain = self.choice.per_query is None or self.choice.diverse
+        return "SELECT * FROM fold_candidates" if plain else statement("per_query")
+
+    def _budget_params(self) -> dict[str, Any]:
+        plain = self.choice.per_query is None or self.choice.diverse
+        return {} if plain else {"per_query": self.choice.per_query}
+
+    def _budgets(self) -> pa.Table:
+        """Return (grp, most): the total, or what the shares make of it and of what there is of each source."""
+        there = dict(self._con.sql("SELECT grp, count(*) FROM candidate GROUP BY grp").fetchall())
+        if not self.choice.parts:
+            most = {"": min(self.choice.total or 1 << 62, there.get("", 0))}
+        else:
+            shares = {name: share for name, share in self.choice.parts.items() if share > 0.0}
+            limit = min(there.get(name, 0) / share for name, share in shares.items())
+            limit = min(limit, self.choice.total or limit)
+            most = {name: int(share * limit + 1e-6) for name, share in shares.items()}
+        return pa.table({"grp": pa.array(list(most), pa.string()), "most": pa.array(list(most.values()), pa.int64())})
+
+    def _diversify(self, spool: VectorSpool) -> None:
+        """Replace `candidate` by a greedy choice, keyed so that its order is that of the choice."""
+        from jobs.diverse import diversify
+
+        budgets = {row["grp"]: row["most"] for row in self._budgets().to_pylist()}
+        con = self._con
+        with threadpool_limits(1, "blas"):
+            con.execute(f"CREATE TABLE diverse ({CANDIDATE})")
+            for table in diversify(con.cursor(), spool, budgets, self.choice.per_query, self.run.lam):
+                con.register("piece", table)
+                con.execute("INSERT INTO diverse SELECT * FROM piece")
+        con.execute("DROP TABLE candidate")
+        con.execute("ALTER TABLE diverse RENAME TO candidate")
+
+    def rows(self) -> Iterator[pa.Table]:
+        """Yield the chosen triples in order of fold, query, positive and source."""
+        for batch in self._con.sql("SELECT * FROM chosen").to_arrow_reader(10_000):
+            yield pa.Table.from_batches([batch])
+
+    def ids(self) -> np.ndarray:
+        """Return the distinct ids of the texts that the chosen triples need, ascending, S16."""
+        found = [np.concatenate([from_arrow(rows[name]) for name in IDS]) for rows in self.rows()]
+        return unique(np.concatenate(found))
+
+
+def _without_near_duplicates(found: pa.Table, spool: VectorSpool) -> pa.Table:
+    """Leave out triples whose negative and positive have a similarity over NEAR_DUPLICATE."""
+    keep = [np.zeros(0, dtype=bool)]
+    for start in range(0, len(found), PIECE):
+        ids, (_, p, n) = refs_of(found.slice(start, PIECE))
+        vectors = spool.take(ids)
+        keep.append(np.einsum("ij,ij->i", vectors[p], vectors[n], dtype=np.float64) <= NEAR_DUPLICATE)
+    return found.filter(pa.array(np.concatenate(keep)))
+
+
+def select(
+    out: str, to: str, format_name: str, choice: Choice, run_id: str | None = None, memory: int = 0, shard_rows: int = 0
+) -> dict[str, Any]:
+    """Write a run's chosen triples to a folder or URL and return the manifest.
+
+    Files: TO/data/part-NNNNN.parquet or .jsonl, and last TO/manifest.json, which names the run, the choice, the files.
+
+    Args:
+        memory: bytes to stay within (0: the default share of the machine).  shard_rows: triples of a file (0: 100,000).
+
+    Raises:
+        InputError: no such run, source or format; TO holds something already; nothing passes the filters.
+    """
+    from jobs.training_files import SHARD_ROWS, output_named, rows_of, spool_texts, write_shards
+
+    output_named(format_name)
+    run, store = Finished.open(out, run_id), Store(to)
+    if store.names(""):
+        raise InputError(f"{store.path()} holds something already; give --to a new folder")
+    with Selection(run, choice, memory or int(0.6 * available_memory())) as selection:
+        texts = spool_texts(run, selection.ids(), selection.folder)
+        rows = rows_of(selection.rows(), texts)
+        files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS)
+        manifest = {
+            "run_id": run.run_id,
+            "formula_version": run.manifest["formula_version"],
+            "encoder": run.manifest["encoder"],
+            "format": format_name,
+            "choice": asdict(selection.choice),
+            "triples": sum(selection.counts.values()),
+            "sources": selection.counts,
+            "files": files,
+        }
+    store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
+    return manifest

@@ -1,0 +1,108 @@
+"""Stage after `information`: what each triple adds to its source (`eci run --information`).
+
+The matrices of whole sources are known only when every fold is scored, so this is a second pass over the exchanged
+vectors. A part's scores file is written again with the column filled and replaces the first one by rename: doing it
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
+
+from eci_sql.leverage import added, inverse_factor, leverages, residuals
+from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
+from jobs import work
+from jobs.hybrids import folds_of_table
+from jobs.ids import from_arrow
+from jobs.rank import read_source
+from jobs.score import receive
+from jobs.settle import CELLS
+from jobs.tables import SCORES
+
+BLOCK = 8192
+Factors = dict[str, tuple[FloatArray, FloatArray, int]]
+
+
+def factor_task(job: work.Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
+    """Keep the inverse factors of one source's two matrices, float64 (2, d, d), for `triples_task`."""
+    sums = folds_of_table(read_source(job, number, folds), job.folds)
+    n = int(sums.n.sum())
+    with threadpool_limits(1, "blas"):
+        factors = [inverse_factor(unpack_upper(sum_packed(s), dim_of(s.shape[1])) / n, job.lam) for s in sums[:2]]
+    with job.store.attempt(job.at("factor", f"{name}.npy")) as path, open(path, "wb") as file:
+        np.save(file, np.stack(factors))
+    return {"n_examples": n}
+
+
+def triples_task(
+    job: work.Job,
+    name: str,
+    parts: int,
+    first: int,
+    buckets: list[str],
+    factors: dict[str, tuple[str, int]],
+    report: Callable[[int], None],
+) -> dict[str, Any]:
+    """Fill `information` in one fold's scores. `factors`: source -> (its factor task, its examples)."""
+    loaded: Factors = {}
+    for source, (task, n) in factors.items():
+        with job.store.open(job.at("factor", f"{task}.npy")) as file:
+            plus, minus = np.load(file)
+        loaded[source] = (plus, minus, n)
+    rows = 0
+    for part in range(parts):
+        relative = f"scores/fold={name}/part-{part:03d}.parquet"
+        with job.store.open(f"{job.publish}/{relative}") as file:
+            scores = pq.read_table(file)
+        refs, vectors = _refs(job, name, part, first + part, buckets, scores)
+        with threadpool_limits(1, "blas"):
+            values = information_of(scores, vectors, refs, loaded, job.lam)
+        at = SCORES.schema.get_field_index("information")
+        work.publish(job, relative, [scores.set_column(at, "information", pa.array(values))], SCORES.schema)
+        rows += len(scores)
+        report(len(scores))
+    return {"rows": rows}
+
+
+def _refs(
+    job: work.Job, name: str, part: int, number: int, buckets: list[str], scores: pa.Table
+) -> tuple[tuple[RefArray, RefArray, RefArray], VectorArray]:
+    """Return where the vectors of a part's scored triples are, and the part's vectors."""
+    with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
+        cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
+    vectors = receive(job, number, buckets)[0]
+    q, p, n = (cell[f"{role}_ref"].to_numpy() for role in ("q", "p", "n"))
+    usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
+    if not np.array_equal(from_arrow(cell["triple_id"])[usable], from_arrow(scores["triple_id"])):
+        raise RuntimeError(f"fold {name} part {part}: the scores are not those of the part's triples")
+    return (q[usable], p[usable], n[usable]), vectors.matrix
+
+
+def information_of(
+    scores: pa.Table, vectors: VectorArray, refs: tuple[RefArray, RefArray, RefArray], factors: Factors, lam: float
+) -> FloatArray:
+    """Return the information of scored triples, float64 (n,): 0 where the weight is 0.
+
+    Args:
+        scores: rows with source, weight, s_pos, s_neg.  vectors: float32 (m, d).  refs: (n,) rows of `vectors` each.
+        factors: source -> inverse factor of M+, of M-, number of examples.
+    """
+    weight, s_pos, s_neg = (scores[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))
+    sources = scores["source"].combine_chunks().dictionary_encode()
+    code = sources.indices.to_numpy()
+    result = np.zeros(len(scores))
+    for k, source in enumerate(sources.dictionary.to_pylist()):
+        plus, minus, n = factors[source]
+        for factor, chosen in ((plus, weight > 0), (minus, weight < 0)):
+            at = np.flatnonzero((code == k) & chosen)
+            for block in np.array_split(at, range(BLOCK, len(at), BLOCK)):
+                q, p, g = (ref[block] for ref in refs)
+                rows = residuals(vectors, (q, p, g), s_pos[block], s_neg[block])
+                result[block] = added(weight[block], leverages(rows, factor), n, vectors.shape[1], lam)
+    return result

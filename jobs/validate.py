@@ -1,0 +1,232 @@
+"""`eci validate`: does the ranking of sources, made without training, predict what training gives?
+
+Divides a collection, mines sources, scores them with an ordinary run, fine-tunes an adapter with each, and compares.
+Covers: the order of the steps, and vectors by text. Does not cover: each step (collection, splits, validation_sources,
+finetuning, agreement), tables (validation_tables).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.adapter import Examples
+from jobs.collection import Collection, read_collection
+from jobs.config import RunConfig, make_config
+from jobs.embedding import embed_texts
+from jobs.errors import InputError
+from jobs.finetuning import OBJECTIVES, RATES, Evaluation, Outcome, finetune
+from jobs.ids import Side
+from jobs.pipeline import RunResult, run
+from jobs.progress import Progress, Silent
+from jobs.settings import encoder_choice
+from jobs.splits import Split, split_collection
+from jobs.store import Store
+from jobs.validation_sources import Training, mine, read_negatives, training_side
+from jobs.work import write_parquet
+
+LAKE = "lake/validation"
+TRIPLES = pa.schema([(name, pa.string()) for name in ("query", "positive", "negative", "source")])
+
+Floats = np.ndarray
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `eci validate` is asked.
+
+    Attributes:
+        collection: a folder in BEIR's layout.  out: the output root.
+        encoder: fine-tuned, and used to mine and to score.
+        score_encoder: scores in its place, if given (the encoder that is ranked with and the one that is trained differ).
+        temperature: of score and training (None: the card's).
+        negatives: the user's files, PATH or NAME=PATH.  ranks: of those that are run files.
+        per_query: negatives of each pair and source.  seeds: trainings of each source and objective.
+        workers, memory: as for a run.
+    """
+
+    collection: str
+    out: str
+    encoder: str = "minilm-l6-v2-int8"
+    score_encoder: str | None = None
+    temperature: float | None = None
+    negatives: tuple[str, ...] = ()
+    ranks: str | None = None
+    per_query: int = 4
+    seeds: int = 5
+    workers: int = 0
+    memory: str = ""
+
+
+@dataclass
+class Validation:
+    """Everything that was measured; `validation_tables` turns it into tables.
+
+    Attributes:
+        collection, split, training: what was divided and mined.
+        names: the sources, in order of name; the first axis of every outcome.
+        run: the run that scored them.
+        untuned: nDCG@10 and reciprocal rank of the frozen encoder for each test query.
+        outcomes: by objective.
+        missing: negatives that were wanted and not there, by source.
+        seconds: wall time by step.
+    """
+
+    settings: Settings
+    collection: Collection
+    split: Split
+    training: Training
+    names: list[str]
+    run: RunResult
+    untuned: tuple[Floats, Floats]
+    outcomes: dict[str, Outcome]
+    missing: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def validate(settings: Settings, progress: Progress | None = None, say: Callable[[str], None] | None = None) -> Validation:
+    """Run the whole comparison and write its tables to OUT/validation.
+
+    Args:
+        settings: what is asked.  progress: of embedding, scoring and training.  say: takes a line at each step.
+
+    Raises:
+        InputError: the collection or a setting is wrong.  EciError: a stage failed.
+    """
+    from jobs.validation_tables import write_tables
+
+    progress, say = progress or Silent(), say or (lambda line: None)
+    seconds: dict[str, float] = {}
+    config = _config(settings, settings.encoder)
+    encoder = encoder_choice(config)
+    with _timed("reading", seconds):
+        collection = read_collection(settings.collection, encoder.title_separator)
+        split = split_collection(collection)
+    say(_described(collection, split))
+    with _timed("mining", seconds):
+        vectors = _Vectors(config, progress)
+        training, missing = _mined(settings, collection, split, vectors)
+    names = sorted(training.negatives)
+    with _timed("scoring", seconds):
+        _write_lake(settings.out, training, names)
+        scored = run(_config(settings, settings.score_encoder or settings.encoder), progress)
+    ranked = set(scored.ranking["source"].to_pylist())
+    names = [name for name in names if name in ranked]
+    with _timed("fine-tuning", seconds):
+        dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
+        examples = _examples(training, names, vectors)
+        outcomes = {o: _finetuned(examples, dev, test, encoder.temperature, o, settings.seeds, progress) for o in OBJECTIVES}
+    found = Validation(settings, collection, split, training, names, scored, test.metrics(None), outcomes, missing, seconds)
+    write_tables(found)
+    return found
+
+
+def _config(settings: Settings, encoder: str) -> RunConfig:
+    if settings.per_query < 2 or settings.seeds < 1:
+        raise InputError(f"--per-query is at least 2 and --seeds at least 1 (given: {settings.per_query}, {settings.seeds})")
+    values: dict[str, Any] = {
+        "inputs": [{"triples": Store(settings.out).path(LAKE), "format": "triples"}],
+        "out": settings.out,
+        "encoder": encoder,
+        "temperature": settings.temperature,
+        "workers": settings.workers,
+        "memory": settings.memory,
+    }
+    return make_config(values)
+
+
+def _described(collection: Collection, split: Split) -> str:
+    by = "official splits" if split.official else "hash of the first relevant document"
+    return (
+        f"{collection.name}: {len(split.train):,} train queries over {len(split.train_documents):,} documents; "
+        f"{len(split.dev):,} dev and {len(split.test):,} test queries over {len(split.test_documents):,} others "
+        f"(divided by {by}, {split.dropped:,} queries dropped)"
+    )
+
+
+class _Vectors:
+    """Vectors by side and text; those that are new are embedded, in one go for each call."""
+
+    def __init__(self, config: RunConfig, progress: Progress) -> None:
+        self._config, self._progress = config, progress
+        self._known: dict[tuple[Side, str], Floats] = {}
+
+    def of(self, side: Side, texts: Sequence[str]) -> Floats:
+        new = list(dict.fromkeys((side, text) for text in texts if (side, text) not in self._known))
+        if new:
+            self._known.update(zip(new, embed_texts(self._config, new, self._progress, f"embed {side}"), strict=True))
+        return np.stack([self._known[side, text] for text in texts])
+
+
+def _mined(settings: Settings, collection: Collection, split: Split, vectors: _Vectors) -> tuple[Training, dict[str, int]]:
+    training = training_side(collection, split)
+    queries = [collection.queries.texts[i] for part in (split.train, split.dev, split.test) for i in part.tolist()]
+    vectors.of("query", queries)
+    vectors.of("passage", collection.documents.texts)
+    missing = mine(
+        training, vectors.of("query", training.queries), vectors.of("passage", training.passages), settings.per_query
+    )
+    for given in settings.negatives:
+        read_negatives(training, collection, given, settings.ranks, settings.per_query)
+    return training, missing
+
+
+def _write_lake(out: str, training: Training, names: list[str]) -> None:
+    store = Store(out)
+    store.remove(LAKE)
+    for number, name in enumerate(names):
+        columns = zip(*training.triples(name), strict=True)
+        texts = [pa.array(column, pa.string()) for column in columns] or [pa.array([], pa.string())] * 3
+        table = pa.table([*texts, pa.array([name] * len(texts[0]), pa.string())], schema=TRIPLES)
+        with store.attempt(f"{LAKE}/{number:03d}.parquet") as path:
+            write_parquet(path, [table], TRIPLES)
+
+
+def _evaluation(collection: Collection, split: Split, queries: np.ndarray, vectors: _Vectors) -> Evaluation:
+    documents = split.test_documents.tolist()
+    local = {document: i for i, document in enumerate(documents)}
+    return Evaluation(
+        vectors.of("query", [collection.queries.texts[i] for i in queries.tolist()]),
+        vectors.of("passage", [collection.documents.texts[i] for i in documents]),
+        [{local[d]: grade for d, grade in collection.relevant[q].items() if d in local} for q in queries.tolist()],
+    )
+
+
+def _examples(training: Training, names: list[str], vectors: _Vectors) -> list[Examples]:
+    relevant = np.full((len(training.queries), max(map(len, training.relevant))), -1, dtype=np.int64)
+    for row, found in enumerate(training.relevant):
+        relevant[row, : len(found)] = sorted(found)
+    shared = Examples(
+        vectors.of("query", training.queries),
+        vectors.of("passage", training.passages),
+        training.query,
+        training.positive,
+        np.empty((0, 0), dtype=np.int64),
+        relevant,
+    )
+    return [replace(shared, negatives=training.negatives[name]) for name in names]
+
+
+def _finetuned(
+    examples: list[Examples], dev: Evaluation, test: Evaluation, temperature: float, objective: str, seeds: int, progress: Progress
+) -> Outcome:
+    stage, total = f"train {objective}", len(examples) * (len(RATES) + seeds)
+    progress.start(stage, total, 0, None)
+    outcome = finetune(
+        examples, dev, test, temperature, objective, seeds, lambda: progress.finished(stage, stage, {"seconds": 0.0})
+    )
+    progress.end(stage)
+    return outcome
+
+
+@contextmanager
+def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start

@@ -1,0 +1,81 @@
+"""What people see of a validation in a terminal: the sources, the predictors, and the answer in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from jobs.validation_tables import AT_RANDOM
+
+OBJECTIVES = (("negatives", "own negatives"), ("in-batch", "and in-batch"))
+
+
+def source_table(tables: dict[str, Any]) -> Table:
+    """Return the sources by falling ECI with their nDCG@10 under both objectives."""
+    table = _table("source", "ECI", "95 % +-", "triples", *(f"nDCG@10 {label}" for _, label in OBJECTIVES), "violations", "hardness")
+    by_objective = [{r["source"]: r for r in tables["validation_sources"] if r["objective"] == o} for o, _ in OBJECTIVES]
+    for source, row in by_objective[0].items():
+        cells = [_interval(rows[source], "ndcg", 4) for rows in by_objective]
+        table.add_row(
+            Text(source), f"{row['eci']:.5f}", f"{1.96 * row['eci_se']:.5f}", f"{row['n_triples']:,}", *cells,
+            f"{row['violation_rate']:.1%}", f"{row['hardness']:.3f}",
+        )  # fmt: skip
+    return table
+
+
+def predictor_table(tables: dict[str, Any], objective: str, label: str) -> Table:
+    """Return what each predictor is worth for nDCG@10 under one objective; regret is in points (nDCG * 100)."""
+    table = _table("predictor", f"Spearman, {label}", "Kendall", "picks", "regret", "pairs right")
+    for row in tables["validation_summary"]:
+        if row["metric"] == "ndcg" and row["objective"] == objective:
+            sign = "-" if row["direction"] == -1 else ""
+            table.add_row(
+                f"{sign}{row['predictor']}", _interval(row, "spearman", 2), _interval(row, "kendall", 2),
+                Text(row["picked"] or ""), _number(row["regret"] and 100 * row["regret"], 2),
+                "" if _missing(row["pairs_right"]) else f"{row['pairs_right']:.0%}",
+            )  # fmt: skip
+    return table
+
+
+def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
+    """Yield the answer in sentences: what fine-tuning gave, what ECI picked and lost, what was chosen on the dev queries."""
+    told = tables["validation"]
+    for objective, label in OBJECTIVES:
+        rows = [r for r in tables["validation_sources"] if r["objective"] == objective]
+        summary = {
+            r["predictor"]: r for r in tables["validation_summary"] if r["metric"] == "ndcg" and r["objective"] == objective
+        }
+        eci, chance = summary["eci"], summary[AT_RANDOM]
+        choice = told["choices"][objective]
+        yield (
+            f"{label}: ECI picks {eci['picked']}, best is {eci['best']}; regret {100 * eci['regret']:.2f} points of nDCG@10 "
+            f"(random choice {100 * chance['regret']:.2f}). {eci['pairs_different']} of {eci['pairs']} pairs of sources "
+            f"really differ. Frozen encoder {rows[0]['ndcg_untuned']:.4f}. Learning rate {choice['rate']:g}, "
+            f"{choice['steps']} steps."
+        )
+    seconds = told["seconds"]
+    yield f"{sum(seconds.values()):,.0f} s: " + ", ".join(f"{step} {value:,.0f} s" for step, value in seconds.items()) + "."
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i > 0)
+    return table
+
+
+def _interval(row: dict[str, Any], name: str, digits: int) -> str:
+    if _missing(row[name]):
+        return ""
+    return f"{row[name]:.{digits}f} ({row[f'{name}_lo']:.{digits}f}..{row[f'{name}_hi']:.{digits}f})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None or _missing(value) else f"{value:.{digits}f}"
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or value != value

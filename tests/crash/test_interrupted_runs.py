@@ -1,0 +1,135 @@
+"""A run that was stopped, killed or starved goes on where it stood, and its tables are those of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.crash.runs import assert_whole, finish, published, start
+from tests.lakes import VectorLake, vector_lake
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
+    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 400, sources=3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    code, _, err = finish(start(lake, out))
+    assert code == 0, err
+    return published(out)
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not list(path.parent.glob(path.name)):
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.02)
+
+
+COMMIT_POINTS = [
+    "open:publish/manifest.json",
+    "rename:publish/manifest.json",
+    "publish:",
+    "open:LATEST",
+    "rename:LATEST",
+    "rename:catalog.duckdb",
+]
+
+
+@pytest.mark.parametrize("point", COMMIT_POINTS)
+def test_a_driver_killed_while_it_commits_is_picked_up(
+    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, point: str
+) -> None:
+    code, _, err = finish(start(lake, tmp_path / "out", ECI_FAULT_AT=point + ":KILL"))
+    assert code == -signal.SIGKILL, err
+    code, _, err = finish(start(lake, tmp_path / "out"))
+    assert code == 0, err
+    assert_whole(tmp_path / "out", undisturbed)
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_in_one_line_and_resumes(
+    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, signal_sent: int
+) -> None:
+    out = tmp_path / "out"
+    process = start(lake, out)
+    wait_for(out / "work" / "*" / "settle" / "00.json")
+    os.killpg(process.pid, signal_sent)
+    started = time.monotonic()
+    code, _, err = finish(process)
+    assert code == 1
+    assert time.monotonic() - started < 30
+    assert err.strip() == "eci: stopped; finished tasks are kept, the same command goes on from there"
+    assert not (out / "LATEST").exists()
+    code, _, err = finish(start(lake, out))
+    assert code == 0, err
+    assert_whole(out, undisturbed)
+
+
+def test_a_killed_worker_costs_its_tasks_and_nothing_else(
+    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(lake, out, workers=2)
+    wait_for(out / "work" / "*" / "ingest" / "000000.json")
+    workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    assert workers
+    workers[0].kill()
+    code, _, err = finish(process)
+    assert code == 0, err
+    assert_whole(out, undisturbed)
+
+
+def test_a_second_run_into_the_same_output_names_the_first(lake: VectorLake, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = start(lake, out)
+    wait_for(out / "work" / "LOCK")
+    code, _, err = finish(start(lake, out))
+    assert code == 2
+    assert f"process {first.pid}" in err
+    assert "Traceback" not in err
+    assert finish(first)[0] == 0
+
+
+def test_a_failing_disk_ends_the_run_in_one_line_and_a_rerun_succeeds(
+    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    code, _, err = finish(start(lake, out, ECI_FAULT_AT="open:exchange/002.arrow:ENOSPC"))
+    assert code == 1
+    assert err.startswith("eci: exchange 002: the disk is full") and err.count("\n") == 1
+    assert not (out / "LATEST").exists()
+    code, _, err = finish(start(lake, out))
+    assert code == 0, err
+    assert_whole(out, undisturbed)
+
+
+def test_a_full_disk_leaves_the_run_before_in_place(lake: VectorLake, tmp_path: Path) -> None:
+    small = tmp_path / "disk"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here (needs root)")
+    try:
+        code, _, err = finish(start(lake, small / "out"))
+        assert code == 1
+        assert "the disk is full" in err and "Traceback" not in err
+        assert not (small / "out" / "LATEST").exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_the_module_runs_the_command_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "jobs.cli", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "rank" in done.stdout

@@ -1,0 +1,65 @@
+"""The report in a real headless Chromium: it draws every chart, says nothing, asks for nothing, and sorts."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.report import report
+from tests.hostile import hostile_out
+from tests.report.chromium import BROWSER, Page
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    report(str(hostile_out()), to=str(path))
+    return path.as_uri()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)])
+def test_charts_are_drawn_and_nothing_is_said_or_asked_for(url, width, dark):
+    script = """({charts: [...document.querySelectorAll('.draw')].map(d => [d.id, !!d.querySelector('svg')]),
+                 page: document.documentElement.scrollWidth, ink: getComputedStyle(document.body).color,
+                 legend: document.querySelector('#chart-history').textContent})"""
+    page = Page().visit(url, width=width, dark=dark, script=script)
+    assert page.console == [] and page.errors == []
+    assert page.requests == [url]
+    assert len(page.value["charts"]) == 9 and all(drawn for _, drawn in page.value["charts"])
+    assert page.value["page"] == width, "the page scrolls sideways"
+    assert page.value["ink"] == ("rgb(232, 236, 241)" if dark else "rgb(26, 31, 38)")
+    assert "var(--accent)" in page.value["legend"], "a source's name was taken for a colour"
+
+
+def test_a_table_sorts_by_number_and_says_so(url):
+    script = """(() => { const head = [...document.querySelectorAll('#ranking th')].find(h => h.textContent === 'ECI');
+                const values = () => [...document.querySelectorAll('#ranking tbody tr')].map(r => Number(r.cells[2].dataset.sort));
+                head.querySelector('button').click(); const up = [values(), head.getAttribute('aria-sort')];
+                head.querySelector('button').click(); return [up, [values(), head.getAttribute('aria-sort')]]; })()"""
+    (up, up_said), (down, down_said) = Page().visit(url, script=script).value
+    assert up == sorted(up) and up_said == "ascending"
+    assert down == sorted(down, reverse=True) and down_said == "descending"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_enough_contrast(url, dark):
+    script = """(() => { const parse = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
+      const light = c => { const [r, g, b] = parse(c).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+                           return .2126 * r + .7152 * g + .0722 * b; };
+      const under = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+                           if (c !== 'rgba(0, 0, 0, 0)') return c; } return 'rgb(255, 255, 255)'; };
+      const bad = [];
+      for (const e of document.querySelectorAll('h1, h2, h3, p, a, th, td, dt, dd, summary, strong, span, footer, caption')) {
+        if (!e.textContent.trim() || e.closest('svg')) continue;
+        const [a, b] = [light(getComputedStyle(e).color), light(under(e))].sort((x, y) => y - x);
+        if ((a + .05) / (b + .05) < 4.5) bad.push(e.tagName + ' ' + e.textContent.slice(0, 40)); }
+      return bad; })()"""
+    assert Page().visit(url, dark=dark, script=script).value == []
+
+
+def test_every_chart_and_table_has_a_name_for_screen_readers(url):
+    script = """[...document.querySelectorAll('[role=img]')].every(e => e.ariaLabel.length > 20) &&
+                [...document.querySelectorAll('table')].every(t => t.caption && t.tHead.rows[0].cells[0].scope === 'col' &&
+                  [...t.tBodies[0].rows].every(r => r.cells[0].scope === 'row'))"""
+    assert Page().visit(url, script=script).value is True

@@ -1,0 +1,200 @@
+"""The report says what the tables say, whole and escaped, and loads nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import commit
+from jobs.errors import InputError
+from jobs.report import MOST_BYTES, page_of, report, verdict, write_report
+from jobs.report_data import BIN, ReportData, read_report
+from jobs.report_html import embedded_json, esc
+from jobs.store import Store
+from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
+
+
+class Outline(HTMLParser):
+    """Elements by name, attributes, and text outside scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.scripts, self._inside = "", [""], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    store = Store(str(hostile_out()))
+    run_id = commit.latest(store)
+    return read_report(store, f"runs/{run_id}", commit.read_manifest(store, run_id), 1 << 28, 1)
+
+
+@pytest.fixture(scope="module")
+def outline(data: ReportData) -> Outline:
+    found = Outline()
+    found.feed(page_of(data))
+    return found
+
+
+def test_every_section_is_there_and_reached_from_the_navigation(outline):
+    sections = [a["id"] for tag, a in outline.tags if tag == "section"]
+    assert sections == [
+        "answer", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples", "rejects", "history", "settings",
+    ]  # fmt: skip
+    assert [a["href"] for tag, a in outline.tags if tag == "a"][1:] == [f"#{name}" for name in sections]
+
+
+def test_source_names_and_texts_stay_text(outline):
+    names = [tag for tag, _ in outline.tags]
+    assert names.count("script") == 3 and "img" not in names
+    assert not any(name.startswith("on") for _, attributes in outline.tags for name in attributes)
+    for name in NAMES.values():
+        assert name in outline.text
+
+
+def test_data_for_the_charts_survives_as_json_and_cannot_close_its_element(data, outline):
+    specs = json.loads(outline.scripts[1])
+    assert {"ranking", "plane", "heat", "margins", "similarities", "spectra", "rejects", "history"} <= set(specs)
+    assert SCRIPT in json.dumps(specs)
+    assert "<" not in outline.scripts[1]
+
+
+def test_nothing_is_loaded_from_anywhere(outline):
+    policy = next(a["content"] for tag, a in outline.tags if tag == "meta" and a.get("http-equiv"))
+    assert policy.startswith("default-src 'none'") and "http" not in policy
+    loads = [value for tag, a in outline.tags for key, value in a.items() if key in ("src", "href", "data", "poster", "action")]
+    assert all(value == "data:," or value.startswith("#") for value in loads)
+
+
+def test_the_page_is_small(data):
+    assert len(page_of(data).encode()) < MOST_BYTES / 3
+
+
+def test_examples_give_way_where_the_page_would_be_too_large(data):
+    triple = data.examples[data.shown[0]][0][0]
+    many = {f"source {i}": ([{**triple, "query": "x" * 60_000}] * 5, [triple]) for i in range(40)}
+    ranking = [{**data.ranking[0], "source": source, "rank": i + 1} for i, source in enumerate(many)]
+    large = replace(data, shown=tuple(many), examples=many, ranking=ranking, pairs=[], spectra={}, histograms={})
+    page = page_of(large)
+    assert len(page.encode()) < MOST_BYTES and 'class="triple"' in page
+
+
+def test_the_answer_names_the_leader_and_whether_it_is_decided(data):
+    sentence, _ = verdict(data)
+    assert esc(data.ranking[0]["source"]) in sentence and "No single winner yet" in sentence
+    surer = [{**row, "rank_lo": row["rank"], "rank_hi": row["rank"]} for row in data.ranking if row["rank"]]
+    assert "the lead is decided" in verdict(replace(data, ranking=surer))[0]
+    assert "only source" in verdict(replace(data, ranking=surer[:1]))[0]
+
+
+def test_histograms_hold_every_triple_once(data):
+    rates = {row["source"]: row["violation_rate"] for row in data.ranking}
+    for source, bins in data.histograms["margin"].items():
+        assert sum(share for _, share in bins) == pytest.approx(1)
+        assert sum(share for x, share in bins if x < 0) == pytest.approx(rates[source], abs=1e-9)
+        assert all(round(b - a, 4) == BIN for (a, _), (b, _) in zip(bins, bins[1:], strict=False))
+
+
+def test_examples_are_the_extremes_by_weight(data):
+    out = hostile_out()
+    store = Store(str(out))
+    tables = [pq.read_table(path) for path in commit.files_of(store, commit.latest(store), "scores")]
+    scores = pa.concat_tables(tables).select(["source", "weight"]).to_pylist()
+    for source, (best, worst) in data.examples.items():
+        weights = sorted(row["weight"] for row in scores if row["source"] == source)
+        assert [t["weight"] for t in best] == weights[::-1][:5]
+        assert [t["weight"] for t in worst] == weights[:5]
+        assert all(IMAGE in t["query"] and t["query"].startswith("query ") for t in best)
+
+
+def test_spectra_are_shares_of_the_trace_with_the_published_effective_rank(data):
+    import numpy as np
+
+    for row in data.ranking:
+        if row["kind"] == "source":
+            shares = np.array([share for _, share in data.spectra[row["source"]]])
+            assert shares.sum() == pytest.approx(1)
+            assert np.exp(-(shares * np.log(shares)).sum()) == pytest.approx(row["effective_rank"])
+
+
+def test_history_holds_both_runs_and_leaves_out_what_cannot_be_compared(data):
+    assert len({row["run_id"] for row in data.history}) == 2 and data.other_runs == 0
+    store = Store(str(hostile_out()))
+    run_id = commit.latest(store)
+    manifest = commit.read_manifest(store, run_id)
+    other = read_report(store, f"runs/{run_id}", manifest, 1 << 28, 1)
+    assert other == data
+
+
+def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path):
+    out = hostile_out()
+    store = Store(str(out))
+    first, second = commit.committed(store)
+    manifest = commit.read_manifest(store, second)
+    target = Store(str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / first).symlink_to(out / "runs" / first)
+    (tmp_path / "work").mkdir()
+    folder = tmp_path / "work" / "publish"
+    folder.mkdir()
+    for path in (out / "runs" / second).iterdir():
+        if path.name not in ("manifest.json", "report.html"):
+            (folder / path.name).symlink_to(path)
+    assert write_report(target, "work/publish", manifest) is None
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert first in page and second in page
+
+
+def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
+    store = Store(str(hostile_out()))
+    manifest = commit.read_manifest(store, commit.latest(store))
+    warning = write_report(Store(str(tmp_path)), "nowhere", manifest)
+    assert warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning
+    assert not (tmp_path / "nowhere" / "report.html").exists()
+
+
+def test_ablations_are_shown_where_they_were_made(data):
+    rows = [{"ablation": "temperature", "value": v, "kendall_tau": t, "top_source": SCRIPT} for v, t in (("0.02", 0.8), ("0.1", 1.0))]
+    page = page_of(replace(data, ablations=rows))
+    assert '<section id="ablations"' in page and "0.80000" in page
+
+
+def test_the_command_writes_where_it_is_told(eci, tmp_path):
+    found = eci("report", "--out", hostile_out(), "--to", "page.html")
+    assert found.returncode == 0, found.stderr
+    assert Path(found.stdout.strip()) == tmp_path / "page.html"
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_an_unknown_run_is_named():
+    with pytest.raises(InputError, match="no run 'x'; runs: 2"):
+        report(str(hostile_out()), "x")
+
+
+def test_json_for_scripts_round_trips():
+    value = {"a": ["</script>", "<!--", "\u2028\u2029&", 'quote " and \\']}
+    text = embedded_json(value)
+    assert json.loads(text) == value and not re.search("[<>&\u2028\u2029]", text)

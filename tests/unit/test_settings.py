@@ -1,0 +1,85 @@
+"""Settings: the file that `eci init` writes, precedence, and every error at once."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from jobs.config import Input, RunConfig, load_settings, make_config
+from jobs.errors import InputError
+from jobs.reference import settings_toml, write_settings
+
+OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# ") and " = " in line]
+
+
+def test_the_file_of_init_is_a_valid_configuration_with_the_defaults(tmp_path):
+    write_settings(str(tmp_path / "eci.toml"))
+    config = make_config(load_settings(str(tmp_path / "eci.toml")))
+    assert config == RunConfig(inputs=(Input(triples=("lake/*.parquet",)),), out="OUT")
+
+
+def test_the_file_of_init_names_every_option():
+    text = settings_toml()
+    for model in (RunConfig, Input):
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            assert f"\n{key} = " in text or f"\n# {key} = " in text or f"[{key}]" in text
+            assert str(field.description).lower() in text.lower()
+
+
+@pytest.mark.parametrize("line", [line for line in OPTIONS if "= [" not in line or "hybrids" not in line])
+def test_every_line_may_be_put_in_force_alone(line):
+    text = settings_toml()
+    if line in ('# queue = "cpu"', "# cores = 8", '# memory = "32GB"'):
+        text = text.replace("# [cluster_options]", "[cluster_options]")
+    if line.startswith('# "dense+llm"'):
+        text = text.replace("# [hybrids]", "[hybrids]")
+    make_config(tomllib.loads(text.replace(f"\n{line}\n", f"\n{line[2:]}\n", 1)))
+
+
+def test_a_settings_file_that_is_there_is_kept(tmp_path):
+    (tmp_path / "eci.toml").write_text("mine")
+    with pytest.raises(InputError, match="is there already"):
+        write_settings(str(tmp_path / "eci.toml"))
+    assert (tmp_path / "eci.toml").read_text() == "mine"
+
+
+def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
+    wrong = {"inputs": [{"triples": "x", "format": "tripels", "sorce": "a"}], "foldz": 3, "folds": 1, "tokenizer": "words", "kappa": 2}
+    with pytest.raises(InputError) as error:
+        make_config(wrong, "nightly.toml")
+    message = str(error.value)
+    for part in (
+        "nightly.toml: inputs.0.format: not a format; did you mean 'triples'? (allowed: auto, triples,", "(given: 'tripels')",
+        "inputs.0.sorce is not a setting; did you mean 'source'?", "foldz is not a setting; did you mean 'folds'?",
+        "folds: greater than or equal to 2 (given: 1)", "tokenizer: allowed: word, wordpiece, char3; did you mean 'word'? (given: 'words')",
+        "kappa: less than or equal to 1 (given: 2)", "out is missing: give --out, ECI_OUT, or `out`",
+    ):  # fmt: skip
+        assert part in message, message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "folds"),
+    [((), {}, 4), ((), {"ECI_FOLDS": "8"}, 8), (("--folds", "16"), {"ECI_FOLDS": "8"}, 16)],
+    ids=["file", "environment over file", "option over environment"],
+)
+def test_an_option_wins_over_the_environment_and_that_over_the_file(monkeypatch, tmp_path, arguments, environment, folds):
+    from typer.testing import CliRunner
+
+    from jobs.cli import app
+
+    (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
+    seen = []
+    monkeypatch.setattr("jobs.config.make_config", lambda values, where: seen.append(make_config(values, where)) or seen[-1])
+    CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
+    assert seen[0].folds == folds
+
+
+def test_init_and_the_way_for_a_newcomer(eci, tmp_path):
+    start = eci()
+    assert start.returncode == 0 and "eci demo --out demo-out" in start.stdout
+    assert eci("init", "nightly.toml").returncode == 0
+    assert (tmp_path / "nightly.toml").read_text(encoding="utf-8") == settings_toml()
+    again = eci("init", "nightly.toml")
+    assert again.returncode == 2 and "is there already" in again.stderr and "Traceback" not in again.stderr
