@@ -51,7 +51,7 @@ def adapted(queries: Floats, weights: Floats) -> Floats:
 def train(
     examples: Examples, temperature: float, rate: float, steps: Sequence[int], *, in_batch: bool, seed: int
 ) -> Iterator[Floats]:
-    """Train and yield the weights (d, d) after each of `steps`, ascending; the same seed gives the same order of examples.
+    """Train and yield the weights (d, d) after each of `steps`, ascending; a seed gives one order of the examples.
 
     Args:
         examples: what to train on; examples without a negative are only used with `in_batch`.

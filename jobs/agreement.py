@@ -42,7 +42,7 @@ class Agreement:
         spearman, kendall: rank correlation (tau-b) between predictor and metric over the sources.
         picked: the source the predictor puts first (the first by name of several).
         regret: metric of the best source less that of the picked one; a tie for the first place counts with its mean.
-        pairs_right: share of the really different pairs of sources that the predictor orders as they are; a tie is half.
+        pairs_right: share of the really different pairs of sources that the predictor orders right; a tie is half.
     """
 
     spearman: Estimate
@@ -63,7 +63,7 @@ class Pair:
 
 
 def draw_means(values: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Return bootstrap means (B, S) of a metric (S, K, Q): queries and seeds drawn with replacement, paired over sources."""
+    """Return bootstrap means (B, S) of a metric (S, K, Q): queries and seeds drawn with replacement, sources paired."""
     random = np.random.default_rng(seed)
     _, seeds, queries = values.shape
     of_query = random.multinomial(queries, np.full(queries, 1 / queries), draws) / queries
@@ -141,4 +141,5 @@ def _pairs_right(predictor: dict[str, float], pairs: list[Pair]) -> float:
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    ratio: Floats = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return ratio

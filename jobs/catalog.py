@@ -14,7 +14,7 @@ from eci_sql.udfs import register_information
 from jobs.commit import committed, latest, read_manifest
 from jobs.errors import InputError
 from jobs.store import Store
-from jobs.tables import SOURCE_ECI, TABLES, Table
+from jobs.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,9 +30,12 @@ def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
     listed = ", ".join(literal(file) for file in files)
     statements = [
         f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)",
-        f"COMMENT ON VIEW {name} IS {literal(comment)}",
     ]
-    return statements + [
+    return statements + _comments(name, table, comment)
+
+
+def _comments(name: str, table: Table, comment: str) -> list[str]:
+    return [f"COMMENT ON VIEW {name} IS {literal(comment)}"] + [
         f'COMMENT ON COLUMN {name}."{column.name}" IS {literal(column.comment)}' for column in table.columns
     ]
 
@@ -50,11 +53,14 @@ def views(store: Store) -> list[str]:
             statements += _view(table.name, table, paths, f"newest run: {table.grain}")
     history = [store.path(f"runs/{run}/{SOURCE_ECI.files}") for run in runs]
     statements += _view("source_eci_history", SOURCE_ECI, history, f"all runs: {SOURCE_ECI.grain}")
+    perturbed = [run for run in runs if store.exists(f"{ABLATIONS.files}{run}.parquet")]
+    if perturbed:
+        paths = [store.path(f"{ABLATIONS.files}{run}.parquet") for run in perturbed]
+        statements += _view("ablations", ABLATIONS, paths, f"all runs that were perturbed: {ABLATIONS.grain}")
     rows = ", ".join(f"({', '.join(_run_row(manifests[run]))})" for run in runs)
-    names = "run_id, created_at, seconds, rows_in, scored, rejected, duplicates, texts, texts_embedded, cache_hits"
+    names = ", ".join(column.name for column in RUNS.columns)
     statements.append(f"CREATE OR REPLACE VIEW runs AS SELECT * FROM (VALUES {rows}) AS t({names})")
-    statements.append(f"COMMENT ON VIEW runs IS {literal('every committed run: its counts, and seconds by stage')}")
-    return statements
+    return statements + _comments(RUNS.name, RUNS, "all runs: one row for each")
 
 
 def _run_row(manifest: dict[str, object]) -> list[str]:
@@ -92,7 +98,8 @@ def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
     statements = views(store)
     con = connect(available_memory() // 4, threads or available_cores())
     register_information(con)
-    con.execute(f"SET allowed_directories = [{literal(store.path('runs') + '/')}]")
+    readable = ", ".join(literal(store.path(folder) + "/") for folder in ("runs", "ablations"))
+    con.execute(f"SET allowed_directories = [{readable}]")
     con.execute("SET enable_external_access = false")
     for statement in statements:
         con.execute(statement)

@@ -1,7 +1,7 @@
 """A retrieval collection in BEIR's layout: texts and judgements, with repeated texts merged.
 
 Layout: corpus.jsonl, queries.jsonl (other formats of `jobs.formats.texts` and compression as well), and judgements in
-qrels/<split>.tsv, or in one file qrels.tsv. Covers: reading, and ids to indices. Does not cover: dividing it (splits.py).
+qrels/<split>.tsv, or in one file qrels.tsv. Covers: reading, and ids to indices. Does not cover: splits (splits.py).
 
 Queries with the same text are one query with the judgements of all, documents with the same text are one document: the
 job knows texts, not ids, and the same text on two sides of a split would be no split.
@@ -18,8 +18,12 @@ from jobs.formats.files import filesystem, stem_of
 from jobs.formats.qrels import Judgements, read_qrels
 from jobs.formats.texts import Side, read_texts, text_units
 
-TEXT_ENDINGS = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "parquet", "tsv", "csv") for packed in ("", ".gz", ".zst"))
-QRELS_ENDINGS = tuple(f".{kind}{packed}" for kind in ("tsv", "txt", "qrels", "jsonl", "json", "parquet") for packed in ("", ".gz", ".zst"))
+TEXT_ENDINGS = tuple(
+    f".{kind}{packed}" for kind in ("jsonl", "json", "parquet", "tsv", "csv") for packed in ("", ".gz", ".zst")
+)
+QRELS_ENDINGS = tuple(
+    f".{kind}{packed}" for kind in ("tsv", "txt", "qrels", "jsonl", "json", "parquet") for packed in ("", ".gz", ".zst")
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ def read_collection(path: str, title_separator: str = " ") -> Collection:
         splits[split] = sorted(judged - taken)
         taken |= judged
     if not taken:
-        raise InputError(f"{path}: no judgement above 0 names a query of queries.* and a document of corpus.* (ids must match)")
+        raise InputError(
+            f"{path}: no judgement above 0 names a query of queries.* and a document of corpus.* (ids must match)"
+        )
     name = PurePosixPath(root).name or root
     return Collection(name, queries, documents, relevant, splits, tuple(file for _, file in files))
 
@@ -82,15 +88,21 @@ def read_collection(path: str, title_separator: str = " ") -> Collection:
 def _listing(root: str) -> list[str]:
     fs, inner = filesystem(root)
     if not fs.isdir(inner):
-        raise InputError(f"{root}: no such folder; a collection is a folder with corpus.jsonl, queries.jsonl and qrels/*.tsv")
-    found = (str(name) for folder in (inner, f"{inner}/qrels") if fs.isdir(folder) for name in fs.ls(folder, detail=False))
+        raise InputError(
+            f"{root}: no such folder; a collection is a folder with corpus.jsonl, queries.jsonl and qrels/*.tsv"
+        )
+    found = (
+        str(name) for folder in (inner, f"{inner}/qrels") if fs.isdir(folder) for name in fs.ls(folder, detail=False)
+    )
     return sorted(name.rstrip("/")[len(inner) :].strip("/") for name in found)
 
 
 def _texts(root: str, names: list[str], stem: str, side: Side, separator: str) -> Texts:
     file = next((f"{stem}{ending}" for ending in TEXT_ENDINGS if f"{stem}{ending}" in names), None)
     if file is None:
-        raise InputError(f"{root}: no {stem}.jsonl (or .jsonl.gz, .tsv, .parquet); found: {', '.join(names[:8]) or 'nothing'}")
+        raise InputError(
+            f"{root}: no {stem}.jsonl (or .jsonl.gz, .tsv, .parquet); found: {', '.join(names[:8]) or 'nothing'}"
+        )
     places: dict[str, int] = {}
     index: dict[str, int] = {}
     for unit in text_units(f"{root}/{file}"):
@@ -114,7 +126,7 @@ def _qrels_files(root: str, names: list[str]) -> list[tuple[str, str]]:
 
 
 def _judge(judgements: Judgements, queries: Texts, documents: Texts, relevant: list[dict[int, float]]) -> set[int]:
-    """Add the judgements above 0 to `relevant`; return the queries that have one. Ids that are not there are passed over."""
+    """Add the judgements above 0 to `relevant`; return the queries that have one. Unknown ids are passed over."""
     judged: set[int] = set()
     for query_id, grades in judgements.items():
         query = queries.index.get(query_id)

@@ -69,8 +69,8 @@ ALL_PAIRS = "all-pairs"
 class Strict(_Settings):
     """What `eci run --strict` calls a jump from the run before."""
 
-    violation_rate: float = Field(0.05, ge=0, le=1, description="rise of a source's violation rate that needs attention")
-    reject_rate: float = Field(0.02, ge=0, le=1, description="rise of a source's share of rejected rows that needs attention")
+    violation_rate: float = Field(default=0.05, ge=0, le=1, description="rise of a violation rate that needs attention")
+    reject_rate: float = Field(default=0.02, ge=0, le=1, description="rise of a reject rate that needs attention")
 
 
 class RunConfig(_Settings):
@@ -219,7 +219,7 @@ def _explain(item: Any, where: str) -> str:
         return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
     if item["type"] == "missing":
         return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = item["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
     if item["type"] == "literal_error":
         allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
         message = f"allowed: {', '.join(allowed)}{nearest(str(item['input']), allowed)}"
@@ -229,7 +229,8 @@ def _explain(item: Any, where: str) -> str:
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
     """Return the settings that are allowed where an unknown one was found."""
-    inner = {"inputs": Input, "strict": Strict}.get(str(loc[0])) if len(loc) > 1 else None
+    tables: dict[str, type[BaseModel]] = {"inputs": Input, "strict": Strict}
+    inner = tables.get(str(loc[0])) if len(loc) > 1 else None
     return dict((inner or RunConfig).model_fields)
 
 

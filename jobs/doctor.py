@@ -1,4 +1,4 @@
-"""`eci doctor`: what is installed, whether the encoder gives its golden vectors, cores, memory, disk; and what to do."""
+"""`eci doctor`: what is installed, whether the encoder works, cores, memory, disk; and what to do."""
 
 from __future__ import annotations
 
@@ -126,5 +126,7 @@ def _disk(what: str, store: Store) -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding(what, False, f"{folder} cannot be written", "choose another folder, or change its rights")
     if free < LEAST_DISK:
-        return Finding(what, False, found, f"a run needs {LEAST_DISK >> 30} GiB at the least: make room, or choose another folder")
+        return Finding(
+            what, False, found, f"a run needs {LEAST_DISK >> 30} GiB at the least: make room, or choose another folder"
+        )
     return Finding(what, True, found)

@@ -118,7 +118,8 @@ def _inputs(config: RunConfig, separator: str) -> tuple[list[InputTask], list[Fi
     tasks: list[InputTask] = []
     files: list[File] = []
     for item in config.inputs:
-        options = _options(item, separator)
+        options = _options(config, item, separator)
+        files += [_file(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
         for path in expand(item.triples, "triples"):
             try:
                 name, units, error = _units(path, item, options)
@@ -137,7 +138,7 @@ def _units(path: str, item: Input, options: Options) -> tuple[str, list[Unit | N
     return name, list(format_named(name).units(path)), ""
 
 
-def _options(item: Input, separator: str) -> Options:
+def _options(config: RunConfig, item: Input, separator: str) -> Options:
     first, _, last = (item.ranks or "").partition(":")
     return Options(
         source=item.source,
@@ -145,7 +146,9 @@ def _options(item: Input, separator: str) -> Options:
         ranks=(int(first), int(last)) if item.ranks else None,
         title_separator=separator,
         numbered=item.numbered,
-        qrels=item.qrels,
+        qrels=tuple(expand(item.qrels, "qrels")) if item.qrels else (),
+        corpus=config.corpus,
+        queries=config.queries,
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -125,7 +124,8 @@ def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDB
 def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
     if paths:
         listed = ", ".join(literal(path) for path in paths)
-        con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)")
+        # the names are this module's, the paths are literals
+        con.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
 
 
 HISTOGRAMS = """
@@ -144,7 +144,9 @@ GROUP BY GROUPING SETS ((source, s_pos), (source, s_neg), (source, margin))
 """
 
 
-def _histograms(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+def _histograms(
+    con: duckdb.DuckDBPyConnection, shown: tuple[str, ...]
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
     rows = con.sql(HISTOGRAMS, params={"bin": BIN, "sources": list(shown)}).fetchall()
     counts: dict[str, dict[str, dict[int, int]]] = {m: {s: {} for s in shown} for m in ("s_pos", "s_neg", "margin")}
     for source, pos, neg, margin, n in rows:
@@ -181,7 +183,9 @@ def _examples(
 ) -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     found = {}
     # n has to be a constant of the statement
-    for source, best, worst in con.sql(EXTREMES.replace("$n", str(EXAMPLES)), params={"sources": list(shown)}).fetchall():
+    for source, best, worst in con.sql(
+        EXTREMES.replace("$n", str(EXAMPLES)), params={"sources": list(shown)}
+    ).fetchall():
         taken = {triple["triple_id"] for triple in best}
         found[source] = (best, [triple for triple in worst if triple["triple_id"] not in taken])
     triples = [triple for both in found.values() for side in both for triple in side]

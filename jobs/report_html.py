@@ -55,7 +55,9 @@ def text(value: object, strong: bool = False) -> Cell:
     return Cell(str(value), None, strong)
 
 
-def table(caption: str, headers: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]], sortable: bool = True) -> str:
+def table(
+    caption: str, headers: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]], sortable: bool = True
+) -> str:
     """Return a table in a region that scrolls sideways.
 
     Args:
@@ -82,7 +84,9 @@ def _cell(cell: Cell, first: bool) -> str:
     tag = "th" if first else "td"
     attributes = ' scope="row"' if first else ""
     if cell.sort is not None:
-        attributes += ' class="n"' + (f' data-sort="{cell.sort!r}"' if math.isfinite(cell.sort) else ' data-sort="-1e308"')
+        attributes += ' class="n"' + (
+            f' data-sort="{cell.sort!r}"' if math.isfinite(cell.sort) else ' data-sort="-1e308"'
+        )
     inner = f"<strong>{esc(cell.text)}</strong>" if cell.strong else esc(cell.text)
     return f"<{tag}{attributes}>{inner}</{tag}>"
 

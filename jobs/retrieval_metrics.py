@@ -29,7 +29,9 @@ def gains_of(ranking: NDArray[np.integer], relevant: Sequence[Mapping[int, float
 
 
 def ndcg(gains: Floats, relevant: Sequence[Mapping[int, float]]) -> Floats:
-    """Return nDCG@10 of each query: (Q,) float64 in [0, 1], 0 where nothing is relevant (Jaervelin and Kekaelaeinen, 2002).
+    """Return nDCG@10 of each query: (Q,) float64 in [0, 1], 0 where nothing is relevant.
+
+    After Jaervelin and Kekaelaeinen (2002).
 
     Args:
         gains: (Q, D) from `gains_of`, D at least 10 or all documents.

@@ -205,4 +205,39 @@ TEXTS = Table(
     ),
 )
 
+ABLATIONS = Table(
+    "ablations",
+    "ablations/",
+    "run x perturbation",
+    _columns(
+        ("run_id", _STRING, "the run that was perturbed"),
+        ("ablation", _STRING, "what was changed: none, sample, temperature, kappa, without, tokenizer, idf or encoder"),
+        ("value", _STRING, "to what"),
+        ("kendall", _DOUBLE, "Kendall tau between the ECI of the sources and the run's"),
+        ("spearman", _DOUBLE, "Spearman correlation between the ECI of the sources and the run's"),
+        ("top_source", _STRING, "the source with the largest ECI"),
+        ("sources", pa.list_(pa.struct([("source", _STRING), ("eci", _DOUBLE)])), "the ECI of every source"),
+    ),
+)
+"""Beside the runs, not in one: OUT/ablations/<run_id>.parquet, written by `eci ablate`."""
+
 TABLES = (SOURCE_ECI, SOURCE_PAIRS, MOMENTS, SCORES, REJECTS, IDF, TEXTS)
+
+RUNS = Table(
+    "runs",
+    "",
+    "committed run",
+    _columns(
+        ("run_id", _STRING, "the run"),
+        ("created_at", pa.timestamp("us", tz="UTC"), "when it was committed"),
+        ("seconds", pa.map_(_STRING, _DOUBLE), "seconds of all tasks of each stage"),
+        ("rows_in", _LONG, "input rows read: scored + rejected + duplicates"),
+        ("scored", _LONG, "triples scored"),
+        ("rejected", _LONG, "rows rejected"),
+        ("duplicates", _LONG, "rows that repeat a triple of the same source"),
+        ("texts", _LONG, "distinct texts"),
+        ("texts_embedded", _LONG, "texts that were embedded in this run"),
+        ("cache_hits", _LONG, "texts whose vectors were in the cache"),
+    ),
+)
+"""A view over the manifests of all runs; no file holds it."""

@@ -1,4 +1,4 @@
-"""`eci validate`: does the ranking of sources, made without training, predict what training gives?
+"""What `eci validate` does: compare the ranking of sources, made without training, with what training gives.
 
 Divides a collection, mines sources, scores them with an ordinary run, fine-tunes an adapter with each, and compares.
 Covers: the order of the steps, and vectors by text. Does not cover: each step (collection, splits, validation_sources,
@@ -44,7 +44,7 @@ class Settings:
     Attributes:
         collection: a folder in BEIR's layout.  out: the output root.
         encoder: fine-tuned, and used to mine and to score.
-        score_encoder: scores in its place, if given (the encoder that is ranked with and the one that is trained differ).
+        score_encoder: scores in its place, if given: ranked with one encoder, trained with another.
         temperature: of score and training (None: the card's).
         negatives: the user's files, PATH or NAME=PATH.  ranks: of those that are run files.
         per_query: negatives of each pair and source.  seeds: trainings of each source and objective.
@@ -90,7 +90,9 @@ class Validation:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def validate(settings: Settings, progress: Progress | None = None, say: Callable[[str], None] | None = None) -> Validation:
+def validate(
+    settings: Settings, progress: Progress | None = None, say: Callable[[str], None] | None = None
+) -> Validation:
     """Run the whole comparison and write its tables to OUT/validation.
 
     Args:
@@ -121,15 +123,21 @@ def validate(settings: Settings, progress: Progress | None = None, say: Callable
     with _timed("fine-tuning", seconds):
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
         examples = _examples(training, names, vectors)
-        outcomes = {o: _finetuned(examples, dev, test, encoder.temperature, o, settings.seeds, progress) for o in OBJECTIVES}
-    found = Validation(settings, collection, split, training, names, scored, test.metrics(None), outcomes, missing, seconds)
+        outcomes = {
+            o: _finetuned(examples, dev, test, encoder.temperature, o, settings.seeds, progress) for o in OBJECTIVES
+        }
+    found = Validation(
+        settings, collection, split, training, names, scored, test.metrics(None), outcomes, missing, seconds
+    )
     write_tables(found)
     return found
 
 
 def _config(settings: Settings, encoder: str) -> RunConfig:
     if settings.per_query < 2 or settings.seeds < 1:
-        raise InputError(f"--per-query is at least 2 and --seeds at least 1 (given: {settings.per_query}, {settings.seeds})")
+        raise InputError(
+            f"--per-query is at least 2 and --seeds at least 1 (given: {settings.per_query}, {settings.seeds})"
+        )
     values: dict[str, Any] = {
         "inputs": [{"triples": Store(settings.out).path(LAKE), "format": "triples"}],
         "out": settings.out,
@@ -164,7 +172,9 @@ class _Vectors:
         return np.stack([self._known[side, text] for text in texts])
 
 
-def _mined(settings: Settings, collection: Collection, split: Split, vectors: _Vectors) -> tuple[Training, dict[str, int]]:
+def _mined(
+    settings: Settings, collection: Collection, split: Split, vectors: _Vectors
+) -> tuple[Training, dict[str, int]]:
     training = training_side(collection, split)
     queries = [collection.queries.texts[i] for part in (split.train, split.dev, split.test) for i in part.tolist()]
     vectors.of("query", queries)
@@ -214,7 +224,13 @@ def _examples(training: Training, names: list[str], vectors: _Vectors) -> list[E
 
 
 def _finetuned(
-    examples: list[Examples], dev: Evaluation, test: Evaluation, temperature: float, objective: str, seeds: int, progress: Progress
+    examples: list[Examples],
+    dev: Evaluation,
+    test: Evaluation,
+    temperature: float,
+    objective: str,
+    seeds: int,
+    progress: Progress,
 ) -> Outcome:
     stage, total = f"train {objective}", len(examples) * (len(RATES) + seeds)
     progress.start(stage, total, 0, None)

@@ -100,7 +100,8 @@ def mine(training: Training, query_vectors: Floats, passage_vectors: Floats, per
     dense, similarities = dense_rank(query_vectors, passage_vectors, depth, labels)
     raw, _ = dense_rank(query_vectors, passage_vectors, k)
     own = np.array(
-        [(passage_vectors[sorted(found)] @ query_vectors[row]).max() for row, found in enumerate(labels)], dtype=np.float32
+        [(passage_vectors[sorted(found)] @ query_vectors[row]).max() for row, found in enumerate(labels)],
+        dtype=np.float32,
     )
     chosen: dict[str, NDArray[np.int32]] = {
         "random": random_negatives(queries, size, labels, k=k),
@@ -121,7 +122,9 @@ def mine(training: Training, query_vectors: Floats, passage_vectors: Floats, per
     return {name: int((found == MISSING).sum()) for name, found in training.negatives.items()}
 
 
-def read_negatives(training: Training, collection: Collection, given: str, ranks: str | None, per_query: int) -> list[str]:
+def read_negatives(
+    training: Training, collection: Collection, given: str, ranks: str | None, per_query: int
+) -> list[str]:
     """Add the sources of a user's file to `training`, and the texts that only it has to the passages.
 
     Args:
@@ -155,7 +158,9 @@ def read_negatives(training: Training, collection: Collection, given: str, ranks
                 if row is not None and text and text not in held_out:
                     found.setdefault(source, {}).setdefault(row, {})[text] = None
     if not found:
-        raise InputError(f"{path}: no negative for any of the {len(queries)} training queries, from their part of the documents")
+        raise InputError(
+            f"{path}: no negative for any of the {len(queries)} training queries, from their part of the documents"
+        )
     for source, by_query in found.items():
         if source in training.negatives:
             raise InputError(f"{path}: source {source!r} exists already; name it otherwise: --negatives NAME={path}")
@@ -164,7 +169,7 @@ def read_negatives(training: Training, collection: Collection, given: str, ranks
 
 
 def false_negatives(text: str, count: int) -> list[str]:
-    """Return `count` passages that answer what `text` answers: consecutive pieces of it, at most PIECE_WORDS words each."""
+    """Return `count` passages that answer what `text` answers: pieces of it of at most PIECE_WORDS words."""
     words = text.split()
     size = max(1, len(words) // count)
     pieces = [" ".join(words[i * size : (i + 1) * size][:PIECE_WORDS]) for i in range(count)]
@@ -194,7 +199,9 @@ def _polluted(training: Training, clean: Indices, count: int) -> Indices:
     polluted = clean.copy()
     places = {text: i for i, text in enumerate(training.passages)}
     for pair, positive in enumerate(training.positive.tolist()):
-        for column, piece in enumerate(false_negatives(training.passages[positive], count), start=clean.shape[1] - count):
+        for column, piece in enumerate(
+            false_negatives(training.passages[positive], count), start=clean.shape[1] - count
+        ):
             if piece not in places:
                 places[piece] = len(training.passages)
                 training.passages.append(piece)

@@ -40,14 +40,22 @@ def _interval(name: str) -> list[tuple[str, pa.DataType]]:
     return [(name, _DOUBLE), (f"{name}_lo", _DOUBLE), (f"{name}_hi", _DOUBLE)]
 
 
-_RUN = [("run_id", _STRING), ("collection", _STRING), ("encoder", _STRING), ("score_encoder", _STRING), ("objective", _STRING)]
+_RUN = [
+    ("run_id", _STRING),
+    ("collection", _STRING),
+    ("encoder", _STRING),
+    ("score_encoder", _STRING),
+    ("objective", _STRING),
+]
 SOURCES = pa.schema(
-    [*_RUN, ("source", _STRING), *_interval("ndcg"), *_interval("mrr"), ("ndcg_untuned", _DOUBLE), ("mrr_untuned", _DOUBLE),
-     ("n_triples", _INT), ("n_missing", _INT), ("eci_se", _DOUBLE), *((name, _DOUBLE) for name in PREDICTORS)]
+    [*_RUN, ("source", _STRING), *_interval("ndcg"), *_interval("mrr"), ("ndcg_untuned", _DOUBLE),
+     ("mrr_untuned", _DOUBLE), ("n_triples", _INT), ("n_missing", _INT), ("eci_se", _DOUBLE),
+     *((name, _DOUBLE) for name in PREDICTORS)]
 )  # fmt: skip
 SUMMARY = pa.schema(
-    [*_RUN, ("metric", _STRING), ("predictor", _STRING), ("direction", _INT), *_interval("spearman"), *_interval("kendall"),
-     ("picked", _STRING), ("best", _STRING), ("regret", _DOUBLE), ("pairs", _INT), ("pairs_different", _INT), ("pairs_right", _DOUBLE)]
+    [*_RUN, ("metric", _STRING), ("predictor", _STRING), ("direction", _INT), *_interval("spearman"),
+     *_interval("kendall"), ("picked", _STRING), ("best", _STRING), ("regret", _DOUBLE), ("pairs", _INT),
+     ("pairs_different", _INT), ("pairs_right", _DOUBLE)]
 )  # fmt: skip
 PAIRS = pa.schema(
     [*_RUN, ("metric", _STRING), ("a", _STRING), ("b", _STRING), *_interval("difference"), ("different", pa.bool_())]
@@ -86,9 +94,14 @@ def source_rows(found: Validation) -> list[dict[str, Any]]:
     for objective, outcome in found.outcomes.items():
         intervals = {metric: _means(getattr(outcome, metric)) for metric in METRICS}
         for i, source in enumerate(found.names):
-            row = _run(found, objective) | {"source": source, "n_triples": int((found.training.negatives[source] >= 0).sum())}
+            row = _run(found, objective) | {
+                "source": source,
+                "n_triples": int((found.training.negatives[source] >= 0).sum()),
+            }
             row |= {"n_missing": found.missing.get(source, 0), "eci_se": ranking[source]["eci_se"]}
-            row |= {f"{metric}_untuned": float(value.mean()) for metric, value in zip(METRICS, found.untuned, strict=True)}
+            row |= {
+                f"{metric}_untuned": float(value.mean()) for metric, value in zip(METRICS, found.untuned, strict=True)
+            }
             row |= {name: ranking[source][name] for name in PREDICTORS}
             for metric in METRICS:
                 row |= _flat(metric, intervals[metric][i])
@@ -123,7 +136,13 @@ def pair_rows(found: Validation) -> list[dict[str, Any]]:
     """Return a row for each objective, metric and pair of sources."""
     return [
         _run(found, objective)
-        | {"metric": metric, "a": pair.a, "b": pair.b, "different": pair.different, **_flat("difference", pair.difference)}
+        | {
+            "metric": metric,
+            "a": pair.a,
+            "b": pair.b,
+            "different": pair.different,
+            **_flat("difference", pair.difference),
+        }
         for objective, metric, values in _measured(found)
         for pair in real_pairs(found.names, values, draw_means(values))
     ]
@@ -139,7 +158,10 @@ def description(found: Validation) -> dict[str, Any]:
         "split": {
             "official": split.official,
             "dropped_queries": split.dropped,
-            **{name: len(getattr(split, name)) for name in ("train", "dev", "test", "train_documents", "test_documents")},
+            **{
+                name: len(getattr(split, name))
+                for name in ("train", "dev", "test", "train_documents", "test_documents")
+            },
             "train_pairs": len(found.training.query),
         },
         "choices": {objective: asdict(outcome.choice) for objective, outcome in found.outcomes.items()},

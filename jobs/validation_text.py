@@ -15,8 +15,18 @@ OBJECTIVES = (("negatives", "own negatives"), ("in-batch", "and in-batch"))
 
 def source_table(tables: dict[str, Any]) -> Table:
     """Return the sources by falling ECI with their nDCG@10 under both objectives."""
-    table = _table("source", "ECI", "95 % +-", "triples", *(f"nDCG@10 {label}" for _, label in OBJECTIVES), "violations", "hardness")
-    by_objective = [{r["source"]: r for r in tables["validation_sources"] if r["objective"] == o} for o, _ in OBJECTIVES]
+    table = _table(
+        "source",
+        "ECI",
+        "95 % +-",
+        "triples",
+        *(f"nDCG@10 {label}" for _, label in OBJECTIVES),
+        "violations",
+        "hardness",
+    )
+    by_objective = [
+        {r["source"]: r for r in tables["validation_sources"] if r["objective"] == o} for o, _ in OBJECTIVES
+    ]
     for source, row in by_objective[0].items():
         cells = [_interval(rows[source], "ndcg", 4) for rows in by_objective]
         table.add_row(
@@ -41,23 +51,29 @@ def predictor_table(tables: dict[str, Any], objective: str, label: str) -> Table
 
 
 def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
-    """Yield the answer in sentences: what fine-tuning gave, what ECI picked and lost, what was chosen on the dev queries."""
+    """Yield the answer in sentences: what ECI picked and lost, how much is real, what was chosen on the dev queries."""
     told = tables["validation"]
     for objective, label in OBJECTIVES:
         rows = [r for r in tables["validation_sources"] if r["objective"] == objective]
         summary = {
-            r["predictor"]: r for r in tables["validation_summary"] if r["metric"] == "ndcg" and r["objective"] == objective
+            r["predictor"]: r
+            for r in tables["validation_summary"]
+            if r["metric"] == "ndcg" and r["objective"] == objective
         }
         eci, chance = summary["eci"], summary[AT_RANDOM]
         choice = told["choices"][objective]
         yield (
-            f"{label}: ECI picks {eci['picked']}, best is {eci['best']}; regret {100 * eci['regret']:.2f} points of nDCG@10 "
-            f"(random choice {100 * chance['regret']:.2f}). {eci['pairs_different']} of {eci['pairs']} pairs of sources "
-            f"really differ. Frozen encoder {rows[0]['ndcg_untuned']:.4f}. Learning rate {choice['rate']:g}, "
-            f"{choice['steps']} steps."
+            f"{label}: ECI picks {eci['picked']}, best is {eci['best']}; regret {100 * eci['regret']:.2f} points of "
+            f"nDCG@10 (random choice {100 * chance['regret']:.2f}). {eci['pairs_different']} of {eci['pairs']} "
+            f"pairs of sources really differ. Frozen encoder {rows[0]['ndcg_untuned']:.4f}. "
+            f"Learning rate {choice['rate']:g}, {choice['steps']} steps."
         )
     seconds = told["seconds"]
-    yield f"{sum(seconds.values()):,.0f} s: " + ", ".join(f"{step} {value:,.0f} s" for step, value in seconds.items()) + "."
+    yield (
+        f"{sum(seconds.values()):,.0f} s: "
+        + ", ".join(f"{step} {value:,.0f} s" for step, value in seconds.items())
+        + "."
+    )
 
 
 def _table(*headers: str) -> Table:

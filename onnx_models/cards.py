@@ -8,10 +8,11 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from onnx_models.batching import BATCHING_VERSION, TOKEN_BUDGET
 from onnx_models.errors import EncoderError
@@ -32,6 +33,27 @@ POOLINGS = ("mean", "cls", "last", "none")
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 _BUILT_IN = Path(__file__).parent / "cards"
+FAMILIES = _BUILT_IN / "families"
+"""The folder of the ready cards that ship no weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How near a quantised encoder is to the one that it was made from, as measured when it was made.
+
+    Attributes:
+        reference: fingerprint of the encoder that it was made from.
+        texts: number of texts, none of them used for calibration.
+        cosine_mean: mean cosine to the reference's vectors.
+        cosine_p1: first percentile of that cosine.
+        neighbours_kept: share of the ten nearest neighbours among the texts that are the same.
+    """
+
+    reference: str
+    texts: int
+    cosine_mean: float
+    cosine_p1: float
+    neighbours_kept: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,10 @@ class EncoderCard:
             texts of its batch. Where false, texts are run one at a time, so that it cannot.
         golden: file name of the golden vectors, beside the card, or empty.
         folder: the folder that the card was read from.
+        data: files with the weights of the ONNX file, where it keeps them outside itself.
+        approximate: whether its vectors differ from the model's by more than a ranking should bear
+            unseen (mean cosine below 0.999).
+        fidelity: what was measured of that; None for a model as it was exported.
     """
 
     name: str
@@ -82,6 +108,9 @@ class EncoderCard:
     batch_invariant: bool
     golden: str
     folder: Path
+    data: tuple[CardFile, ...] = ()
+    approximate: bool = False
+    fidelity: Fidelity | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,8 +133,14 @@ class EncoderCard:
         """Return a passage's title and text as one text; the text alone where there is no title."""
         return f"{title}{self.title_separator}{text}" if title else text
 
+    def verify_files(self) -> None:
+        """Compare every file with its SHA-256. Raises EncoderError for one that is missing or another."""
+        for file in (self.model, self.tokenizer, *self.data):
+            file.verified_path()
+
     def _vector_settings(self) -> dict[str, object]:
-        return {
+        data = {"data_sha256": [file.sha256 for file in self.data]} if self.data else {}
+        return data | {
             "batching": [BATCHING_VERSION, TOKEN_BUDGET if self.batch_invariant else 1],
             "dim": self.dim,
             "inputs": self.inputs,
@@ -129,21 +164,31 @@ def load_card(name_or_dir: str) -> EncoderCard:
     """
     if name_or_dir in built_in_names():
         return read_card(_BUILT_IN / f"{name_or_dir}.toml")
+    if name_or_dir in family_names():
+        raise EncoderError(
+            f"encoder {name_or_dir!r} ships no weights: with its folder from Hugging Face, `eci encoders export FOLDER "
+            f"--to DIR` (or `eci encoders add FOLDER` for an ONNX export), then give DIR"
+        )
     folder = Path(name_or_dir)
     if (folder / CARD_FILE).is_file():
         return read_card(folder / CARD_FILE)
     if folder.is_dir():
-        raise EncoderError(f"encoder folder {name_or_dir!r} holds no {CARD_FILE}: write one there")
+        raise EncoderError(f"encoder folder {name_or_dir!r} holds no {CARD_FILE}: make one with `eci encoders add`")
     known = built_in_names()
     raise EncoderError(
         f"unknown encoder {name_or_dir!r}{did_you_mean(name_or_dir, known)}: "
-        f"give one of {', '.join(known)}, or a folder that holds {CARD_FILE}"
+        f"give one of {', '.join(known)}, or a folder that holds {CARD_FILE} (made by `eci encoders add` or `export`)"
     )
 
 
 def built_in_names() -> tuple[str, ...]:
     """Return the names of the cards that come with this package, sorted."""
     return tuple(sorted(path.stem for path in _BUILT_IN.glob("*.toml")))
+
+
+def family_names() -> tuple[str, ...]:
+    """Return the names of the ready cards that ship no weights (families.py), sorted."""
+    return tuple(sorted(path.stem for path in FAMILIES.glob("*.toml")))
 
 
 def list_cards() -> tuple[EncoderCard, ...]:
@@ -162,7 +207,16 @@ def read_card(path: Path) -> EncoderCard:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EncoderError(f"{path} is not a readable TOML file ({error}): correct it") from error
-    fields = Fields(values, str(path))
+    return card_of(values, str(path), path.parent)
+
+
+def card_of(values: Mapping[str, Any], origin: str, folder: Path) -> EncoderCard:
+    """Validate a card's values; files are relative to `folder`, `origin` names the card in messages.
+
+    Raises:
+        EncoderError: as `read_card`.
+    """
+    fields = Fields(values, origin)
     name = fields.text("name")
     # Also a folder name (fingerprint), hence no leading dot.
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
@@ -180,18 +234,33 @@ def read_card(path: Path) -> EncoderCard:
         temperature=fields.positive("temperature", DEFAULT_TEMPERATURE),
         licence=fields.text("licence"),
         source=fields.text("source"),
-        model=_card_file(model, path.parent),
-        tokenizer=_card_file(tokenizer, path.parent),
+        model=_card_file(model, folder),
+        tokenizer=_card_file(tokenizer, folder),
         inputs=model.names("inputs", INPUT_NAMES),
         output=model.text("output"),
         precision=fields.text("precision"),
         batch_invariant=fields.flag("batch_invariant", default=False),
         golden=fields.text("golden", ""),
-        folder=path.parent,
+        folder=folder,
+        data=tuple(_card_file(table, folder) for table in model.tables("data")),
+        approximate=fields.flag("approximate", default=False),
+        fidelity=_fidelity(fields.table("fidelity")) if fields.has("fidelity") else None,
     )
     for table in (fields, model, tokenizer):
         table.finish()
     return card
+
+
+def _fidelity(table: Fields) -> Fidelity:
+    fidelity = Fidelity(
+        reference=table.text("reference"),
+        texts=table.integer("texts", 1, 1_000_000_000),
+        cosine_mean=table.number("cosine_mean"),
+        cosine_p1=table.number("cosine_p1"),
+        neighbours_kept=table.number("neighbours_kept"),
+    )
+    table.finish()
+    return fidelity
 
 
 def _card_file(table: Fields, folder: Path) -> CardFile:

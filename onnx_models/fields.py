@@ -75,6 +75,25 @@ class Fields:
             raise self._error(key, value, "a table")
         return Fields(value, self._origin, f"{self._prefix}{key}.")
 
+    def tables(self, key: str) -> "list[Fields]":
+        """Return the tables of an array of tables; [] where there is none."""
+        value = self._get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self._error(key, value, "an array of tables")
+        return [Fields(item, self._origin, f"{self._prefix}{key}[{number}].") for number, item in enumerate(value)]
+
+    def number(self, key: str) -> float:
+        """Return a finite number."""
+        value = self._get(key, None)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise self._error(key, value, "a finite number")
+        return float(value)
+
+    def has(self, key: str) -> bool:
+        """Return whether a key is there."""
+        return key in self._values
+
     def finish(self) -> None:
         """Refuse keys that nobody read: a misspelt optional key would go unnoticed."""
         for key in self._values:

@@ -5,6 +5,7 @@ Does not cover: caching, float16, parallelism (one process with one session a co
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,10 @@ class Encoder:
     def tokens_seen(self) -> TokensSeen:
         """Tokens run since the encoder was opened, after truncation."""
         return TokensSeen(self._real, self._padded)
+
+    def batched(self, together: bool) -> "Encoder":
+        """Return an encoder on the same session that batches texts, or runs them one at a time, whatever the card says."""
+        return Encoder(replace(self.card, batch_invariant=together), self._session, self.tokenizer)
 
     def encode(self, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
         """Return the texts' vectors, float32, (n, dim), rows in input order.
@@ -133,6 +138,7 @@ def open_encoder(card: EncoderCard, threads: int = 1, check_golden: bool = True)
     """
     if threads < 1:
         raise EncoderError(f"threads is {threads}, allowed is 1 or more")
+    card.verify_files()
     tokenizer = TextTokenizer(card)
     session = _open_session(card, threads)
     if check_golden:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.shared import Json, Memory, Out, echo_json
+from jobs.commands.shared import Json, Memory, Out, Quiet, echo_json, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 
@@ -14,6 +14,7 @@ RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: t
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
 ORDER = "Best first by information or weight (default: information if the run has it)."
+ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
 
 
@@ -63,16 +64,10 @@ def select(
 
     Example: eci select --per-query 8 --no-violations --format bge --to train-bge --out demo-out
     """
-    from jobs.config import parse_bytes
-    from jobs.errors import InputError
     from jobs.mix import shares_of
     from jobs.selection import Choice
     from jobs.selection import select as write
 
-    try:
-        most = parse_bytes(memory) if memory else 0
-    except ValueError as error:
-        raise InputError(f"--memory: {error}") from None
     choice = Choice(
         sources=tuple(source or ()),
         parts=shares_of(out, run_id, mix) if mix else None,
@@ -84,7 +79,7 @@ def select(
         diverse=diverse,
         by=by,
     )
-    manifest = write(out, to, format, choice, run_id, most, shard_rows)
+    manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows)
     if json:
         echo_json(manifest)
         return
@@ -119,7 +114,49 @@ def diff(
         typer.echo(line)
 
 
+def ablate(
+    out: Out,
+    only: Annotated[list[str] | None, typer.Option(help=ONLY)] = None,
+    corpus: Annotated[list[str] | None, typer.Option(help="Files of passages for another idf.")] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="Another encoder to run everything with; repeat it.")
+    ] = None,
+    memory: Memory = None,
+    run_id: RunId = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Perturb a finished run and say whether the ranking holds: sample size, temperature, lexical side, ingredients.
+
+    Example: eci ablate --out demo-out
+    """
+    from jobs.ablate import ablate as perturb
+    from jobs.ablate import ablation_lines
+
+    progress, close = progress_for(quiet)
+    try:
+        rows = perturb(out, progress, run_id, only or (), corpus or (), encoder or (), bytes_of(memory))
+    finally:
+        close()
+    if json:
+        echo_json(rows)
+        return
+    for line in ablation_lines(rows):
+        typer.echo(line)
+
+
+def bytes_of(memory: str | None) -> int:
+    """Return the bytes that --memory says, 0 where it is not given. Raises InputError."""
+    from jobs.config import parse_bytes
+    from jobs.errors import InputError
+
+    try:
+        return parse_bytes(memory) if memory else 0
+    except ValueError as error:
+        raise InputError(f"--memory: {error}") from None
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (mix, select, diff):
+    for command in (mix, select, ablate, diff):
         app.command()(command)

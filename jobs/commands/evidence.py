@@ -1,4 +1,4 @@
-"""`eci validate`: does the ranking predict retrieval?"""
+"""The evidence: `eci validate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from jobs.commands.shared import Encoder, Json, Memory, Out, Quiet, Workers, ech
 
 
 def validate(
-    collection: Annotated[str, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl and qrels/*.tsv (or qrels.tsv).")],
+    collection: Annotated[
+        str, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl and qrels/*.tsv (or qrels.tsv).")
+    ],
     out: Out,
     encoder: Encoder = None,
     score_encoder: Annotated[
@@ -36,8 +38,8 @@ def validate(
     from jobs.validate import validate as run_validation
     from jobs.validation_tables import read_tables
 
-    given = {"encoder": encoder, "score_encoder": score_encoder, "temperature": temperature, "ranks": ranks,
-             "workers": workers, "memory": memory}  # fmt: skip
+    given: dict[str, Any] = {"encoder": encoder, "score_encoder": score_encoder, "temperature": temperature}
+    given |= {"ranks": ranks, "workers": workers, "memory": memory}
     settings = Settings(collection, out, negatives=tuple(negatives or ()), per_query=per_query, seeds=seeds,
                         **{key: value for key, value in given.items() if value is not None})  # fmt: skip
     progress, close = progress_for(quiet)
@@ -53,6 +55,7 @@ def validate(
 
 
 def print_validation(tables: dict[str, Any]) -> None:
+    """Print the tables of `jobs.validation_tables.read_tables`."""
     from jobs.console import make_console
     from jobs.validation_text import OBJECTIVES, predictor_table, source_table, validation_lines
 

@@ -12,7 +12,9 @@ from jobs.commands.shared import Json, Out, echo_json
 def report(
     out: Out,
     run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
-    to: Annotated[str | None, typer.Option(help="The file to write (default: report.html in the run's folder).")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="The file to write (default: report.html in the run's folder).")
+    ] = None,
 ) -> None:
     """Write a run's report: one HTML file that needs no network.
 
@@ -37,8 +39,12 @@ def init(
 
 
 def doctor(
-    encoder: Annotated[str | None, typer.Option(envvar="ECI_ENCODER", help="An encoder's name, or the folder of its card.")] = None,
-    out: Annotated[str | None, typer.Option("--out", envvar="ECI_OUT", help="An output root to check for room.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(envvar="ECI_ENCODER", help="An encoder's name, or the folder of its card.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", envvar="ECI_OUT", help="An output root to check for room.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check what is installed, the encoder (golden vectors), cores, memory and disk; exit code 3 if something is wrong.

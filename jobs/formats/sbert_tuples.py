@@ -66,7 +66,7 @@ class SbertTuples(RecordFormat):
             negative = _negative(record, column, options)
             # Rows with fewer negatives than there are columns hold nulls in the rest.
             if negative != Entry(None, None) or len(columns) == 1:
-                negatives.append((_source(column, options, path), [negative]))
+                negatives.append((_source(column, record, options, path), [negative]))
         yield from pairs(query, [positive], negatives, options)
 
 
@@ -81,11 +81,13 @@ def _negative(record: dict[str, Any], column: str, options: Options) -> Entry | 
     return Entry(text, key)
 
 
-def _source(column: str, options: Options, path: str) -> str:
+def _source(column: str, record: dict[str, Any], options: Options, path: str) -> str:
+    # A column `source` is no part of this format, but whoever writes one means it.
+    named = options.source if options.source is not None else as_text(record.get("source"), "source")
     if options.numbered != "each":
-        return options.source if options.source is not None else stem_of(path)
+        return named if named is not None else stem_of(path)
     column = column.removesuffix("_id")
-    return column if options.source is None else f"{options.source}.{column}"
+    return column if named is None else f"{named}.{column}"
 
 
 def _from_list(record: list[Any]) -> dict[str, Any]:

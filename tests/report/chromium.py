@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--remote-debugging-port=0",
 )  # fmt: skip
 
 
@@ -33,7 +35,13 @@ class Page:
         self.picture = b""
 
     def visit(
-        self, url: str, width: int = 1200, height: int = 900, dark: bool = False, script: str = "true", shot: bool = False
+        self,
+        url: str,
+        width: int = 1200,
+        height: int = 900,
+        dark: bool = False,
+        script: str = "true",
+        shot: bool = False,
     ) -> Page:
         assert BROWSER is not None
         with tempfile.TemporaryDirectory(prefix="eci-chromium-") as profile:
@@ -82,7 +90,9 @@ class Page:
             await call(f"{domain}.enable")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await call("Emulation.setEmulatedMedia", features=[scheme])
-        await call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        await call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.heard.clear()
         await call("Page.navigate", url=url)
         while "Page.loadEventFired" not in self.heard:
@@ -95,7 +105,9 @@ class Page:
         found = await call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         self.value = found["result"].get("value")
         if shot:
-            picture = await call("Page.captureScreenshot", captureBeyondViewport=True, clip=await self._whole(call, width))
+            picture = await call(
+                "Page.captureScreenshot", captureBeyondViewport=True, clip=await self._whole(call, width)
+            )
             self.picture = base64.b64decode(picture["data"])
         socket.close()
 

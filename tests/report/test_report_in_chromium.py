@@ -34,7 +34,8 @@ def test_charts_are_drawn_and_nothing_is_said_or_asked_for(url, width, dark):
 
 def test_a_table_sorts_by_number_and_says_so(url):
     script = """(() => { const head = [...document.querySelectorAll('#ranking th')].find(h => h.textContent === 'ECI');
-                const values = () => [...document.querySelectorAll('#ranking tbody tr')].map(r => Number(r.cells[2].dataset.sort));
+                const rows = () => [...document.querySelectorAll('#ranking tbody tr')];
+                const values = () => rows().map(r => Number(r.cells[2].dataset.sort));
                 head.querySelector('button').click(); const up = [values(), head.getAttribute('aria-sort')];
                 head.querySelector('button').click(); return [up, [values(), head.getAttribute('aria-sort')]]; })()"""
     (up, up_said), (down, down_said) = Page().visit(url, script=script).value
@@ -45,12 +46,14 @@ def test_a_table_sorts_by_number_and_says_so(url):
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_has_enough_contrast(url, dark):
     script = """(() => { const parse = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      const light = c => { const [r, g, b] = parse(c).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+      const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+      const light = c => { const [r, g, b] = parse(c).map(v => linear(v / 255));
                            return .2126 * r + .7152 * g + .0722 * b; };
       const under = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
                            if (c !== 'rgba(0, 0, 0, 0)') return c; } return 'rgb(255, 255, 255)'; };
       const bad = [];
-      for (const e of document.querySelectorAll('h1, h2, h3, p, a, th, td, dt, dd, summary, strong, span, footer, caption')) {
+      const texts = 'h1, h2, h3, p, a, th, td, dt, dd, summary, strong, span, footer, caption';
+      for (const e of document.querySelectorAll(texts)) {
         if (!e.textContent.trim() || e.closest('svg')) continue;
         const [a, b] = [light(getComputedStyle(e).color), light(under(e))].sort((x, y) => y - x);
         if ((a + .05) / (b + .05) < 4.5) bad.push(e.tagName + ' ' + e.textContent.slice(0, 40)); }
@@ -60,6 +63,7 @@ def test_text_has_enough_contrast(url, dark):
 
 def test_every_chart_and_table_has_a_name_for_screen_readers(url):
     script = """[...document.querySelectorAll('[role=img]')].every(e => e.ariaLabel.length > 20) &&
-                [...document.querySelectorAll('table')].every(t => t.caption && t.tHead.rows[0].cells[0].scope === 'col' &&
+                [...document.querySelectorAll('table')].every(t => t.caption &&
+                  t.tHead.rows[0].cells[0].scope === 'col' &&
                   [...t.tBodies[0].rows].every(r => r.cells[0].scope === 'row'))"""
     assert Page().visit(url, script=script).value is True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobs.catalog import query
+from jobs.reference import _arrow_name
 from jobs.store import Store
+from jobs.tables import RUNS, TABLES
 from tests.conftest import run_lake
 from tests.docs.readme import blocks
 from tests.lakes import vector_lake, write_triples
@@ -34,9 +36,21 @@ def test_the_readme_has_five_worked_queries():
     assert len(blocks("sql")) >= 5
 
 
+def test_columns_have_the_types_that_the_readme_says(store):
+    for table in (*TABLES, RUNS):
+        found = {
+            row["column_name"]: row["column_type"]
+            for row in query(store, f"DESCRIBE {table.name}").read_all().to_pylist()
+        }
+        said = {column.name: _arrow_name(column.type) for column in table.columns}
+        assert {
+            k: v.replace('"', "").replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for k, v in found.items()
+        } == said
+
+
 def test_views_and_columns_have_comments(store):
     rows = query(store, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").read_all().to_pylist()
     assert {"source_eci", "scores", "runs", "source_eci_history"} <= {row["view_name"] for row in rows}
     assert all(row["comment"] for row in rows)
     sql = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
-    assert {row["table_name"] for row in query(store, sql).read_all().to_pylist()} <= {"runs"}
+    assert query(store, sql).read_all().num_rows == 0

@@ -27,7 +27,9 @@ def test_an_encoder_that_is_not_there_ends_with_code_3_and_advice(eci):
     assert "needs attention: encoder" in found.stderr and "Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize(("shares", "ok", "advice"), [(4, True, ""), (1, True, "--workers 1"), (0.5, False, "larger machine")])
+@pytest.mark.parametrize(
+    ("shares", "ok", "advice"), [(4, True, ""), (1, True, "--workers 1"), (0.5, False, "larger machine")]
+)
 def test_memory_that_is_short_is_said(monkeypatch, shares, ok, advice):
     monkeypatch.setattr(doctor, "available_cores", lambda: 2)
     monkeypatch.setattr(doctor, "available_memory", lambda: int(LEAST_SHARE * shares / 0.6) + 10)

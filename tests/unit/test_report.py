@@ -14,9 +14,10 @@ import pytest
 
 from jobs import commit
 from jobs.errors import InputError
-from jobs.report import MOST_BYTES, page_of, report, verdict, write_report
+from jobs.report import MOST_BYTES, page_of, report, write_report
 from jobs.report_data import BIN, ReportData, read_report
 from jobs.report_html import embedded_json, esc
+from jobs.report_sections import verdict
 from jobs.store import Store
 from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
 
@@ -62,7 +63,8 @@ def outline(data: ReportData) -> Outline:
 def test_every_section_is_there_and_reached_from_the_navigation(outline):
     sections = [a["id"] for tag, a in outline.tags if tag == "section"]
     assert sections == [
-        "answer", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples", "rejects", "history", "settings",
+        "answer", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples",
+        "rejects", "history", "settings",
     ]  # fmt: skip
     assert [a["href"] for tag, a in outline.tags if tag == "a"][1:] == [f"#{name}" for name in sections]
 
@@ -85,7 +87,12 @@ def test_data_for_the_charts_survives_as_json_and_cannot_close_its_element(data,
 def test_nothing_is_loaded_from_anywhere(outline):
     policy = next(a["content"] for tag, a in outline.tags if tag == "meta" and a.get("http-equiv"))
     assert policy.startswith("default-src 'none'") and "http" not in policy
-    loads = [value for tag, a in outline.tags for key, value in a.items() if key in ("src", "href", "data", "poster", "action")]
+    loads = [
+        value
+        for tag, a in outline.tags
+        for key, value in a.items()
+        if key in ("src", "href", "data", "poster", "action")
+    ]
     assert all(value == "data:," or value.startswith("#") for value in loads)
 
 
@@ -172,12 +179,17 @@ def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
     store = Store(str(hostile_out()))
     manifest = commit.read_manifest(store, commit.latest(store))
     warning = write_report(Store(str(tmp_path)), "nowhere", manifest)
-    assert warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning
+    assert (
+        warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning
+    )
     assert not (tmp_path / "nowhere" / "report.html").exists()
 
 
 def test_ablations_are_shown_where_they_were_made(data):
-    rows = [{"ablation": "temperature", "value": v, "kendall_tau": t, "top_source": SCRIPT} for v, t in (("0.02", 0.8), ("0.1", 1.0))]
+    rows = [
+        {"ablation": "temperature", "value": v, "kendall_tau": t, "top_source": SCRIPT}
+        for v, t in (("0.02", 0.8), ("0.1", 1.0))
+    ]
     page = page_of(replace(data, ablations=rows))
     assert '<section id="ablations"' in page and "0.80000" in page
 

@@ -46,15 +46,23 @@ def test_a_settings_file_that_is_there_is_kept(tmp_path):
 
 
 def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
-    wrong = {"inputs": [{"triples": "x", "format": "tripels", "sorce": "a"}], "foldz": 3, "folds": 1, "tokenizer": "words", "kappa": 2}
+    wrong = {
+        "inputs": [{"triples": "x", "format": "tripels", "sorce": "a"}],
+        "foldz": 3,
+        "folds": 1,
+        "tokenizer": "words",
+        "kappa": 2,
+    }
     with pytest.raises(InputError) as error:
         make_config(wrong, "nightly.toml")
     message = str(error.value)
     for part in (
-        "nightly.toml: inputs.0.format: not a format; did you mean 'triples'? (allowed: auto, triples,", "(given: 'tripels')",
+        "nightly.toml: inputs.0.format: not a format; did you mean 'triples'? (allowed: auto, triples,", 
+        "(given: 'tripels')",
         "inputs.0.sorce is not a setting; did you mean 'source'?", "foldz is not a setting; did you mean 'folds'?",
-        "folds: greater than or equal to 2 (given: 1)", "tokenizer: allowed: word, wordpiece, char3; did you mean 'word'? (given: 'words')",
-        "kappa: less than or equal to 1 (given: 2)", "out is missing: give --out, ECI_OUT, or `out`",
+        "folds: must be greater than or equal to 2 (given: 1)",
+        "tokenizer: allowed: word, wordpiece, char3; did you mean 'word'? (given: 'words')",
+        "kappa: must be less than or equal to 1 (given: 2)", "out is missing: give --out, ECI_OUT, or `out`",
     ):  # fmt: skip
         assert part in message, message
 
@@ -64,14 +72,18 @@ def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
     [((), {}, 4), ((), {"ECI_FOLDS": "8"}, 8), (("--folds", "16"), {"ECI_FOLDS": "8"}, 16)],
     ids=["file", "environment over file", "option over environment"],
 )
-def test_an_option_wins_over_the_environment_and_that_over_the_file(monkeypatch, tmp_path, arguments, environment, folds):
+def test_an_option_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch, tmp_path, arguments, environment, folds
+):
     from typer.testing import CliRunner
 
     from jobs.cli import app
 
     (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
     seen = []
-    monkeypatch.setattr("jobs.config.make_config", lambda values, where: seen.append(make_config(values, where)) or seen[-1])
+    monkeypatch.setattr(
+        "jobs.config.make_config", lambda values, where: seen.append(make_config(values, where)) or seen[-1]
+    )
     CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
     assert seen[0].folds == folds
 

@@ -13,7 +13,9 @@ from jobs.errors import InputError
 from jobs.splits import Split, split_collection
 
 
-def write_collection(root: Path, judgements: dict[str, list[tuple[int, int]]], documents: int = 400, queries: int = 200) -> Path:
+def write_collection(
+    root: Path, judgements: dict[str, list[tuple[int, int]]], documents: int = 400, queries: int = 200
+) -> Path:
     (root / "qrels").mkdir(parents=True)
     rows = [json.dumps({"_id": f"d{i}", "title": f"title {i}", "text": f"document {i}"}) for i in range(documents)]
     (root / "corpus.jsonl").write_text("\n".join(rows))

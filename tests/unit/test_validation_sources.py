@@ -45,7 +45,8 @@ def test_there_are_eleven_sources_of_the_same_shape(training: Training) -> None:
 
 def test_only_the_unfiltered_and_no_other_source_holds_labelled_positives(training: Training) -> None:
     for name, found in training.negatives.items():
-        labelled = sum(n in training.relevant[q] for q, row in zip(training.query, found.tolist(), strict=True) for n in row)
+        rows = zip(training.query, found.tolist(), strict=True)
+        labelled = sum(n in training.relevant[q] for q, row in rows for n in row)
         assert (labelled > 0) == (name == "dense-unfiltered"), name
 
 
@@ -81,7 +82,8 @@ def test_a_users_file_becomes_sources_without_held_out_documents(
     query = ids[side.queries[0]]
     own, held_out = int(split.train_documents[-1]), int(split.test_documents[0])
     file = tmp_path / "mined.jsonl"
-    record = {"qid": f"q{query}", "pos": [f"d{query}"], "neg": {"ours": [f"d{own}", f"d{held_out}"], "other": [f"d{own}"]}}
+    systems = {"ours": [f"d{own}", f"d{held_out}"], "other": [f"d{own}"]}
+    record = {"qid": f"q{query}", "pos": [f"d{query}"], "neg": systems}
     file.write_text(json.dumps(record) + "\n")
     assert read_negatives(side, collection, str(file), None, K) == ["ours", "other"]
     texts = [negative for _, _, negative in side.triples("ours")]

@@ -1,0 +1,244 @@
+"""`eci ablate`: how far a finished run's ranking hangs on each choice, after the seed paper's perturbations.
+
+Everything but another encoder is computed from the run's scores, cached vectors and texts, a part of a fold at a time;
+nothing is embedded again. Sample sizes need the moments only. The table is OUT/ablations/<run_id>.parquet.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import kendalltau, spearmanr
+from threadpoolctl import threadpool_limits
+
+from eci_sql.information import Score, score
+from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
+from jobs.config import available_memory
+from jobs.errors import InputError, nearest
+from jobs.finished import Finished, VectorSpool, refs_of
+from jobs.overlaps import Lexical, lexical_variants
+from jobs.progress import Progress
+from jobs.tables import ABLATIONS
+from jobs.work import write_parquet
+
+KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")
+FACTORS = (0.25, 0.5, 2.0, 4.0)
+KAPPAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+INGREDIENTS = ("consistency", "locality", "residuality")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One perturbation of the weights.
+
+    Attributes:
+        tau, kappa: of the weights.  without: the ingredient that counts as 1.  linear: traces in place of log-determinants.
+        lexical: other token sets or another idf than the run's.
+    """
+
+    ablation: str
+    value: str
+    tau: float
+    kappa: float
+    without: str = ""
+    linear: bool = False
+    lexical: Lexical | None = None
+
+    def weights(self, part: pa.Table, overlap: np.ndarray) -> np.ndarray:
+        """Return the weights of a part's triples, float64 (n,), by the formula of scores.sql."""
+        x = np.clip((part["s_pos"].to_numpy() - part["s_neg"].to_numpy()) / self.tau, -700, 700)
+        found = {
+            "consistency": 2 / (1 + np.exp(-x)) - 1,
+            "locality": 1 / (1 + np.exp(x)),
+            "residuality": 1 - self.kappa * overlap,
+        }
+        return np.asarray(math.prod(found[name] for name in INGREDIENTS if name != self.without))
+
+
+def variants_of(run: Finished, only: Sequence[str], corpus: Sequence[str], folder: str) -> list[Variant]:
+    """Return the perturbations of the weights that were asked for, the run itself first."""
+    row = run.rows[0]
+    base = Variant("none", "as run", row["temperature"], row["kappa"])
+    found = [base]
+    if "temperature" in only:
+        taus = [base.tau * factor for factor in FACTORS]
+        found += [replace(base, ablation="temperature", value=f"{tau:g}", tau=tau) for tau in taus]
+    lexical = any(r["lexical_overlap"] is not None for r in run.rows if r["kind"] == "source")
+    if "kappa" in only and lexical:
+        found += [replace(base, ablation="kappa", value=f"{k:g}", kappa=k) for k in KAPPAS if k != base.kappa]
+    if "without" in only:
+        found += [replace(base, ablation="without", value=name, without=name) for name in INGREDIENTS]
+        found.append(replace(base, ablation="without", value="diversity", linear=True))
+    if lexical:
+        found += [replace(base, ablation=kind, value=value, lexical=lex)
+                  for kind, value, lex in lexical_variants(run, only, corpus, folder)]  # fmt: skip
+    return found
+
+
+def ablate(
+    out: str,
+    progress: Progress,
+    run_id: str | None = None,
+    only: Sequence[str] = (),
+    corpus: Sequence[str] = (),
+    encoders: Sequence[str] = (),
+    memory: int = 0,
+) -> list[dict[str, Any]]:
+    """Perturb a finished run, publish the table `ablations`, and return its rows.
+
+    Args:
+        only: kinds of perturbation (none: all).  corpus: files of passages for another idf.
+        encoders: names of encoders to run the whole job with; their runs stay below OUT/ablations/encoders.
+        memory: bytes to stay within (0: the default share of the machine).
+
+    Raises:
+        InputError: no such run, kind, corpus or encoder; the run's vectors are gone.
+    """
+    for kind in only:
+        if kind not in KINDS:
+            raise InputError(f"--only {kind!r} is not known{nearest(kind, KINDS)} ({', '.join(KINDS)})")
+    kinds, run = only or KINDS, Finished.open(out, run_id)
+    rows = sample_rows(run) if "sample" in kinds else []
+    with tempfile.TemporaryDirectory(prefix="eci-ablate-") as folder:
+        variants = variants_of(run, kinds, corpus, folder)
+        if len(variants) > 1:
+            spool = run.vectors(folder)
+            limit = (memory or int(0.6 * available_memory())) // 2
+            batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
+            progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)
+            for start in range(0, len(variants), batch):
+                rows += perturbed_rows(run, spool, variants[start : start + batch], progress)
+            progress.end("ablate")
+    for name in encoders if "encoder" in kinds else ():
+        rows.append(encoder_row(run, name, progress))
+    with run.store.attempt(f"{ABLATIONS.files}{run.run_id}.parquet") as path:
+        write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
+    from jobs.catalog import write_catalog
+
+    write_catalog(run.store)
+    return rows
+
+
+def row_of(run: Finished, ablation: str, value: str, eci: dict[str, float]) -> dict[str, Any]:
+    """Return a row of `ablations`: how the ECI of the sources orders them, beside the run's own order."""
+    own = {row["source"]: row["eci"] for row in run.rows if row["kind"] == "source"}
+    names = [name for name in run.sources if name in eci]
+    pair = [own[name] for name in names], [eci[name] for name in names]
+    enough = len(names) > 1 and all(len(set(values)) > 1 for values in pair)
+    return {
+        "run_id": run.run_id,
+        "ablation": ablation,
+        "value": value,
+        "kendall": float(kendalltau(*pair).statistic) if enough else None,
+        "spearman": float(spearmanr(*pair).statistic) if enough else None,
+        "top_source": max(names, key=lambda name: eci[name]) if names else None,
+        "sources": [{"source": name, "eci": float(eci[name])} for name in names],
+    }
+
+
+def sample_rows(run: Finished) -> list[dict[str, Any]]:
+    """Return the rows of smaller samples: the first 1, 2, 4, ... folds of the queries."""
+    sizes = [1 << k for k in range(run.folds.bit_length()) if 1 << k < run.folds]
+    found: dict[int, dict[str, float]] = {size: {} for size in sizes}
+    with threadpool_limits(1, "blas"):
+        for source in run.sources:
+            sums = run.moments(source)
+            for size in sizes:
+                plus, minus = (unpack_upper(sum_packed(packed[:size]), run.dim) for packed in sums[:2])
+                if n := int(sums.n[:size].sum()):
+                    found[size][source] = score(plus, minus, n, run.lam).eci
+    return [row_of(run, "sample", f"{size} of {run.folds} folds", eci) for size, eci in found.items()]
+
+
+Sums = dict[tuple[int, str, bool], np.ndarray]
+
+
+def perturbed_rows(
+    run: Finished, spool: VectorSpool, variants: Sequence[Variant], progress: Progress
+) -> list[dict[str, Any]]:
+    """Return the rows of some perturbations of the weights, by one pass over the run's triples."""
+    totals: Sums = {}
+    for _, paths in groupby(run.files("scores"), lambda path: path.split("/")[1]):
+        fold: Sums = {}
+        for path in paths:
+            _add_part(run.read(path), spool, variants, fold)
+            progress.finished("ablate", path, {})
+        for key, matrix in fold.items():
+            # rounded by fold, as the run's own moments are
+            totals[key] = (
+                sum_packed(np.stack([totals[key], pack_upper(matrix)])) if key in totals else pack_upper(matrix)
+            )
+    nothing = np.zeros(run.dim * (run.dim + 1) // 2, dtype=np.int64)
+    rows = []
+    with threadpool_limits(1, "blas"):
+        for v, variant in enumerate(variants):
+            eci = {}
+            for source, n in run.examples().items():
+                plus, minus = (unpack_upper(totals.get((v, source, sign), nothing), run.dim) for sign in (True, False))
+                found = _linear(plus, minus, n, run.lam) if variant.linear else score(plus, minus, n, run.lam)
+                eci[source] = found.eci
+            rows.append(row_of(run, variant.ablation, variant.value, eci))
+    return rows
+
+
+def _linear(plus: np.ndarray, minus: np.ndarray, n: int, lam: float) -> Score:
+    """Score without the diversity of the log-determinant: its first-order term (1/d) tr((d/lambda) M)."""
+    return Score.of(float(np.trace(plus)) / n / lam, float(np.trace(minus)) / n / lam)
+
+
+def _add_part(part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], sums: Sums) -> None:
+    ids, refs = refs_of(part)
+    vectors = spool.take(ids)
+    dim = vectors.shape[1]
+    s_pos, s_neg = part["s_pos"].to_numpy(), part["s_neg"].to_numpy()
+    sources = part["source"].combine_chunks().dictionary_encode()
+    code = sources.indices.to_numpy()
+    own = np.nan_to_num(part["lexical_overlap"].to_numpy().astype(np.float64))
+    for v, variant in enumerate(variants):
+        overlap = own if variant.lexical is None else variant.lexical.overlap(ids, refs[0], refs[2])
+        weight = part["weight"].to_numpy() if variant.ablation == "none" else variant.weights(part, overlap)
+        for k, source in enumerate(sources.dictionary.to_pylist()):
+            for plus in (True, False):
+                at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))
+                if len(at):
+                    total = sums.setdefault((v, source, plus), np.zeros((dim, dim), dtype=np.int64))
+                    q, p, n = (ref[at] for ref in refs)
+                    add_residuals(total, vectors, (q, p, n), s_pos[at], s_neg[at], weight[at])
+
+
+def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, Any]:
+    """Run the whole job over the run's inputs with another encoder, below OUT/ablations, and return its row.
+
+    Raises:
+        InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
+    """
+    from jobs.config import make_config
+    from jobs.pipeline import run as run_job
+    from jobs.settings import encoder_choice
+
+    if run.settings.get("vectors"):
+        raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")
+    own = ("temperature", "hybrids", "information", "strict", "encoder", "buckets", "vectors")
+    kept = {key: value for key, value in run.settings.items() if key not in own}
+    config = make_config({**kept, "encoder": encoder, "out": run.store.path()})
+    choice = encoder_choice(config)
+    below = run.store.path(f"{ABLATIONS.files}encoders/{choice.fingerprint}")
+    result = run_job(config.model_copy(update={"out": below}), progress)
+    eci = {row["source"]: row["eci"] for row in result.ranking.to_pylist() if row["kind"] == "source"}
+    return row_of(run, "encoder", choice.label, eci)
+
+
+def ablation_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the table as text, a line each."""
+    width = max(len(row["value"]) for row in rows)
+    yield f"{'ablation':<12} {'value':<{width}} {'Kendall':>8} {'Spearman':>9}  top source"
+    for row in rows:
+        kendall, spearman = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("kendall", "spearman"))
+        yield f"{row['ablation']:<12} {row['value']:<{width}} {kendall:>8} {spearman:>9}  {row['top_source'] or ''}"

@@ -1,0 +1,37 @@
+"""What the report's charts share: colours by name, axes of names, data inline, and the finished figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from jobs.report_data import finite
+
+ACCENT, TIED, REST, WARN, INK, MUTED, GRID = (
+    f"var(--{name})" for name in ("accent", "tied", "rest", "warn", "ink", "muted", "grid")
+)
+MOST_NAME = 22
+LABEL = alt.Axis(labelLimit=150, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure. `fit`: `width` (fills the column), `facet` (panels, as many a row as fit) or `square` (scrolls)."""
+
+    name: str
+    fit: str
+    spec: dict[str, Any]
+
+
+def made_of(name: str, fit: str, chart: Any, description: str) -> Chart:
+    """Return a figure; its description is what a screen reader says."""
+    return Chart(name, fit, {**chart.to_dict(), "description": description})
+
+
+def inline(values: list[dict[str, Any]]) -> alt.InlineData:
+    """Return rows as a chart's data; what is not finite becomes null."""
+    return alt.InlineData(
+        values=[{k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for row in values]
+    )

@@ -1,0 +1,378 @@
+"""The report's sections: what each says, and in which words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jobs.report_charts import best_mixture
+from jobs.report_data import EXAMPLES, ReportData
+from jobs.report_html import Cell, count, esc, figure, folded, num, section, share, table, text
+from jobs.report_marks import Chart
+
+Figures = dict[str, Chart]
+
+
+def sections(data: ReportData, figures: Figures) -> str:
+    """Return all sections that the data has something for, in order."""
+    parts = [
+        _answer(data), _ranking(data, figures), _plane(figures), _pairs(data, figures), _distributions(figures),
+        _spectrum(figures), _mixture(data, figures), _ablations(data, figures), _examples(data),
+        _rejects(data, figures), _history(data, figures), _settings(data),
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def _digits(data: ReportData) -> int:
+    """Return the decimals that give the largest ECI three digits."""
+    top = max((row["eci"] for row in data.ranking), default=0.0)
+    return 4 if not top > 0 else min(8, max(1, 2 - math.floor(math.log10(top))))
+
+
+def verdict(data: ReportData) -> tuple[str, str]:
+    """Return the answer as HTML: one sentence, and what it rests on."""
+    rows = [row for row in data.ranking if row["rank"] is not None]
+    digits = _digits(data)
+    if not rows:
+        return "No source was scored.", ""
+    best = rows[0]
+    name = f"<strong>{esc(best['source'])}</strong>"
+    if len(rows) == 1:
+        return f"{name} is the only source; a second one is needed for a ranking.", ""
+    second = rows[1]
+    pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
+    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
+    more = f", {best['eci'] / second['eci']:.1f} times the ECI of the next, " if second["eci"] > 0 else ", ahead of "
+    if not tied:
+        lead = f"it ranks first of {len(rows)} sources{more}{esc(second['source'])}, and the lead is decided."
+        first = f"Train on the negatives of {name}: {lead}"
+    else:
+        others = ", ".join(esc(source) for source in tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
+        first = f"No single winner yet: {name} ranks first of {len(rows)} sources, but {others} may be as good."
+    if pair is None:
+        return first, ""
+    rest = (
+        f"ECI {best['eci']:.{digits}f} against {second['eci']:.{digits}f}: "
+        f"a difference of {pair['difference']:.{digits}f}, "
+        f"95 % interval {num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}, "
+        f"by a paired jackknife over {best['folds_done']} folds of the queries."
+    )
+    return first, rest
+
+
+def _answer(data: ReportData) -> str:
+    first, rest = verdict(data)
+    totals, encoder = data.manifest["totals"], data.manifest["encoder"]
+    tiles = [
+        (f"{totals['scored']:,}", "triples scored"),
+        (str(sum(row["kind"] == "source" for row in data.ranking)), "sources"),
+        (f"{totals['rejected']:,}", "rows rejected"),
+        (f"{totals['duplicates']:,}", "duplicates"),
+        (f"{totals['texts']:,}", "texts"),
+    ]
+    boxes = "".join(f"<div><dt>{esc(label)}</dt><dd>{esc(value)}</dd></div>" for value, label in tiles)
+    return (
+        f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
+        f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
+        f'{data.manifest["settings"]["temperature"]:g}.</p><dl class="tiles">{boxes}</dl><p class="note">'
+        "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
+        "that comes from likely false negatives. It compares sources "
+        "under one encoder and temperature, before any training.</p></section>"
+    )
+
+
+RANKING = (
+    ("rank", "in brackets: the ranks that the intervals do not exclude"),
+    ("source", ""),
+    ("ECI", "information times purity"),
+    ("95 % interval", ""),
+    ("information", "log-determinant of the trusted matrix"),
+    ("misinformation", "the same of the distrusted matrix"),
+    ("purity", "information / (information + misinformation)"),
+    ("violations", "share of triples with s_neg >= s_pos"),
+    ("hardness", "mean s_neg"),
+    ("margin", "mean of s_pos - s_neg"),
+    ("near duplicates", "negatives with similarity to the positive over 0.95"),
+    ("overlap", "mean idf-weighted share of the query's words in the negative"),
+    ("effective rank", "exp of the entropy of the spectrum"),
+    ("triples", ""),
+    ("queries", ""),
+    ("negatives", "distinct"),
+    ("rejected", ""),
+    ("first-version score", "baseline: log(1+N) times a harmonic mean"),
+)
+
+
+def _ranking(data: ReportData, figures: Figures) -> str:
+    digits = _digits(data) + 1
+    rows = [_ranking_row(row, digits) for row in data.ranking]
+    lead = (
+        "Best source on top. Intervals that overlap can belong to a decided pair: sources share queries, "
+        "so their difference is surer than either."
+    )
+    return section(
+        "ranking", "Ranking", lead, _figure(figures, "ranking"), table("Ranking of the sources", RANKING, rows)
+    )
+
+
+def _ranking_row(row: dict[str, Any], digits: int) -> list[Cell]:
+    rank = "–" if row["rank"] is None else str(row["rank"])
+    if row["rank"] is not None and row["rank_lo"] != row["rank_hi"]:
+        rank += f" ({row['rank_lo']}–{row['rank_hi']})"
+    name = (
+        row["source"] if row["kind"] == "source" or row["kind"] in row["source"] else f"{row['source']} ({row['kind']})"
+    )
+    low, high = num(row["eci_lo"], digits), num(row["eci_hi"], digits)
+    return [
+        Cell(rank, float(row["rank"] or 1e9)),
+        text(name, strong=row["rank"] == 1),
+        num(row["eci"], digits),
+        Cell(f"{low.text} to {high.text}", low.sort),
+        num(row["information"], digits),
+        num(row["misinformation"], digits),
+        num(row["purity"]),
+        share(row["violation_rate"]),
+        num(row["hardness"]),
+        num(row["margin"]),
+        share(row["near_duplicate_rate"]),
+        num(row["lexical_overlap"]),
+        num(row["effective_rank"], 0),
+        count(row["n_examples"]),
+        count(row["n_queries"]),
+        count(row["n_negatives"]),
+        count(row["n_rejected"]),
+        num(row["eci_v1"]),
+    ]
+
+
+def _figure(figures: Figures, name: str, caption: str = "") -> str:
+    chart = figures.get(name)
+    return figure(name, chart.fit, chart.spec["description"], caption) if chart else ""
+
+
+def _plane(figures: Figures) -> str:
+    if "plane" not in figures:
+        return ""
+    lead = (
+        "Far right and low is best: much to learn, little of it wrong. A source above a dashed ray has less than that "
+        "purity, and its ECI is its information times its purity."
+    )
+    return section("plane", "Information against misinformation", lead, _figure(figures, "plane"))
+
+
+def _pairs(data: ReportData, figures: Figures) -> str:
+    if "heat" not in figures:
+        return ""
+    order = {name: i for i, name in enumerate(data.shown)}
+    digits = _digits(data) + 1
+    rows = [
+        [
+            text(p["a"]),
+            text(p["b"]),
+            num(p["difference"], digits),
+            num(p["se"], digits),
+            num(p["lo"], digits),
+            num(p["hi"], digits),
+            Cell(f"{p['p_value']:.2g}", p["p_value"]) if p["p_value"] == p["p_value"] else num(None),
+            text("decided" if p["decided"] else "not decided"),
+        ]
+        for p in data.pairs
+        if order[p["a"]] < order[p["b"]]
+    ]
+    open_ = sum(row[-1].text == "not decided" for row in rows)
+    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 %. Stronger colour: a larger difference in ECI."
+    heads = [(name, "") for name in ("ahead", "behind", "difference", "standard error", "low", "high", "p", "verdict")]
+    return section(
+        "pairs",
+        "Pairs of sources",
+        lead,
+        _figure(figures, "heat"),
+        folded("All pairs as a table", table("Pairs of sources", heads, rows)),
+    )
+
+
+def _distributions(figures: Figures) -> str:
+    if "margins" not in figures:
+        return ""
+    lead = (
+        "Where the encoder puts the negatives. A negative that scores above its positive (margin below 0) is probably "
+        "a positive that nobody labelled; just right of 0, near the dashed line, is where a negative teaches most."
+    )
+    return section(
+        "distributions",
+        "Distributions",
+        lead,
+        "<h3>Margin, with the false-negative zone</h3>",
+        _figure(figures, "margins"),
+        "<h3>Similarity to the query</h3>",
+        _figure(figures, "similarities"),
+    )
+
+
+def _spectrum(figures: Figures) -> str:
+    if "spectra" not in figures:
+        return ""
+    lead = (
+        "How many directions a source pushes the encoder in. A steep curve is a source that repeats one lesson; "
+        "the effective rank (dashed) counts the directions that matter."
+    )
+    return section("spectrum", "Spectrum of the trusted matrix", lead, _figure(figures, "spectra"))
+
+
+def _mixture(data: ReportData, figures: Figures) -> str:
+    best = best_mixture(data)
+    if best is None:
+        return ""
+    single = max((row["eci"] for row in data.ranking if row["kind"] == "source"), default=0.0)
+    digits = _digits(data) + 1
+    gain = f"{best['eci'] / single - 1:+.1%} over the best single source" if single > 0 else "no single source has any"
+    if single > 0 and best["eci"] < single * 1.0005:
+        gain = "no more than the best single source alone"
+    interval = f"95 % interval {num(best['eci_lo'], digits).text} to {num(best['eci_hi'], digits).text}"
+    lead = f"The best mixture has ECI {best['eci']:.{digits}f} ({interval}): {gain}."
+    return section("mixture", "Best mixture", lead, _figure(figures, "mixture"))
+
+
+def _ablations(data: ReportData, figures: Figures) -> str:
+    if not data.ablations:
+        return ""
+    names = [name for name in data.ablations[0] if name != "run_id"]
+    rows = [[_any(row[name]) for name in names] for row in data.ablations[:500]]
+    lead = "The ranking again with one thing changed at a time: an order that survives does not hang on that choice."
+    tabled = table("Ablations", [(name.replace("_", " "), "") for name in names], rows)
+    return section(
+        "ablations", "Ablations", lead, _figure(figures, "ablations"), folded("All ablations as a table", tabled)
+    )
+
+
+def _any(value: object) -> Cell:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return text("–" if value is None else value)
+    return num(value, 5) if isinstance(value, float) else count(value)
+
+
+def _examples(data: ReportData) -> str:
+    if not data.examples:
+        return ""
+    lead = (
+        f"The {EXAMPLES} triples of each source with the largest and the {EXAMPLES} with the smallest weight. Below 0, "
+        "the encoder thinks that the negative answers the query better than the positive: read whether it is right."
+    )
+    parts = []
+    for number, source in enumerate(source for source in data.shown if source in data.examples):
+        best, worst = data.examples[source]
+        body = "".join(
+            f'<div><h3 class="{kind}">{title}</h3>{"".join(_triple(t) for t in triples)}</div>'
+            for kind, title, triples in (("good", "Largest weight", best), ("bad", "Smallest weight", worst))
+        )
+        opened = " open" if number == 0 else ""
+        parts.append(f'<details{opened}><summary>{esc(source)}</summary><div class="two">{body}</div></details>')
+    return section("examples", "Examples", lead, *parts)
+
+
+def _triple(triple: dict[str, Any]) -> str:
+    roles = "".join(f"<dt>{role}</dt><dd>{esc(triple[role])}</dd>" for role in ("query", "positive", "negative"))
+    overlap = "" if triple["lexical_overlap"] is None else f"<span>overlap {triple['lexical_overlap']:.2f}</span>"
+    return (
+        f'<article class="triple"><p><span>weight <b>{triple["weight"]:+.4f}</b></span>'
+        f"<span>s_pos {triple['s_pos']:.3f}</span><span>s_neg {triple['s_neg']:.3f}</span>"
+        f"<span>margin {triple['s_pos'] - triple['s_neg']:+.3f}</span>{overlap}</p>"
+        f"<dl>{roles}</dl></article>"
+    )
+
+
+def _rejects(data: ReportData, figures: Figures) -> str:
+    totals = data.manifest["totals"]
+    balance = (
+        f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
+        f"{totals['duplicates']:,} duplicates."
+    )
+    if not data.rejects:
+        return section("rejects", "Rejected rows", f"{balance} Nothing was rejected.")
+    rows = [
+        [text(r["source"] if r["source"] is not None else "–"), text(r["reason"]), count(r["rows"]), text(r["detail"])]
+        for r in data.rejects
+    ]
+    heads = [("source", ""), ("reason", ""), ("rows", ""), ("for example", "")]
+    return section(
+        "rejects",
+        "Rejected rows",
+        balance,
+        _figure(figures, "rejects"),
+        table("Rejected rows by source and reason", heads, rows),
+    )
+
+
+def _history(data: ReportData, figures: Figures) -> str:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in data.history:
+        runs.setdefault(row["run_id"], []).append(row)
+    digits = _digits(data) + 1
+    rows = []
+    for run_id, found in runs.items():
+        best = min(found, key=lambda row: row["rank"] or 10**9)
+        rows.append(
+            [
+                text(run_id, strong=run_id == data.manifest["run_id"]),
+                text(f"{best['created_at']:%Y-%m-%d %H:%M}"),
+                text(best["source"]),
+                num(best["eci"], digits),
+                count(sum(row["n_examples"] for row in found if row["kind"] == "source")),
+            ]
+        )
+    lead = f"{len(runs)} run{'s' * (len(runs) != 1)} with the same encoder and settings of the score in this lake."
+    if data.other_runs:
+        lead += f" {data.other_runs} more cannot be compared with this one and are left out."
+    heads = [("run", ""), ("time (UTC)", ""), ("best source", ""), ("its ECI", ""), ("triples", "")]
+    return section("history", "History", lead, _figure(figures, "history"), table("Runs", heads, rows))
+
+
+def _settings(data: ReportData) -> str:
+    manifest = data.manifest
+    settings = [
+        [text(key), text(_plain(value))] for key, value in sorted(manifest["settings"].items()) if key != "inputs"
+    ]
+    settings += [
+        [text("formula_version"), text(manifest["formula_version"])],
+        [text("encoder_fingerprint"), text(manifest["encoder"]["fingerprint"])],
+    ]
+    inputs = [[text(file["path"]), text(file["what"]), count(file["size"])] for file in manifest["inputs"][:200]]
+    versions = [[text(name), text(version)] for name, version in sorted(manifest["versions"].items())]
+    stages = [
+        [text(name), count(s["tasks"]), num(s["seconds"], 1), count(s["peak_bytes"] >> 20)]
+        for name, s in manifest["stages"].items()
+    ]
+    more = len(manifest["inputs"]) - 200
+    return section(
+        "settings",
+        "Settings and versions",
+        "What the run depended on.",
+        table("Settings", [("setting", ""), ("value", "")], settings, sortable=False),
+        folded(
+            f"Inputs ({len(manifest['inputs'])} files)",
+            table(
+                "Inputs" + (f", {more} more not shown" * (more > 0)),
+                [("file", ""), ("what", ""), ("bytes", "")],
+                inputs,
+            ),
+        ),
+        folded("Versions", table("Versions", [("package", ""), ("version", "")], versions, sortable=False)),
+        folded(
+            "Stages",
+            table(
+                "Stages",
+                [("stage", ""), ("tasks", ""), ("seconds of all tasks", ""), ("peak MiB of a process", "")],
+                stages,
+            ),
+        ),
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_plain(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "default" if value in ("", None) else str(value)
