@@ -67,7 +67,7 @@ class Chooser:
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         unit = (rows / np.where(lengths > 0, lengths, 1.0)[:, None]).astype(np.float32)
         scaled = rows * np.sqrt(self.scale * weight)[:, None]
-        bounds = leverages(scaled, np.linalg.cholesky(self.inverse).T)
+        bounds = leverages(scaled, np.asarray(np.linalg.cholesky(self.inverse).T, dtype=np.float64))
         bounds[lengths == 0] = -np.inf
         taken: list[int] = []
         while True:

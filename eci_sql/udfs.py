@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
+_CACHE_ROWS = 128
+
+
 @dataclass(frozen=True)
 class TokenSets:
     """Sets of token ids of n texts: text i has `tokens[offsets[i]:offsets[i + 1]]`, ascending, each once.
@@ -68,31 +71,39 @@ class Vectors:
     matrix: np.ndarray
     valid: np.ndarray
 
-    def similarity(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Return the inner products of pairs of texts, float64 (m,); nan where a vector is missing.
+    def similarities(self, queries: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+        """Return <q,p>, <q,n> and <p,n> of m triples, float64 (3, m); nan where a vector is missing.
 
         Products and sums are in float64: the difference of two similarities is divided by a small temperature.
+        Triples go in blocks that stay in the cache; a row's sums depend on the row alone, not on the block.
         """
-        # einsum's row sums depend on the row alone, not on how many rows a call has
-        a = self.matrix[left].astype(np.float64)
-        result = np.einsum("ij,ij->i", a, self.matrix[right].astype(np.float64))
-        result[~(self.valid[left] & self.valid[right])] = np.nan
+        result = np.empty((3, len(queries)))
+        for start in range(0, len(queries), _CACHE_ROWS):
+            part = slice(start, start + _CACHE_ROWS)
+            q, p, n = (self.matrix[refs[part]].astype(np.float64) for refs in (queries, positives, negatives))
+            for k, (a, b) in enumerate(((q, p), (q, n), (p, n))):
+                result[k, part] = np.einsum("ij,ij->i", a, b)
+        q_valid, p_valid, n_valid = (self.valid[refs] for refs in (queries, positives, negatives))
+        for k, usable in enumerate((q_valid & p_valid, q_valid & n_valid, p_valid & n_valid)):
+            result[k, ~usable] = np.nan
         return result
 
 
 def register(connection: duckdb.DuckDBPyConnection, vectors: Vectors, sets: TokenSets) -> None:
-    """Register `similarity(INTEGER, INTEGER)` and `lexical_overlap(INTEGER, INTEGER)`, both DOUBLE with nulls."""
+    """Register `similarities(INTEGER, INTEGER, INTEGER)`, a struct, and `lexical_overlap(INTEGER, INTEGER)`."""
 
-    def similarity(left: pa.Array, right: pa.Array) -> pa.Array:
-        return _nullable(vectors.similarity(_ints(left), _ints(right)))
+    def similarities(query: pa.Array, positive: pa.Array, negative: pa.Array) -> pa.Array:
+        found = vectors.similarities(_ints(query), _ints(positive), _ints(negative))
+        return pa.StructArray.from_arrays([_nullable(row) for row in found], ["s_pos", "s_neg", "s_pair"])
 
     def lexical_overlap(query: pa.Array, negative: pa.Array) -> pa.Array:
         return _nullable(sets.overlap(_ints(query), _ints(negative)))
 
-    for function in (similarity, lexical_overlap):
-        # a missing vector gives null, which only `special` lets a function return
+    struct = "STRUCT(s_pos DOUBLE, s_neg DOUBLE, s_pair DOUBLE)"
+    # a missing vector or text gives null, which only `special` lets a function return
+    for function, arguments, result in ((similarities, 3, struct), (lexical_overlap, 2, "DOUBLE")):
         connection.create_function(
-            function.__name__, function, ["INTEGER", "INTEGER"], "DOUBLE", type="arrow", null_handling="special"
+            function.__name__, function, ["INTEGER"] * arguments, result, type="arrow", null_handling="special"
         )
 
 

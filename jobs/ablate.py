@@ -39,7 +39,8 @@ class Variant:
     """One perturbation of the weights.
 
     Attributes:
-        tau, kappa: of the weights.  without: the ingredient that counts as 1.  linear: traces in place of log-determinants.
+        tau, kappa: of the weights.  without: the ingredient that counts as 1.
+        linear: traces in place of log-determinants.
         lexical: other token sets or another idf than the run's.
     """
 
@@ -114,7 +115,9 @@ def ablate(
             batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
             progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)
             for start in range(0, len(variants), batch):
-                rows += perturbed_rows(run, spool, variants[start : start + batch], progress)
+                # many small products: more threads of BLAS cost time, and change the last bits of a log-determinant
+                with threadpool_limits(1, "blas"):
+                    rows += perturbed_rows(run, spool, variants[start : start + batch], progress)
             progress.end("ablate")
     for name in encoders if "encoder" in kinds else ():
         rows.append(encoder_row(run, name, progress))
@@ -172,19 +175,17 @@ def perturbed_rows(
             progress.finished("ablate", path, {})
         for key, matrix in fold.items():
             # rounded by fold, as the run's own moments are
-            totals[key] = (
-                sum_packed(np.stack([totals[key], pack_upper(matrix)])) if key in totals else pack_upper(matrix)
-            )
+            packed = pack_upper(matrix)
+            totals[key] = sum_packed(np.stack([totals[key], packed])) if key in totals else packed
     nothing = np.zeros(run.dim * (run.dim + 1) // 2, dtype=np.int64)
     rows = []
-    with threadpool_limits(1, "blas"):
-        for v, variant in enumerate(variants):
-            eci = {}
-            for source, n in run.examples().items():
-                plus, minus = (unpack_upper(totals.get((v, source, sign), nothing), run.dim) for sign in (True, False))
-                found = _linear(plus, minus, n, run.lam) if variant.linear else score(plus, minus, n, run.lam)
-                eci[source] = found.eci
-            rows.append(row_of(run, variant.ablation, variant.value, eci))
+    for v, variant in enumerate(variants):
+        eci = {}
+        for source, n in run.examples().items():
+            plus, minus = (unpack_upper(totals.get((v, source, sign), nothing), run.dim) for sign in (True, False))
+            found = _linear(plus, minus, n, run.lam) if variant.linear else score(plus, minus, n, run.lam)
+            eci[source] = found.eci
+        rows.append(row_of(run, variant.ablation, variant.value, eci))
     return rows
 
 

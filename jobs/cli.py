@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from jobs.commands import core, decide, evidence, look
+from jobs.commands import cleaning, core, decide, encoders, evidence, look
 from jobs.errors import EciError
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for topic in (core, decide, evidence, look):
+for topic in (core, decide, evidence, look, encoders, cleaning):
     topic.register(app)
 
 

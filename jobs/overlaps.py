@@ -36,7 +36,11 @@ class Lexical:
     passages: int
 
     def overlap(self, ids: np.ndarray, queries: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-        """Return overlap(q, n), float64 (m,); 0 where a text is absent. Refs (m,) point into `ids` S16 (n,)."""
+        """Return the overlap of queries and negatives, float64 (m,): 0 where a text is absent.
+
+        Args:
+            ids: S16 (n,).  queries, negatives: (m,) integers, rows of `ids`.
+        """
         # positives count in no overlap: only these texts are tokenised
         used, inverse = np.unique(np.concatenate([queries, negatives]), return_inverse=True)
         texts = pl.Series([text.text for text in self.texts.take(ids[used])], dtype=pl.String)
@@ -46,7 +50,7 @@ class Lexical:
         offsets, codes = as_sets(np.concatenate([[0], np.cumsum(sizes)]), encoded.indices.to_numpy())
         sets = TokenSets(offsets, codes.astype(np.int64), self._idf(encoded.dictionary), texts.is_not_null().to_numpy())
         left, right = np.split(inverse, 2)
-        return np.nan_to_num(sets.overlap(left, right))
+        return np.asarray(np.nan_to_num(sets.overlap(left, right)))
 
     def _idf(self, tokens: pa.Array) -> np.ndarray:
         """Return the idf of tokens, float64: ln(1 + (D - df + 0.5) / (df + 0.5)), in units of 2^-20 as in the run."""

@@ -119,7 +119,7 @@ def _inputs(config: RunConfig, separator: str) -> tuple[list[InputTask], list[Fi
     files: list[File] = []
     for item in config.inputs:
         options = _options(config, item, separator)
-        files += [_file(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
+        files += [file_of(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
         for path in expand(item.triples, "triples"):
             try:
                 name, units, error = _units(path, item, options)

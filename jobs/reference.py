@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
-from jobs.tables import RUNS, TABLES
+from jobs.tables import ABLATIONS, RUNS, TABLES
 
 EXAMPLES: dict[str, str] = {
     "out": '"OUT"', "triples": '["lake/*.parquet"]', "temperature": "0.05", "source": '"dense"', "ranks": '"1:10"',
@@ -37,7 +37,7 @@ HEADER = """\
 def columns_markdown() -> str:
     """Return the columns of every published table as Markdown: one heading and one table each."""
     parts = []
-    for table in (*TABLES, RUNS):
+    for table in (*TABLES, ABLATIONS, RUNS):
         rows = [
             f"| `{c.name}` | {_arrow_name(c.type)} | {c.comment.replace('|', chr(92) + '|')} |" for c in table.columns
         ]

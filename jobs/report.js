@@ -39,7 +39,7 @@
 
   const sized = (spec, fit, width) => {
     const narrow = width < 520;
-    if (narrow) labelled(spec, 105);
+    if (narrow) labelled(spec, 119);
     if (fit === "width") {
       spec.width = Math.max(200, width);
       spec.autosize = { type: "fit-x", contains: "padding" };

@@ -254,39 +254,34 @@ def best_mixture(data: ReportData) -> dict[str, Any] | None:
 
 
 def ablations(data: ReportData) -> Chart | None:
-    """Agreement of each perturbed ranking with the run's."""
-    measure = next(
-        (
-            name
-            for name in ("kendall_tau", "kendall", "tau", "spearman")
-            if data.ablations and name in data.ablations[0]
-        ),
-        None,
-    )
-    if measure is None:
+    """Agreement of each perturbed ranking with the run's; colour says whether the best source is the same."""
+    rows = [row for row in data.ablations if row["kendall"] is not None]
+    if not rows:
         return None
-    seen = {}
-    for row in data.ablations:
-        key = (str(row.get("ablation")), str(row.get("value")))
-        seen[key] = {"case": f"{key[0]} = {key[1]}", "ablation": key[0], "agreement": row[measure]}
-    values = list(seen.values())
-    chart = (
-        alt.Chart(inline(values))
-        .mark_point(filled=True, size=90, color=ACCENT, opacity=1)
-        .encode(
-            y=alt.Y("case:N", sort=[value["case"] for value in values], axis=LABEL),
-            x=alt.X(
-                "agreement:Q",
-                scale=alt.Scale(domain=[-1, 1]),
-                axis=alt.Axis(title="agreement with the run's ranking (1: the same order)"),
-            ),
-            tooltip=[alt.Tooltip("case:N"), alt.Tooltip("agreement:Q", format=".3f")],
-        )
-        .properties(height=20 * len(values))
+    best, kinds = data.shown[0] if data.shown else "", ("the same best source", "another best source")
+    values = [
+        {
+            "case": row["ablation"] if row["ablation"] == "none" else f"{row['ablation']}: {row['value']}",
+            "kind": kinds[row["top_source"] != best],
+            **{name: row[name] for name in ("kendall", "spearman", "top_source")},
+        }
+        for row in rows
+    ]
+    agreement = alt.Axis(title="Kendall tau with the run's ranking", tickCount=5)
+    base = alt.Chart(inline(values)).encode(y=alt.Y("case:N", sort=[value["case"] for value in values], axis=LABEL))
+    tip = [alt.Tooltip("case:N"), *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("kendall", "spearman"))]
+    color = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=list(kinds), range=[ACCENT, WARN]),
+        legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300),
     )
-    return made_of(
-        "ablations", "width", chart, "Agreement of each perturbed ranking with the run's; the table has the numbers."
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x=alt.X("kendall:Q", scale=alt.Scale(domain=[min(0, *(row["kendall"] for row in rows)), 1], nice=True), axis=agreement),
+        color=color,
+        tooltip=[*tip, alt.Tooltip("top_source:N")],
     )
+    text = "Agreement of each perturbed ranking with the run's, as Kendall's tau; the table has the numbers."
+    return made_of("ablations", "width", points.properties(height=22 * len(values)), text)
 
 
 def rejects(data: ReportData) -> Chart | None:

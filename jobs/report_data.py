@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -228,7 +229,8 @@ def _spectra(store: Store, folder: str, shown: tuple[str, ...]) -> dict[str, lis
 def _trusted(store: Store, relative: str, shown: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (source, packed sum over folds of the trusted matrix), reading one row group at a time."""
     sums: dict[str, np.ndarray] = {}
-    with store.open(relative) as source:
+    # read, not mapped: mapped pages of a large table would count as this process's memory
+    with pa.OSFile(store.path(relative)) if store.local else store.open(relative) as source:
         file = pq.ParquetFile(source)
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=["source", "plus"])

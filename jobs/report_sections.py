@@ -236,19 +236,20 @@ def _mixture(data: ReportData, figures: Figures) -> str:
 def _ablations(data: ReportData, figures: Figures) -> str:
     if not data.ablations:
         return ""
-    names = [name for name in data.ablations[0] if name != "run_id"]
-    rows = [[_any(row[name]) for name in names] for row in data.ablations[:500]]
-    lead = "The ranking again with one thing changed at a time: an order that survives does not hang on that choice."
-    tabled = table("Ablations", [(name.replace("_", " "), "") for name in names], rows)
-    return section(
-        "ablations", "Ablations", lead, _figure(figures, "ablations"), folded("All ablations as a table", tabled)
+    digits = _digits(data) + 1
+    rows = [
+        [text(row["ablation"]), text(row["value"]), num(row["kendall"]), num(row["spearman"]), text(row["top_source"]),
+         text(", ".join(f"{one['source']} {one['eci']:.{digits}f}" for one in row["sources"]))]
+        for row in data.ablations[:500]
+    ]  # fmt: skip
+    same = sum(row["top_source"] == data.shown[0] for row in data.ablations)
+    lead = (
+        "The ranking again with one thing changed at a time: an order that survives does not hang on that choice. "
+        f"{same} of {len(data.ablations)} keep the best source."
     )
-
-
-def _any(value: object) -> Cell:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return text("–" if value is None else value)
-    return num(value, 5) if isinstance(value, float) else count(value)
+    heads = [(name, "") for name in ("changed", "to", "Kendall", "Spearman", "best source", "ECI of each source")]
+    tabled = folded("All ablations as a table", table("Ablations", heads, rows))
+    return section("ablations", "Ablations", lead, _figure(figures, "ablations"), tabled)
 
 
 def _examples(data: ReportData) -> str:

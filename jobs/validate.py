@@ -72,6 +72,7 @@ class Validation:
         collection, split, training: what was divided and mined.
         names: the sources, in order of name; the first axis of every outcome.
         run: the run that scored them.
+        scores: each source's row of source_eci.
         untuned: nDCG@10 and reciprocal rank of the frozen encoder for each test query.
         outcomes: by objective.
         missing: negatives that were wanted and not there, by source.
@@ -84,6 +85,7 @@ class Validation:
     training: Training
     names: list[str]
     run: RunResult
+    scores: dict[str, dict[str, Any]]
     untuned: tuple[Floats, Floats]
     outcomes: dict[str, Outcome]
     missing: dict[str, int]
@@ -118,8 +120,8 @@ def validate(
     with _timed("scoring", seconds):
         _write_lake(settings.out, training, names)
         scored = run(_config(settings, settings.score_encoder or settings.encoder), progress)
-    ranked = set(scored.ranking["source"].to_pylist())
-    names = [name for name in names if name in ranked]
+    scores = {row["source"]: row for row in scored.ranking.to_pylist() if row["kind"] == "source"}
+    names = [name for name in names if name in scores]
     with _timed("fine-tuning", seconds):
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
         examples = _examples(training, names, vectors)
@@ -127,7 +129,7 @@ def validate(
             o: _finetuned(examples, dev, test, encoder.temperature, o, settings.seeds, progress) for o in OBJECTIVES
         }
     found = Validation(
-        settings, collection, split, training, names, scored, test.metrics(None), outcomes, missing, seconds
+        settings, collection, split, training, names, scored, scores, test.metrics(None), outcomes, missing, seconds
     )
     write_tables(found)
     return found

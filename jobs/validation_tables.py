@@ -89,7 +89,6 @@ def read_tables(out: str) -> dict[str, Any]:
 
 def source_rows(found: Validation) -> list[dict[str, Any]]:
     """Return a row for each objective and source, by falling ECI."""
-    ranking = {row["source"]: row for row in found.run.ranking.to_pylist()}
     rows = []
     for objective, outcome in found.outcomes.items():
         intervals = {metric: _means(getattr(outcome, metric)) for metric in METRICS}
@@ -98,11 +97,11 @@ def source_rows(found: Validation) -> list[dict[str, Any]]:
                 "source": source,
                 "n_triples": int((found.training.negatives[source] >= 0).sum()),
             }
-            row |= {"n_missing": found.missing.get(source, 0), "eci_se": ranking[source]["eci_se"]}
+            row |= {"n_missing": found.missing.get(source, 0), "eci_se": found.scores[source]["eci_se"]}
             row |= {
                 f"{metric}_untuned": float(value.mean()) for metric, value in zip(METRICS, found.untuned, strict=True)
             }
-            row |= {name: ranking[source][name] for name in PREDICTORS}
+            row |= {name: found.scores[source][name] for name in PREDICTORS}
             for metric in METRICS:
                 row |= _flat(metric, intervals[metric][i])
             rows.append(row)
@@ -111,8 +110,6 @@ def source_rows(found: Validation) -> list[dict[str, Any]]:
 
 def summary_rows(found: Validation) -> list[dict[str, Any]]:
     """Return a row for each objective, metric and predictor, and one for picking a source at random."""
-    columns = found.run.ranking.select(["source", *PREDICTORS]).to_pylist()
-    ranking = {row["source"]: row for row in columns}
     rows = []
     for objective, metric, values in _measured(found):
         draws = draw_means(values)
@@ -122,7 +119,7 @@ def summary_rows(found: Validation) -> list[dict[str, Any]]:
         same = _run(found, objective) | {"metric": metric, "best": found.names[int(means.argmax())]}
         same |= {"pairs": len(pairs), "pairs_different": different}
         for name, sign in PREDICTORS.items():
-            given = [ranking[source][name] for source in found.names]
+            given = [found.scores[source][name] for source in found.names]
             x = sign * np.array([np.nan if value is None else value for value in given], dtype=np.float64)
             said = agreement(found.names, x, values, draws, pairs)
             rows.append(same | {"predictor": name, "direction": sign, "picked": said.picked, "regret": said.regret,

@@ -149,7 +149,8 @@ def ids_of(
         text_id(s, t if t is not None else u) if ok else bytes(ID_BYTES)
         for s, t, u, ok in zip(side, texts, users, known.tolist(), strict=True)
     ).copy()
-    for one in indexed if job is not None else ():
+    for one in indexed:
+        assert job is not None
         at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
         with open_index(job, one) as index:
             _resolve(index, at, [users[i] for i in at], ids, known)

@@ -199,12 +199,9 @@ def _read_length(found: ModelFolder) -> None:
 
 
 def _read_origin(found: ModelFolder) -> None:
-    name = str(found.config.get("_name_or_path", ""))
     if found.family is not None:
         found.licence, found.source = found.family.licence, found.family.source
         return
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        found.source = f"https://huggingface.co/{name}"
     readme = found.path / "README.md"
     head = readme.read_text(encoding="utf-8", errors="replace")[:4096] if readme.is_file() else ""
     if match := re.search(r"^license:\s*([\w.-]+)\s*$", head, re.MULTILINE):

@@ -86,20 +86,25 @@ class Encoder:
         for indices in token_batches([len(row) for row in rows], self._budget):
             yield indices, self._run([rows[index] for index in indices])
 
-    def _run(self, rows: list[NDArray[np.int32]]) -> NDArray[np.float32]:
-        """Run one batch of token ids through the model; returns float32, (batch, dim)."""
-        lengths = [len(row) for row in rows]
-        ids = np.zeros((len(rows), max(1, *lengths)), dtype=np.int64)
+    def feed(self, rows: Sequence[NDArray[np.int32]]) -> dict[str, NDArray[np.int64]]:
+        """Return the model's inputs for token ids, int64 (batch, longest row), padded on the right."""
+        ids = np.zeros((len(rows), max([1, *(len(row) for row in rows)])), dtype=np.int64)
         mask = np.zeros_like(ids)
         for number, row in enumerate(rows):
             ids[number, : len(row)] = row
             mask[number, : len(row)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        chosen = {name: inputs[name] for name in self.card.inputs}
-        states = self._session.run([self.card.output], chosen)[0]
+        return {name: inputs[name] for name in self.card.inputs}
+
+    def _run(self, rows: list[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Run one batch of token ids through the model; returns float32, (batch, dim)."""
+        lengths = [len(row) for row in rows]
+        inputs = self.feed(rows)
+        size = inputs["input_ids"].shape
+        states = self._session.run([self.card.output], inputs)[0]
         self._real += sum(lengths)
-        self._padded += ids.size
-        self._check_shape(states.shape, ids.shape)
+        self._padded += size[0] * size[1]
+        self._check_shape(states.shape, size)
         return self._pool(states, lengths)
 
     def _check_shape(self, actual: tuple[int, ...], ids: tuple[int, ...]) -> None:

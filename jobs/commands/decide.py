@@ -119,7 +119,7 @@ def ablate(
     only: Annotated[list[str] | None, typer.Option(help=ONLY)] = None,
     corpus: Annotated[list[str] | None, typer.Option(help="Files of passages for another idf.")] = None,
     encoder: Annotated[
-        list[str] | None, typer.Option(help="Another encoder to run everything with; repeat it.")
+        list[str] | None, typer.Option(help="Another encoder to run with; repeat it.")
     ] = None,
     memory: Memory = None,
     run_id: RunId = None,

@@ -1,4 +1,4 @@
-"""Hybrids come from the moments alone, and equal a run on the merged source; the best mixture is a row without a rank."""
+"""Hybrids equal a run on the merged source, from the moments alone; the best mixture is a row without a rank."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_the_best_mixture_is_a_row_without_a_rank_and_no_worse_than_any_source(d
     assert best["rank"] is None
     assert best["eci"] >= max(row["eci"] for row in sources.values())
     assert sum(part["alpha"] for part in best["parts"]) == pytest.approx(1.0)
-    assert min(r["hardness"] for r in sources.values()) <= best["hardness"] <= max(r["hardness"] for r in sources.values())
+    assert (
+        min(r["hardness"] for r in sources.values()) <= best["hardness"] <= max(r["hardness"] for r in sources.values())
+    )
 
 
 def test_eci_mix_finds_the_run_s_best_mixture_and_scores_given_shares(decided: Decided) -> None:

@@ -186,12 +186,14 @@ def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
 
 
 def test_ablations_are_shown_where_they_were_made(data):
+    each = [{"source": name, "eci": 0.25} for name in NAMES.values()]
     rows = [
-        {"ablation": "temperature", "value": v, "kendall_tau": t, "top_source": SCRIPT}
-        for v, t in (("0.02", 0.8), ("0.1", 1.0))
-    ]
+        {"ablation": "temperature", "value": value, "kendall": tau, "spearman": tau, "top_source": top, "sources": each}
+        for value, tau, top in (("0.02", 0.8, SCRIPT), ("0.1", None, data.shown[0]))
+    ]  # fmt: skip
     page = page_of(replace(data, ablations=rows))
-    assert '<section id="ablations"' in page and "0.80000" in page
+    assert '<section id="ablations"' in page and "1 of 2 keep the best source" in page and "0.800" in page
+    assert SCRIPT not in page and '<section id="ablations"' not in page_of(data)
 
 
 def test_the_command_writes_where_it_is_told(eci, tmp_path):

@@ -1,0 +1,81 @@
+"""Two runs compared, and what --strict calls in need of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.config import Strict, make_config
+from jobs.diff import attention, diff
+from jobs.errors import InputError
+from tests.conftest import run_lake
+from tests.lakes import vector_lake, write_triples
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Any]:
+    """Three nights over one lake: as it is, with the names of two sources exchanged, and the same again, colder."""
+    folder = tmp_path_factory.mktemp("nights")
+    lake = vector_lake(folder / "lake", 16, 3_000)
+    settings = {"vectors": str(lake.vectors), "folds": 8}
+    first = run_lake(folder / "out", lake.triples, **settings)
+    ranked = [row["source"] for row in first.ranking.to_pylist() if row["kind"] == "source"]
+    swap = {ranked[0]: ranked[-1], ranked[-1]: ranked[0]}
+    write_triples(lake.triples, [(*row[:3], swap.get(row[3], row[3])) for row in lake.rows])
+    second = run_lake(folder / "out", lake.triples, **settings)
+    third = run_lake(folder / "out", lake.triples, **settings, temperature=0.2)
+    return folder / "out", [first.run_id, second.run_id, third.run_id], ranked
+
+
+def test_sources_that_moved_are_told_from_those_that_did_not(nights: Any) -> None:
+    out, runs, ranked = nights
+    found = diff(str(out), runs[0], runs[1])
+    moved = {row["source"]: row["moved"] for row in found["sources"] if row["kind"] == "source"}
+    assert found["comparable"]
+    assert moved == {name: name in (ranked[0], ranked[-1]) for name in ranked}
+    assert found["inputs"] == {"added": 0, "removed": 0, "changed": 1, "same": 1}
+
+
+def test_runs_under_another_temperature_are_not_compared_by_eci(nights: Any) -> None:
+    out, runs, _ = nights
+    found = diff(str(out), runs[1], runs[2])
+    assert found["differs"] == ["temperature"]
+    assert {row["moved"] for row in found["sources"]} == {None}
+    assert {"setting": "temperature", "a": 0.05, "b": 0.2} in found["settings"]
+
+
+def test_strict_names_the_new_leader_and_the_rates_that_jumped(nights: Any) -> None:
+    out, runs, ranked = nights
+    assert attention(str(out), runs[0], Strict()) == []
+    found = attention(str(out), runs[1], Strict())
+    assert found[0].startswith(f"the top source is {ranked[-1]}, it was {ranked[0]}")
+    assert any("violation rate" in line for line in attention(str(out), runs[1], Strict(violation_rate=0.0)))
+    assert attention(str(out), runs[2], Strict(violation_rate=1.0, reject_rate=1.0)) in ([], found[:1])
+
+
+def test_eci_run_strict_exits_with_3_and_says_why(eci: Callable[..., Any], tmp_path: Path) -> None:
+    lake = vector_lake(tmp_path / "lake", 16, 400, sources=2)
+    call = ("run", "--triples", lake.triples, "--vectors", lake.vectors, "--out", tmp_path / "out", "--folds", 4, "-q")
+    assert eci(*call, "--strict").returncode == 0
+    other = {"source 0": "source 1", "source 1": "source 0"}
+    write_triples(lake.triples, [(*row[:3], other[row[3]]) for row in lake.rows])
+    done = eci(*call, "--strict")
+    assert done.returncode == 3
+    assert "the top source is" in done.stderr
+    assert eci(*call, "--strict").returncode == 0  # nothing is new: no alarm twice
+
+
+def test_thresholds_come_from_the_settings_and_are_bounded() -> None:
+    given = {"inputs": [{"triples": "x"}], "out": "o", "strict": {"violation_rate": 0.2}}
+    assert make_config(given).strict == Strict(violation_rate=0.2, reject_rate=0.02)
+    with pytest.raises(InputError, match="reject_rate"):
+        make_config({**given, "strict": {"reject_rate": 2}})
+
+
+def test_an_unknown_run_is_named(nights: Any) -> None:
+    out, runs, _ = nights
+    with pytest.raises(InputError, match="no run 'nothing'"):
+        diff(str(out), runs[0], "nothing")

@@ -1,0 +1,138 @@
+"""The training set: budgets and filters hold, every format reads back as the same triples, memory is bounded."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.errors import InputError
+from jobs.finished import Finished
+from jobs.selection import Choice, select
+from jobs.training_files import OUTPUTS
+from tests.decide.conftest import Decided
+from tests.formats.reading import read
+
+
+def chosen(decided: Decided, to: Path, choice: Choice, name: str = "triples", **options: Any) -> list[dict[str, Any]]:
+    select(str(decided.out), str(to), name, choice, **options)
+    return [row for path in sorted((to / "data").iterdir()) for row in pq.read_table(path).to_pylist()]
+
+
+def scores_of(decided: Decided) -> list[dict[str, Any]]:
+    run = Finished.open(str(decided.out))
+    return [row for table in run.scores() for row in table.drop_columns(["triple_id"]).to_pylist()]
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_round_trip_through_ingest_gives_the_same_triples(decided: Decided, tmp_path: Path, name: str) -> None:
+    manifest = select(str(decided.out), str(tmp_path), name, Choice(), shard_rows=700)
+    files = sorted((tmp_path / "data").iterdir())
+    assert [f"data/{path.name}" for path in files] == [file["path"] for file in manifest["files"]]
+    assert len(files) > 2
+    found: Counter[tuple[str, ...]] = Counter()
+    for path in files:
+        reading = read(name, path)
+        assert not len(reading.rejects)
+        columns = ["query", "positive", "negative"]
+        columns += ["source"] if name in ("triples", "sbert-hard-negatives") else []
+        found.update(reading.rows.select(columns).iter_rows())
+    width = 4 if name in ("triples", "sbert-hard-negatives") else 3
+    assert found == Counter(row[:width] for row in decided.lake.rows)
+
+
+def test_the_manifest_names_the_run_and_what_was_asked_for(decided: Decided, tmp_path: Path) -> None:
+    select(str(decided.out), str(tmp_path), "bge", Choice(total=50, violations=False))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["run_id"] == decided.run.run_id
+    assert manifest["triples"] == sum(file["triples"] for file in manifest["files"]) == 50
+    assert manifest["choice"]["total"] == 50
+    assert manifest["choice"]["by"] == "information"
+
+
+def test_the_total_goes_to_the_best_within_each_query_s_budget(decided: Decided, tmp_path: Path) -> None:
+    rows = chosen(decided, tmp_path, Choice(per_query=2, total=100))
+    assert max(Counter(row["query"] for row in rows).values()) == 2
+    by_query: dict[str, list[float]] = {}
+    for row in scores_of(decided):
+        by_query.setdefault(str(row["query_id"]), []).append(row["information"])
+    best = sorted((v for values in by_query.values() for v in sorted(values)[-2:]), reverse=True)[:100]
+    assert sorted((row["information"] for row in rows), reverse=True) == best
+
+
+def test_filters_leave_out_what_they_say(decided: Decided, tmp_path: Path) -> None:
+    choice = Choice(sources=("source 1",), min_weight=0.01, violations=False, by="weight")
+    rows = chosen(decided, tmp_path, choice)
+    want = [r["weight"] for r in scores_of(decided) if r["source"] == "source 1" and r["weight"] >= 0.01]
+    assert {row["source"] for row in rows} == {"source 1"}
+    assert sorted(row["weight"] for row in rows) == sorted(want)
+
+
+def test_near_duplicates_of_the_positive_are_left_out(decided: Decided, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("jobs.selection.NEAR_DUPLICATE", 0.5)
+    rows = chosen(decided, tmp_path, Choice(near_duplicates=False))
+
+    def similarity(row: tuple[str, ...]) -> float:
+        p, n = (decided.lake.passages[text].astype(float) for text in row[1:3])
+        return float(p @ n / np.linalg.norm(p) / np.linalg.norm(n))
+
+    want = {row for row in decided.lake.rows if similarity(row) <= 0.5}
+    assert len(want) < len(decided.lake.rows)
+    assert {(r["query"], r["positive"], r["negative"], r["source"]) for r in rows} == want
+
+
+@pytest.mark.parametrize("diverse", [False, True])
+def test_a_mixture_keeps_its_shares_and_the_queries_their_budget(
+    decided: Decided, tmp_path: Path, diverse: bool
+) -> None:
+    choice = Choice(parts={"source 0": 0.75, "source 3": 0.25}, per_query=4, total=80, diverse=diverse)
+    rows = chosen(decided, tmp_path, choice)
+    assert Counter(row["source"] for row in rows) == {"source 0": 60, "source 3": 20}
+    assert max(Counter(row["query"] for row in rows).values()) <= 4
+
+
+def test_a_diverse_choice_holds_more_information_than_the_best_triples(decided: Decided, tmp_path: Path) -> None:
+    run = Finished.open(str(decided.out))
+
+    def information(rows: list[dict[str, Any]]) -> float:
+        total = np.eye(run.dim)
+        for row in rows:
+            vectors = [decided.lake.queries[row["query"]]]
+            vectors += [decided.lake.passages[row[name]] for name in ("positive", "negative")]
+            q, p, n = (v / np.linalg.norm(v) for v in vectors)
+            r = (n - p) - q * (q @ n - q @ p)
+            total += run.dim / run.lam / len(rows) * max(row["weight"], 0.0) * np.outer(r, r)
+        return float(np.linalg.slogdet(total)[1])
+
+    diverse = chosen(decided, tmp_path / "diverse", Choice(total=60, diverse=True))
+    plain = chosen(decided, tmp_path / "plain", Choice(total=60))
+    assert len(diverse) == len(plain) == 60
+    assert information(diverse) > information(plain)
+
+
+def test_what_cannot_be_is_said_in_one_line(decided: Decided, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    for to, name, choice, message in (
+        ("full", "bge", Choice(), "holds something already"),
+        ("a", "bgee", Choice(), "did you mean 'bge'"),
+        ("b", "bge", Choice(sources=("sourse 1",)), "did you mean"),
+        ("c", "bge", Choice(diverse=True), "--total"),
+        ("d", "bge", Choice(min_weight=5.0), "no triple passes"),
+        ("e", "bge", Choice(by="wait"), "--by"),
+    ):
+        with pytest.raises(InputError, match=message):
+            select(str(decided.out), str(tmp_path / to), name, choice)
+        assert not (tmp_path / to / "manifest.json").exists()
+
+
+def test_ids_and_uuids_survive_arrow(decided: Decided) -> None:
+    run = Finished.open(str(decided.out))
+    assert run.rows[0]["run_id"] == decided.run.run_id
+    assert next(run.scores()).schema.field("query_id").type == pa.uuid()
