@@ -58,10 +58,11 @@ class TokenSets:
             below = open_ & (self.tokens[np.minimum(middle, len(self.tokens) - 1)] < wanted)
             low = np.where(below, middle + 1, low)
             high = np.where(below | ~open_, high, middle)
-        inside = low < end
+        inside: np.ndarray = low < end
         if not len(self.tokens):
             return inside
-        return inside & (self.tokens[np.minimum(low, len(self.tokens) - 1)] == wanted)
+        inside &= self.tokens[np.minimum(low, len(self.tokens) - 1)] == wanted
+        return inside
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def register(connection: duckdb.DuckDBPyConnection, vectors: Vectors, sets: Toke
     struct = "STRUCT(s_pos DOUBLE, s_neg DOUBLE, s_pair DOUBLE)"
     # a missing vector or text gives null, which only `special` lets a function return
     for function, arguments, result in ((similarities, 3, struct), (lexical_overlap, 2, "DOUBLE")):
-        connection.create_function(
+        connection.create_function(  # type: ignore[call-overload]
             function.__name__, function, ["INTEGER"] * arguments, result, type="arrow", null_handling="special"
         )
 
@@ -130,6 +131,6 @@ def register_information(connection: duckdb.DuckDBPyConnection) -> None:
             values.append(information(unpack_upper(packed, dim_of(len(packed))) / n, lam) if n else 0.0)
         return pa.array(values, pa.float64())
 
-    connection.create_function(
+    connection.create_function(  # type: ignore[call-overload]
         "eci_information", eci_information, ["BIGINT[]", "BIGINT", "DOUBLE"], "DOUBLE", type="arrow"
     )

@@ -101,7 +101,7 @@ def _cluster_class(name: str) -> Any:
     """Return the Dask cluster class of a dotted name. Raises InputError for anything else."""
     from importlib import import_module
 
-    from distributed.deploy import Cluster as DaskCluster
+    from distributed.deploy.cluster import Cluster as DaskCluster
 
     module, _, attribute = name.rpartition(".")
     try:

@@ -39,7 +39,8 @@ def embed_texts(
         cluster.run(job, stage, {name: Task(embed_task, reports=True) for name in names}, len(ids))
     store.remove(job.work)
     vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def _write(job: work.Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[Side, str]]) -> None:

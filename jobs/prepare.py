@@ -92,7 +92,8 @@ def prepare(config: RunConfig) -> Prepared:
     separator = choice.title_separator
     inputs, files = _inputs(config, separator)
     texts: list[TextTask] = []
-    for side, patterns in (("query", config.queries), ("passage", config.corpus)):
+    sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
+    for side, patterns in sides:
         for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
             files.append(file_of(path, side))
             options = Options(title_separator=separator)

@@ -188,7 +188,7 @@ def rank_tables(
                 d = paired_difference(found[a]["eci"], leave_out[a], found[b]["eci"], leave_out[b])
                 decided[i, k] = d.decided
                 pairs.append({"run_id": job.run_id, "a": a, "b": b, **vars(d)})
-    ranks = np.stack(rank_bounds([found[name]["eci"] for name in names], decided), axis=1) if names else []
+    ranks: Any = np.stack(rank_bounds([found[name]["eci"] for name in names], decided), axis=1) if names else []
     rows = []
     for name, (rank, low, high) in zip(names, ranks, strict=True):
         row = _estimate(job, found[name]) | {"rank": int(rank), "rank_lo": int(low), "rank_hi": int(high)}

@@ -310,7 +310,7 @@ def _history(data: ReportData, figures: Figures) -> str:
         runs.setdefault(row["run_id"], []).append(row)
     digits = _digits(data) + 1
     rows = []
-    for run_id, found in runs.items():
+    for run_id, found in reversed(runs.items()):
         best = min(found, key=lambda row: row["rank"] or 10**9)
         rows.append(
             [

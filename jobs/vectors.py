@@ -126,7 +126,7 @@ def load_vectors(
 
 def matrix_of(column: pa.Array, dtype: type, dim: int) -> np.ndarray:
     """Return a column of fixed-size binaries as a matrix (n, dim) without copying."""
-    data = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
+    data: np.ndarray = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
     return data.reshape(-1, dim)[column.offset : column.offset + len(column)]
 
 
@@ -153,7 +153,7 @@ def ids_of(
         assert job is not None
         at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
         with open_index(job, one) as index:
-            _resolve(index, at, [users[i] for i in at], ids, known)
+            _resolve(index, at, [str(users[i]) for i in at], ids, known)
     return ids, known
 
 
