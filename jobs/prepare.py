@@ -90,7 +90,7 @@ def prepare(config: RunConfig) -> Prepared:
         )
     choice = encoder_choice(config)
     separator = choice.title_separator
-    inputs, files = _inputs(config, separator)
+    inputs, files = input_tasks(config, separator)
     texts: list[TextTask] = []
     sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
     for side, patterns in sides:
@@ -115,7 +115,8 @@ def prepare(config: RunConfig) -> Prepared:
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
 
 
-def _inputs(config: RunConfig, separator: str) -> tuple[list[InputTask], list[File]]:
+def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], list[File]]:
+    """Return the ingest tasks of a configuration's inputs, and the files behind them. Raises InputError."""
     tasks: list[InputTask] = []
     files: list[File] = []
     for item in config.inputs:

@@ -276,7 +276,11 @@ def ablations(data: ReportData) -> Chart | None:
         legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300),
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x=alt.X("kendall:Q", scale=alt.Scale(domain=[min(0, *(row["kendall"] for row in rows)), 1], nice=True), axis=agreement),
+        x=alt.X(
+            "kendall:Q",
+            scale=alt.Scale(domain=[min(0, *(row["kendall"] for row in rows)), 1], nice=True),
+            axis=agreement,
+        ),
         color=color,
         tooltip=[*tip, alt.Tooltip("top_source:N")],
     )

@@ -58,6 +58,45 @@ def run(
             raise AttentionError(f"needs attention: {'; '.join(found)}")
 
 
+def ingest(
+    to: Annotated[str, typer.Option("--to", help="A new folder for the triples.")],
+    triples: Annotated[list[str], typer.Option(help="Files, folders, globs (in quotes) or URLs.")],
+    format: Annotated[str, typer.Option(help="Their format.")] = "auto",
+    source: Annotated[str | None, typer.Option(help="The source of every row.")] = None,
+    positives: Annotated[str, typer.Option(help="Every positive of a record (all) or the first.")] = "all",
+    ranks: Annotated[str | None, typer.Option(help="Ranks of a run file to take, such as 1:10.")] = None,
+    numbered: Annotated[str, typer.Option(help="negative_1..N as one source, or each as its own.")] = "one",
+    qrels: Annotated[list[str] | None, typer.Option(help="Relevance judgements, for run files.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn any format into the canonical triples as Parquet, with the rejected records beside them.
+
+    Example: eci ingest --triples 'demo-out/lake/triples' --to canonical
+    """
+    from dataclasses import asdict
+
+    from jobs.canonical import ingest_to
+    from jobs.config import make_config
+    from jobs.prepare import input_tasks
+
+    given = {"triples": triples, "format": format, "source": source, "positives": positives, "ranks": ranks}
+    config = make_config({"inputs": [given | {"numbered": numbered, "qrels": qrels or []}], "out": to}, "options")
+    progress, close = progress_for(quiet)
+    try:
+        done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
+    finally:
+        close()
+    if json:
+        echo_json(asdict(done))
+        return
+    for name, count in done.triples.items():
+        typer.echo(f"{count:>12,} triples of {name or '(no source)'}")
+    for reason, count in done.rejects.items():
+        typer.echo(f"{count:>12,} rejected: {reason}")
+    typer.echo(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
+
+
 @run_options
 def plan(values: dict[str, Any], json: Json = False) -> None:
     """Say what a run would read, embed and write, and about how long it takes; touches nothing.
@@ -134,5 +173,5 @@ def demo(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (run, plan, rank, sql, demo):
+    for command in (run, plan, rank, sql, ingest, demo):
         app.command()(command)
