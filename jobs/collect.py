@@ -20,20 +20,22 @@ from jobs.tables import TEXTS
 SETS = pa.schema([("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))])
 TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 CHUNK = 20_000
+Cells = list[tuple[str, int, int]]
+"""Ranges of parts: (fold, first part, end)."""
 
 
-def wanted_ids(job: work.Job, bucket: int, cells: list[tuple[str, int]]) -> np.ndarray:
-    """Return the distinct ids that the parts of all folds want of a bucket, ascending. `cells`: (fold, its parts)."""
+def wanted_ids(job: work.Job, bucket: int, cells: Cells) -> np.ndarray:
+    """Return the distinct ids that parts want of a bucket, ascending."""
     ids = [np.empty(0, dtype="S16")]
-    for fold, parts in cells:
+    for fold, start, stop in cells:
         with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as file:
-            batches = [file.get_batch(part * job.buckets + bucket) for part in range(parts)]
+            batches = [file.get_batch(part * job.buckets + bucket) for part in range(start, stop)]
             ids += [from_arrow(batch["id"]).copy() for batch in batches]
     return unique(np.concatenate(ids))
 
 
 def collect_task(
-    job: work.Job, name: str, bucket: int, cells: list[tuple[str, int]], origins: list[tuple[str, str, int]]
+    job: work.Job, name: str, bucket: int, cells: Cells, origins: list[tuple[str, str, int]]
 ) -> dict[str, Any]:
     """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
     wanted = wanted_ids(job, bucket, cells)

@@ -113,3 +113,15 @@ def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str
         shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")
         lines.append(f"Not decided: {shown}.")
     return lines
+
+
+def sample_lines(sample: dict[str, Any]) -> list[str]:
+    """Return what a run over a sample of the queries used, and what it left open; nothing for a whole run."""
+    used, total = sample["queries"], sample["all_queries"]
+    if sample["decided"] is None and used == total:
+        return []
+    lines = [f"Used {used:,} of {total:,} queries ({used / max(total, 1):.1%}) in {sample['looks']} look(s)."]
+    if sample["decided"] is not None:
+        still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
+        lines.append("The question is answered." if sample["decided"] else f"Open with all queries used: {still}.")
+    return lines

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from jobs import work
 from jobs.cache import Cache
-from jobs.ids import from_arrow
+from jobs.collect import Cells, wanted_ids
+from jobs.ids import from_arrow, lookup
 
 if TYPE_CHECKING:
     from onnx_models.session import Encoder
@@ -46,9 +47,15 @@ def read_texts(job: work.Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 
-def embed_task(job: work.Job, name: str, report: Report) -> dict[str, Any]:
-    """Embed what is new in one bucket; `report(n)` is called with the number of texts done since the last call."""
-    ids, texts = read_texts(job, name)
+def embed_task(job: work.Job, name: str, bucket: int, report: Report, cells: Cells | None = None) -> dict[str, Any]:
+    """Embed what is new in one bucket, of the texts that parts want (`cells`; None: all).
+
+    `report(n)` is called with the number of texts done since the last call.
+    """
+    ids, texts = read_texts(job, f"{bucket:03d}")
+    if cells is not None:
+        at = lookup(ids, wanted_ids(job, bucket, cells))
+        ids, texts = ids[at], texts[at]
     store = cache_of(job)
     present = store.load(ids)[1]
     missing = np.flatnonzero(~present & texts["text"].is_not_null().to_numpy())

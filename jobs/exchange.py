@@ -1,7 +1,8 @@
 """Stage 5: the exchange. Each bucket writes, for every part of every fold, the vectors and token sets that it wants.
 
 A shuffle through files, linear in the number of references: a task reads its own bucket, and a part reads its own
-batch of every bucket. File BBB.arrow: batch = the part's number over all folds, rows in id order.
+batch of every bucket. File BBB.arrow (BBB-KK.arrow for look KK of a run that
+may stop early): batch = the part's number over the folds it was written for, rows in id order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import work
+from jobs.collect import Cells
 from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
 from jobs.vectors import load_vectors
@@ -52,10 +54,10 @@ def vocabulary_task(job: work.Job, name: str, buckets: list[str], passages: int)
 
 
 def exchange_task(
-    job: work.Job, name: str, bucket: int, cells: list[tuple[str, int]], vector_units: list[tuple[str, int]]
+    job: work.Job, name: str, bucket: int, cells: Cells, vector_units: list[tuple[str, int]]
 ) -> dict[str, Any]:
-    """Write one bucket's exchange file. `cells`: (fold, its parts), in the order of the parts' numbers."""
-    with work.reading(job.store, job.at("collect", f"{name}.sets.arrow")) as file:
+    """Write one bucket's exchange file: a batch for each part of `cells`, in their order."""
+    with work.reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
     if job.encoder is None:
@@ -65,13 +67,13 @@ def exchange_task(
         valid &= np.isfinite(vectors.astype(np.float32).sum(axis=1))
     schema = exchange_schema(job.dim, vectors.itemsize)
     width = vectors.shape[1] * vectors.itemsize
-    tokens = _in_vocabulary(job, name, sets["tokens"].combine_chunks())
+    tokens = _in_vocabulary(job, f"{bucket:03d}", sets["tokens"].combine_chunks())
     known = sets["known"].combine_chunks()
     sent = 0
     with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema) as out:
-        for fold, parts in cells:
+        for fold, start, stop in cells:
             with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
-                for part in range(parts):
+                for part in range(start, stop):
                     at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
                     rows = pa.py_buffer(vectors[at].tobytes())
                     columns = [

@@ -100,14 +100,14 @@ def as_lists(matrix: np.ndarray) -> pa.Array:
 
 
 def kind_and_parts(
-    name: str, parts: Sequence[str], found: Mapping[str, Mapping[str, Any]], sources: Sequence[str]
+    name: str, parts: Sequence[str], found: Sequence[Mapping[str, Any]], sources: Sequence[str]
 ) -> dict[str, Any]:
     """Return kind and parts of a source (its own only part) or a hybrid, whose shares are those of the examples.
 
     Args:
-        found: results of `information_task` by the source's number, as five digits.
+        found: results of `information_task`, in the order of `sources`.
     """
-    examples = {part: int(found[f"{sources.index(part):05d}"]["n_examples"]) for part in parts}
+    examples = {part: int(found[sources.index(part)]["n_examples"]) for part in parts}
     total = sum(examples.values())
     listed = [{"source": part, "alpha": n / total if total else 0.0} for part, n in examples.items()]
     return {"kind": "source" if list(parts) == [name] else "hybrid", "parts": listed}

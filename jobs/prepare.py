@@ -110,7 +110,7 @@ def prepare(config: RunConfig) -> Prepared:
         "inputs": [[t.path, t.format, asdict(t.options)] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
-        **{key: getattr(config, key) for key in ("kappa", "lam", "tokenizer", "folds", "hybrids", "information")},
+        **{key: getattr(config, key) for key in ("kappa", "lam", "tokenizer", "folds", "hybrids", "information", "until_decided", "decide", "tolerance", "sample_queries")},
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
 

@@ -20,18 +20,26 @@ from eci_sql.udfs import register_information
 from jobs import work
 from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
 from jobs.ids import from_arrow
+from jobs.looks import leave_out_of
 from jobs.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))
 
 
 def read_source(job: work.Job, number: int, folds: list[str]) -> pa.Table:
-    """Return one source's rows of the moments table, by fold."""
-    batches = []
+    """Return one source's rows of the moments table, by fold. `folds`: score tasks, FF or FF-KK; looks are summed."""
+    looks: dict[str, list[pa.RecordBatch]] = {}
     for fold in folds:
         with work.reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
-            batches.append(file.get_batch(number))
-    return pa.Table.from_batches(batches, MOMENTS.schema)
+            looks.setdefault(fold.partition("-")[2], []).append(file.get_batch(number))
+    tables = [pa.Table.from_batches(batches, MOMENTS.schema) for batches in looks.values()]
+    if len(tables) == 1:
+        return tables[0]
+    total = merged(iter(tables), job.folds)
+    source = next((table["source"][0] for table in tables if len(table)), None)
+    if source is None:
+        return tables[0]
+    return total.append_column("source", pa.repeat(source, len(total))).select(MOMENTS.schema.names).cast(MOMENTS.schema)
 
 
 def matrices_of(table: pa.Table, name: str) -> np.ndarray:
@@ -170,6 +178,7 @@ def rank_tables(
     counts: dict[str, dict[str, int]],
     created_at: Any,
     encoder: str,
+    share: float,
     mixture: dict[str, Any] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Return (source_eci, source_pairs).
@@ -177,10 +186,11 @@ def rank_tables(
     Args:
         found: source or hybrid -> result of `information_task`, with kind and parts.
         counts: n_* by source or hybrid.
+        share: share of the queries that was used.
         mixture: result of `mixture_task`, with parts; it gets a row without a rank and is in no pair.
     """
     names = sorted(found)
-    leave_out = {name: _leave_out(job, found[name]) for name in names}
+    leave_out = {name: leave_out_of(found[name], job.folds) for name in names}
     pairs, decided = [], np.zeros((len(names), len(names)), dtype=bool)
     for i, a in enumerate(names):
         for k, b in enumerate(names):
@@ -208,13 +218,14 @@ def rank_tables(
         "lambda": job.lam,
         "tokenizer": job.tokenizer,
         "folds": job.folds,
+        "sample_share": share,
     }
     return _constant(table, same), pa.Table.from_pylist(pairs, SOURCE_PAIRS.schema)
 
 
 def _estimate(job: work.Job, result: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of source_eci that follow from a result alone: its interval and the paper's first version."""
-    se = jackknife_se(_leave_out(job, result))
+    se = jackknife_se(leave_out_of(result, job.folds))
     lo, hi = interval(result["eci"], se, result["folds_done"])
     n = result["n_examples"]
     v1 = eci_v1(n, result["sum_hardness"] / 2**32 / n, result["sum_safety"] / 2**32 / n)
@@ -233,8 +244,3 @@ def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:
     return pa.table(columns).cast(SOURCE_ECI.schema)
 
 
-def _leave_out(job: work.Job, result: dict[str, Any]) -> np.ndarray:
-    values = np.full(job.folds, np.nan)
-    for fold, value in result["leave_out"].items():
-        values[int(fold)] = value
-    return values

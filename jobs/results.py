@@ -41,6 +41,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "pairs": rows["source_pairs"],
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
+        "sample": manifest["sample"],
     }
 
 

@@ -74,19 +74,28 @@ def score_task(
     job: work.Job,
     name: str,
     fold: int,
-    parts: int,
+    parts: tuple[int, int],
     first: int,
     buckets: list[str],
     sources: list[str],
     report: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Score one fold. `first`: the number of its first part over all folds. Returns counts."""
+    """Score parts of one fold, and write their sums under this task's name.
+
+    Args:
+        parts: the first part and the end.
+        first: the number of the first one in the exchange files.
+        buckets: the exchange files, by bucket.
+    """
     moments = Moments(sources, job.dim)
     members, rejects = [], []
-    for part in range(parts):
-        scored, rejected, vectors = _score_part(job, name, part, first + part, buckets, moments)
+    folder = f"{fold:02d}"
+    for part in range(*parts):
+        number = first + part - parts[0]
+        scored, rejected, vectors = _score_part(job, folder, part, number, buckets, moments)
         _add_moments(moments, scored, vectors)
-        work.publish(job, f"scores/fold={name}/part-{part:03d}.parquet", [_published(job, fold, scored)], SCORES.schema)
+        path = f"scores/fold={folder}/part-{part:03d}.parquet"
+        work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
         members.append(scored.select(["query_id", "negative_id", "source"]))
         rejects.append(rejected)
         report(len(scored))
@@ -98,7 +107,7 @@ def score_task(
     with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(rejected)
     _write_members(job, name, members, sources)
-    return {"scored": int(sum(table["n_examples"].to_pylist())), "rejected": len(rejected), "parts": parts}
+    return {"scored": int(sum(table["n_examples"].to_pylist())), "rejected": len(rejected)}
 
 
 def _score_part(

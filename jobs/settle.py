@@ -23,6 +23,8 @@ from jobs import work
 from jobs.ids import ID_BYTES, ID_TYPE, as_arrow, buckets_of, from_arrow, id_array, positions_of, unique_inverse
 from jobs.ingest import TRIPLES
 
+BANDS = 32
+
 CELLS = pa.schema(
     [
         ("triple_id", ID_TYPE),
@@ -41,8 +43,15 @@ REQUESTS = pa.schema([("id", ID_TYPE)])
 REJECTED = pa.schema([*TRIPLES, ("reason", pa.string())])
 
 
-def settle_task(job: work.Job, name: str, fold: int, units: list[tuple[str, int]]) -> dict[str, Any]:
-    """Settle one fold. `units`: (ingest task, its chunks). Returns counts, and the parts' numbers of rows."""
+def settle_task(
+    job: work.Job, name: str, fold: int, units: list[tuple[str, int]], banded: bool = False
+) -> dict[str, Any]:
+    """Settle one fold. Returns counts, and of each part its rows, and its band where parts are cut at bands.
+
+    Args:
+        units: (ingest task, its chunks).
+        banded: whether parts end at the sample positions 1/2, 1/4, 1/8, ..., so that nested samples are whole parts.
+    """
     incoming = _read_fold(job, fold, units)
     with connect(job.share // 2, job.threads) as con:
         con.register("incoming", incoming)
@@ -52,7 +61,11 @@ def settle_task(job: work.Job, name: str, fold: int, units: list[tuple[str, int]
     accepted = settled.filter(pc.is_null(reason))
     rejected = settled.filter(pc.and_(pc.is_valid(reason), pc.invert(copies)))
     duplicates = int(pc.sum(copies).as_py() or 0)
-    parts = _write_parts(job, name, _in_sample_order(accepted))
+    ordered = _in_sample_order(accepted)
+    queries = from_arrow(ordered["query_id"])
+    cuts = cut_parts(queries, job.part_rows, band_edges(queries) if banded else [])
+    _write_parts(job, name, ordered, cuts)
+    starts = [start for start, end in zip(cuts, cuts[1:], strict=False)]
     with work.writing(job.store, job.at("settle", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(rejected.select(REJECTED.names).cast(REJECTED))
     return {
@@ -60,7 +73,9 @@ def settle_task(job: work.Job, name: str, fold: int, units: list[tuple[str, int]
         "rejected": len(rejected),
         "rejected_by_source": dict(Counter(rejected["source"].to_pylist())),
         "duplicates": duplicates,
-        "parts": parts,
+        "parts": [end - start for start, end in zip(cuts, cuts[1:], strict=False)],
+        "bands": bands_of(positions_of(queries[starts])).tolist() if starts else [],
+        "queries": queries_by_band(queries),
     }
 
 
@@ -78,19 +93,45 @@ def _in_sample_order(table: pa.Table) -> pa.Table:
     return table.take(pa.array(order)).combine_chunks()
 
 
-def cut_parts(queries: np.ndarray, most: int) -> list[int]:
-    """Return the rows at which parts begin, and the end: parts of at most `most` rows that end with a query if they can."""
-    starts = np.flatnonzero(np.concatenate([[True], queries[1:] != queries[:-1]])) if len(queries) else np.array([0])
+def cut_parts(queries: np.ndarray, most: int, edges: list[int]) -> list[int]:
+    """Return the rows at which parts begin, and the end.
+
+    Parts have at most `most` rows, end at every one of `edges`, and else end with a query if they can.
+    """
+    if not len(queries):
+        return [0]
+    starts = np.flatnonzero(np.concatenate([[True], queries[1:] != queries[:-1]]))
     cuts = [0]
-    while len(queries) - cuts[-1] > most:
-        limit = cuts[-1] + most
-        whole = int(starts[np.searchsorted(starts, limit, side="right") - 1])
-        cuts.append(whole if whole > cuts[-1] else limit)
-    return [*cuts, len(queries)] if len(queries) else [0]
+    for edge in [*edges, len(queries)]:
+        while edge - cuts[-1] > most:
+            limit = cuts[-1] + most
+            whole = int(starts[np.searchsorted(starts, limit, side="right") - 1])
+            cuts.append(whole if whole > cuts[-1] else limit)
+        if edge > cuts[-1]:
+            cuts.append(edge)
+    return cuts
 
 
-def _write_parts(job: work.Job, name: str, table: pa.Table) -> list[int]:
-    cuts = cut_parts(from_arrow(table["query_id"]), job.part_rows)
+def bands_of(positions: np.ndarray) -> np.ndarray:
+    """Return each position's band, int64: the largest k, at most BANDS, with position < 2^(64 - k)."""
+    edges = np.array([1 << (64 - k) for k in range(1, BANDS + 1)], dtype=np.uint64)
+    return (positions[:, None] < edges).sum(axis=1)
+
+
+def band_edges(queries: np.ndarray) -> list[int]:
+    """Return the rows, ascending, at which the band changes. `queries`: in the order of their positions."""
+    bands = bands_of(positions_of(queries))
+    return (np.flatnonzero(bands[1:] != bands[:-1]) + 1).tolist()
+
+
+def queries_by_band(queries: np.ndarray) -> dict[str, int]:
+    """Return the number of distinct queries in each band (keys as strings: the summary is JSON)."""
+    first = np.concatenate([[True], queries[1:] != queries[:-1]]) if len(queries) else np.empty(0, bool)
+    bands, counts = np.unique(bands_of(positions_of(queries[first])), return_counts=True)
+    return {str(band): int(count) for band, count in zip(bands, counts, strict=True)}
+
+
+def _write_parts(job: work.Job, name: str, table: pa.Table, cuts: list[int]) -> None:
     with (
         work.writing(job.store, job.at("settle", f"{name}.cells.arrow"), CELLS) as cells,
         work.writing(job.store, job.at("settle", f"{name}.requests.arrow"), REQUESTS) as requests,
@@ -106,7 +147,6 @@ def _write_parts(job: work.Job, name: str, table: pa.Table) -> list[int]:
             cells.write_batch(part.select(CELLS.names).cast(CELLS).combine_chunks().to_batches()[0])
             wanted = pa.table({"id": as_arrow(texts)}, schema=REQUESTS)
             work.write_partitions(requests, wanted, buckets_of(texts, job.buckets), job.buckets)
-    return [end - start for start, end in zip(cuts, cuts[1:], strict=False)]
 
 
 def _triple_ids(part: pa.Table, roles: list[np.ndarray]) -> pa.Array:

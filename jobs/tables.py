@@ -93,6 +93,7 @@ SOURCE_ECI = Table(
         ("idf_corpus", _STRING, "passages that document frequencies are counted over"),
         ("folds", _INT, "folds of the queries"),
         ("folds_done", _INT, "folds that hold examples of the source"),
+        ("sample_share", _DOUBLE, "share of the queries that was used (1: all)"),
     ),
 )
 

@@ -104,7 +104,8 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
             positions=int(config["max_position_embeddings"]),
             epsilon=1e-12 if distil else float(config.get("layer_norm_eps", 1e-12)),
             activation=activation,
-            padding_id=int(config["pad_token_id"]) if kind in OFFSET_POSITIONS else 0,
+            # transformers counts MPNet's positions from 2 whatever config.json says
+            padding_id=1 if kind == "mpnet" else int(config["pad_token_id"]) if kind in OFFSET_POSITIONS else 0,
             relative_buckets=int(config.get("relative_attention_num_buckets", 32)),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -45,6 +45,10 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "folds": Annotated[int | None, typer.Option(help="Folds of the queries (32).")],
         "hybrids": Annotated[list[str] | None, typer.Option("--hybrid", help="Sources pooled to a row of their own: dense+llm, or all-pairs.")],
         "information": Annotated[bool, typer.Option("--information", help="Compute what each triple adds to its source.")],
+        "until_decided": Annotated[float | None, typer.Option(help="Stop when the question is answered at this level, such as 0.95.")],
+        "decide": Annotated[str | None, typer.Option(help="The question: top (the leader) or all (every adjacent pair).")],
+        "tolerance": Annotated[float | None, typer.Option(help="Share of the leader's ECI within which a difference is a tie (0.05).")],
+        "sample_queries": Annotated[int | None, typer.Option(help="Take a nested sample of at least so many queries.")],
         "workers": Workers,
         "memory": Memory,
         "scheduler": Annotated[str | None, typer.Option(help="A running Dask scheduler, such as tcp://host:8786.")],
@@ -100,7 +104,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 
 
 def print_ranking(out: str, run_id: str | None) -> None:
-    from jobs.console import make_console, ranking_table, verdict
+    from jobs.console import make_console, ranking_table, sample_lines, verdict
     from jobs.results import ranking_of
 
     found = ranking_of(out, run_id)
@@ -110,10 +114,13 @@ def print_ranking(out: str, run_id: str | None) -> None:
     console.print()
     for line in verdict(found["ranking"], found["pairs"]):
         console.print(line, markup=False, soft_wrap=True)
+    for line in sample_lines(found["sample"]):
+        console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
+    left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
     console.print(
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
-        f"{totals['duplicates']:,} duplicates; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
+        f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
         f"in this run. Run {found['run_id']}.",
         markup=False,
         soft_wrap=True,

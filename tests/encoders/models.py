@@ -39,8 +39,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
                     "hidden_act": "gelu", "intermediate_size": WIDTH, "max_position_embeddings": POSITIONS + 1, "layer_norm_eps": 1e-5,
                     "vocab_size": 90, "type_vocab_size": 1, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
     "mpnet": {"model_type": "mpnet", "hidden_size": HIDDEN, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS, "hidden_act": "gelu",
-              "intermediate_size": WIDTH, "max_position_embeddings": POSITIONS + 1, "layer_norm_eps": 1e-5, "vocab_size": 90,
-              "pad_token_id": 0, "relative_attention_num_buckets": 32},
+              "intermediate_size": WIDTH, "max_position_embeddings": POSITIONS + 2, "layer_norm_eps": 1e-5, "vocab_size": 90,
+              "pad_token_id": 1, "relative_attention_num_buckets": 32},
 }  # fmt: skip
 
 NAMES = {

@@ -1,0 +1,79 @@
+"""The manifest of a run: inputs, settings, versions, files with checksums, totals, timings; and the accounting."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from jobs import commit, work
+from jobs.config import RunConfig
+from jobs.errors import EciError
+from jobs.looks import Sample
+from jobs.prepare import Prepared
+from jobs.tables import FORMULA_VERSION
+
+PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
+
+
+def totals_of(done: dict[str, Any], sample: Sample) -> dict[str, int]:
+    """Return a run's counts of rows and texts.
+
+    Raises:
+        EciError: rows in are not scored + rejected + duplicates (+ those outside the sample of queries).
+    """
+    embed = done.get("embed", {}).values()
+    texts = done.get("lookup", {}).values()
+    totals = {
+        "rows_in": sum(s["rows"] for s in done["ingest"].values()),
+        "scored": sum(s["scored"] for s in done["score"].values()),
+        "rejected": done["rejects"]["all"]["rows"] - sum(s["rejected"] for s in texts),
+        "duplicates": sum(s["duplicates"] for s in done["settle"].values()),
+        "not_sampled": sample.rows_left,
+        "texts": sum(s["texts"] for s in done["collect"].values()),
+        "texts_embedded": sum(s["embedded"] for s in embed),
+        "cache_hits": sum(s["cache_hits"] for s in embed),
+        "rejected_texts": sum(s["rejected"] for s in texts),
+    }
+    parts = ("scored", "rejected", "duplicates", "not_sampled")
+    if totals["rows_in"] != sum(totals[name] for name in parts):
+        raise EciError(f"rows in are not {' + '.join(parts)}: {totals} (this is a bug in eci-lake)")
+    return totals
+
+
+def make_manifest(
+    job: work.Job,
+    config: RunConfig,
+    prepared: Prepared,
+    done: dict[str, Any],
+    sample: Sample,
+    key: str,
+    created: datetime,
+) -> dict[str, Any]:
+    """Return the manifest; every published file but itself is in place. Raises EciError as `totals_of`."""
+    stages = {
+        name: {
+            "tasks": len(tasks),
+            "seconds": round(sum(s.get("seconds", 0) for s in tasks.values()), 3),
+            "peak_bytes": max((s.get("peak_bytes", 0) for s in tasks.values()), default=0),
+        }
+        for name, tasks in done.items()
+    }
+    settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "cluster_options"})
+    return {
+        "run_id": job.run_id,
+        "work_key": key,
+        "created_at": created.isoformat(),
+        "formula_version": FORMULA_VERSION,
+        "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
+        "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
+        "inputs": [asdict(file) for file in prepared.files],
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "files": commit.published_files(job.store, job.publish),
+        "totals": totals_of(done, sample),
+        "sample": asdict(sample),
+        "rejects": done["rejects"]["all"]["by_reason"],
+        "stages": stages,
+    }
