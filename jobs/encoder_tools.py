@@ -59,7 +59,10 @@ def list_encoders(folders: Sequence[str] = ()) -> list[dict[str, Any]]:
         base = Path(folder)
         if not base.is_dir():
             raise InputError(f"{folder} is not a folder: give a folder of encoders, or an encoder's own")
-        rows += [_row(str(card.parent), str(card.parent)) for card in sorted([*base.glob("card.toml"), *base.glob("*/card.toml")])]
+        rows += [
+            _row(str(card.parent), str(card.parent))
+            for card in sorted([*base.glob("card.toml"), *base.glob("*/card.toml")])
+        ]
     return rows
 
 
@@ -86,6 +89,17 @@ def card_values(card: EncoderCard) -> dict[str, Any]:
         values[key] = {"file": getattr(card, key).location, "sha256": getattr(card, key).sha256}
     values["data"] = [{"file": file.location, "sha256": file.sha256} for file in card.data]
     return {"fingerprint": card.fingerprint} | values
+
+
+def shown(name_or_dir: str) -> dict[str, Any]:
+    """Return what there is to show of an encoder: its card, or a ready card that ships no weights."""
+    from onnx_models.cards import family_names
+    from onnx_models.families import load_family
+
+    if name_or_dir in family_names():
+        state = f"needs files: eci encoders export FOLDER --to DIR, with the folder of {name_or_dir} from Hugging Face"
+        return asdict(load_family(name_or_dir)) | {"state": state}
+    return card_values(card_named(name_or_dir))
 
 
 def read_sample(path: str, most: int = MOST_TEXTS) -> list[str]:
@@ -181,10 +195,12 @@ def compare_rankings(
     theirs, ours = rankings
     if set(ours) != set(theirs):
         raise EciError("the two encoders scored different sources; this is a bug in eci-lake")
-    rows = [{"source": s, "eci": ours[s][0], "reference_eci": theirs[s][0], "rank": ours[s][1], "reference_rank": theirs[s][1]}
-            for s in sorted(theirs, key=lambda source: theirs[source][1])]  # fmt: skip
-    changes = [abs(row["eci"] - row["reference_eci"]) / row["reference_eci"] for row in rows if row["reference_eci"] > 0]
-    tau = kendall_tau([row["eci"] for row in rows], [row["reference_eci"] for row in rows])
+    names = sorted(theirs, key=lambda source: theirs[source][1])
+    pairs = [(ours[source][0], theirs[source][0]) for source in names]
+    changes = [abs(eci - reference_eci) / reference_eci for eci, reference_eci in pairs if reference_eci > 0]
+    tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
+    rows = [{"source": source, "eci": ours[source][0], "reference_eci": theirs[source][0], "rank": ours[source][1],
+             "reference_rank": theirs[source][1]} for source in names]  # fmt: skip
     return {"kendall_tau": tau, "largest_change": max(changes, default=0.0), "rows": rows}
 
 

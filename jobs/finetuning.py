@@ -45,6 +45,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The learning rates and numbers of steps (ascending) to choose from."""
+
+    rates: tuple[float, ...] = RATES
+    steps: tuple[int, ...] = STEPS
+
+
+@dataclass(frozen=True)
 class Choice:
     """The learning rate and steps of an objective, and mean dev nDCG@10 of every (rate, steps) that was tried."""
 
@@ -69,6 +77,7 @@ def finetune(
     temperature: float,
     objective: str,
     seeds: int,
+    grid: Grid,
     advance: Callable[[], None],
 ) -> Outcome:
     """Choose rate and steps on `dev`, train every source with every seed, evaluate on `test`.
@@ -79,12 +88,13 @@ def finetune(
         temperature: tau.
         objective: one of OBJECTIVES.
         seeds: K.
-        advance: called after each training; there are S * (len(RATES) + seeds).
+        grid: what to choose from.
+        advance: called after each training; there are S * (len(grid.rates) + seeds).
     """
     in_batch = objective == "in-batch"
 
     def try_rate(task: tuple[Examples, float]) -> list[float]:
-        trained = train(task[0], temperature, task[1], STEPS, in_batch=in_batch, seed=CHOICE_SEED)
+        trained = train(task[0], temperature, task[1], grid.steps, in_batch=in_batch, seed=CHOICE_SEED)
         found = [float(dev.metrics(weights)[0].mean()) for weights in trained]
         advance()
         return found
@@ -96,15 +106,15 @@ def finetune(
         return found
 
     with threadpool_limits(1), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        tried = np.array(list(pool.map(try_rate, [(s, rate) for rate in RATES for s in sources])))
-        choice = _choose(tried.reshape(len(RATES), len(sources), len(STEPS)).mean(axis=1))
+        tried = np.array(list(pool.map(try_rate, [(s, rate) for rate in grid.rates for s in sources])))
+        choice = _choose(grid, tried.reshape(len(grid.rates), len(sources), len(grid.steps)).mean(axis=1))
         results = list(pool.map(measure, [(s, seed) for s in sources for seed in range(seeds)]))
     shape = (len(sources), seeds, -1)
     return Outcome(choice, *(np.array([r[i] for r in results]).reshape(shape) for i in range(2)))
 
 
-def _choose(means: NDArray[np.float64]) -> Choice:
+def _choose(grid: Grid, means: NDArray[np.float64]) -> Choice:
     """Return the best of (rates, steps); the smallest rate and fewest steps of equals."""
     rate, step = np.unravel_index(int(means.argmax()), means.shape)
-    tried = {f"{r:g} x {s}": float(means[i, k]) for i, r in enumerate(RATES) for k, s in enumerate(STEPS)}
-    return Choice(RATES[rate], STEPS[step], tried)
+    tried = {f"{r:g} x {s}": float(means[i, k]) for i, r in enumerate(grid.rates) for k, s in enumerate(grid.steps)}
+    return Choice(grid.rates[rate], grid.steps[step], tried)

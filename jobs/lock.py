@@ -46,6 +46,20 @@ def holding(store: Store) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(store: Store) -> str | None:
+    """Return who holds the output root, in words, or None where nobody does."""
+    if not store.local or not store.exists(LOCK):
+        return None
+    descriptor = os.open(store.path(LOCK), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from jobs.prepare import Prepared, prepare
 from jobs.progress import Progress, Silent
 from jobs.settings import job_for
 from jobs.stages import Stages
+from jobs.status import Recorded
 from jobs.store import Store
 from jobs.tables import SOURCE_ECI
 
@@ -41,8 +43,15 @@ class RunResult:
     unchanged: bool = False
 
 
-def run(config: RunConfig, progress: Progress | None = None) -> RunResult:
+def run(
+    config: RunConfig, progress: Progress | None = None, log: Callable[[str], None] | None = None
+) -> RunResult:
     """Score everything that the configuration names and commit the result.
+
+    Args:
+        config: validated settings.
+        progress: told of stages and rows while the run goes on.
+        log: called with one line of JSON for every finished task.
 
     Raises:
         InputError: something about the input or the settings is wrong; nothing was published.
@@ -54,19 +63,22 @@ def run(config: RunConfig, progress: Progress | None = None) -> RunResult:
     fresh = not store.exists("")
     try:
         with holding(store):
-            return _run(config, prepared, store, progress or Silent())
+            return _run(config, prepared, store, progress or Silent(), log)
     except InputError:
         if fresh:
             store.remove("")
         raise
 
 
-def _run(config: RunConfig, prepared: Prepared, store: Store, progress: Progress) -> RunResult:
+def _run(
+    config: RunConfig, prepared: Prepared, store: Store, progress: Progress, log: Callable[[str], None] | None
+) -> RunResult:
     key = work_key(prepared)
     standing = _standing(store, key)
     if standing is not None:
         return standing
     job = _job(config, prepared, store, key)
+    progress = Recorded(progress, store, job.work, log)
     try:
         if not store.exists(f"runs/{job.run_id}/manifest.json"):
             with Cluster(config, job.threads, progress) as cluster:

@@ -21,6 +21,8 @@ EXAMPLES: dict[str, str] = {
     "memory": '"8GB"', "scheduler": '"tcp://127.0.0.1:8786"', "cluster": '"dask_jobqueue.SLURMCluster"',
     "corpus": '["corpus.jsonl"]', "queries": '["queries.jsonl"]', "vectors": '["vectors/*.parquet"]',
     "qrels": '["qrels.tsv"]',
+    "until_decided": "0.95",
+    "sample_queries": "10_000",
 }  # fmt: skip
 TABLE_EXAMPLES = {
     "hybrids": ['"dense+llm" = ["dense", "llm"]'],

@@ -93,7 +93,7 @@ class Selection:
         """Choose."""
         self._folder = tempfile.TemporaryDirectory(prefix="eci-select-")
         self.folder = self._folder.name
-        self._con = connect(self._memory // 3, min(4, available_cores()), self.folder)
+        self._con = connect(self._memory // 4, min(4, available_cores()), self.folder)
         self._con.execute("SET arrow_lossless_conversion = true")  # UUIDs stay 16 bytes
         try:
             self._choose()
@@ -132,6 +132,7 @@ class Selection:
             self._diversify(spool)
         con.register("budgets", self._budgets())
         con.execute(f"CREATE TABLE chosen AS {statement('chosen')}")
+        con.execute("DROP TABLE candidate")  # its memory is needed for the texts
         self.counts = dict(con.sql("SELECT source, count(*) FROM chosen GROUP BY source ORDER BY source").fetchall())
         if not self.counts:
             raise InputError("no triple passes these filters; loosen --min-weight, --source or --no-violations")

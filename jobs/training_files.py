@@ -7,9 +7,10 @@ Texts come from a spool, so that memory does not follow the size of the selectio
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from jobs.store import Store
 from jobs.work import write_parquet
 
 SHARD_ROWS = 100_000
+CHUNK = 5_000
 
 
 class Text(NamedTuple):
@@ -57,14 +59,18 @@ class TextSpool:
     def take(self, ids: np.ndarray) -> list[Text]:
         """Return the texts of ids S16 (n,)."""
         at = lookup(self.ids, ids)
-        data = np.memmap(self.path, np.uint8, "r") if Path(self.path).stat().st_size else np.empty(0, np.uint8)
+        file = os.open(self.path, os.O_RDONLY)
 
         def values(name: str) -> list[str | None]:
             start, size = (column[at].tolist() for column in self.spans[name])
-            return [None if n < 0 else data[s : s + n].tobytes().decode() for s, n in zip(start, size, strict=True)]
+            # reads, no memory map: mapped pages would count as this process's memory
+            return [None if n < 0 else os.pread(file, n, s).decode() for s, n in zip(start, size, strict=True)]
 
+        try:
+            texts, users = values("text"), values("user_id")
+        finally:
+            os.close(file)
         keys = [bytes(key).hex() for key in np.ascontiguousarray(ids).view("V16").tolist()]
-        texts, users = values("text"), values("user_id")
         return [Text(user or key, user, text) for key, user, text in zip(keys, users, texts, strict=True)]
 
 
@@ -182,7 +188,7 @@ def output_named(name: str) -> Output:
 
 
 def write_shards(rows: Iterator[Row], name: str, store: Store, shard_rows: int = SHARD_ROWS) -> list[dict[str, Any]]:
-    """Write rows (all of one query and positive in a row) as shards of about `shard_rows` triples.
+    """Write rows (all of one query and positive in a row) as shards of about `shard_rows` triples, streaming.
 
     Returns:
         path, triples, records, bytes and sha256 of each file.
@@ -192,39 +198,43 @@ def write_shards(rows: Iterator[Row], name: str, store: Store, shard_rows: int =
     """
     output, files = output_named(name), []
     groups = (list(group) for _, group in groupby(rows, lambda row: (row.query.id, row.positive.id)))
-    for number, shard in enumerate(_shards(groups, shard_rows)):
-        records = []
-        for group in shard:
-            if name != "triples" and any(text.text is None for row in group for text in row[:3]):
-                raise InputError(
-                    f"this run has ids without texts; --format {name} needs texts, --format triples does not"
-                )
-            records += output.records(group)
-        path = f"data/part-{number:05d}.{'jsonl' if output.schema is None else 'parquet'}"
-        digest, size = _write(store, path, records, output.schema)
-        triples = sum(map(len, shard))
-        files.append({"path": path, "triples": triples, "records": len(records), "bytes": size, "sha256": digest})
+    waiting = next(groups, None)
+    while waiting is not None:
+        counts = {"triples": 0, "records": 0}
+
+        def records(first: list[Row], counts: dict[str, int] = counts) -> Iterator[dict[str, Any]]:
+            nonlocal waiting
+            group: list[Row] | None = first
+            while group is not None and counts["triples"] < shard_rows:
+                found = output.records(_with_texts(group, name))
+                counts["triples"] += len(group)
+                counts["records"] += len(found)
+                yield from found
+                group = waiting = next(groups, None)
+
+        path = f"data/part-{len(files):05d}.{'jsonl' if output.schema is None else 'parquet'}"
+        digest, size = _write(store, path, records(waiting), output.schema)
+        files.append({"path": path, **counts, "bytes": size, "sha256": digest})
     return files
 
 
-def _shards(groups: Iterator[list[Row]], most: int) -> Iterator[list[list[Row]]]:
-    shard: list[list[Row]] = []
-    rows = 0
-    for group in groups:
-        shard.append(group)
-        rows += len(group)
-        if rows >= most:
-            yield shard
-            shard, rows = [], 0
-    if shard:
-        yield shard
+def _with_texts(group: list[Row], name: str) -> list[Row]:
+    if name != "triples" and any(text.text is None for row in group for text in row[:3]):
+        raise InputError(f"this run has ids without texts; --format {name} needs texts, --format triples does not")
+    return group
 
 
-def _write(store: Store, relative: str, records: list[dict[str, Any]], schema: pa.Schema | None) -> tuple[str, int]:
+def _write(store: Store, relative: str, records: Iterator[dict[str, Any]], schema: pa.Schema | None) -> tuple[str, int]:
     with store.attempt(relative) as path:
         if schema is None:
-            Path(path).write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in records))
+            with open(path, "wb") as lines:
+                lines.writelines(orjson.dumps(record) + b"\n" for record in records)
         else:
-            write_parquet(path, [pa.Table.from_pylist(records, schema)], schema)
-        data = Path(path).read_bytes()
-    return hashlib.sha256(data).hexdigest(), len(data)
+            chunks = iter(lambda: list(islice(records, CHUNK)), [])
+            write_parquet(path, (pa.Table.from_pylist(chunk, schema) for chunk in chunks), schema)
+        digest, size = hashlib.sha256(), 0
+        with open(path, "rb") as written:
+            while block := written.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    return digest.hexdigest(), size

@@ -21,7 +21,7 @@ from jobs.collection import Collection, read_collection
 from jobs.config import RunConfig, make_config
 from jobs.embedding import embed_texts
 from jobs.errors import InputError
-from jobs.finetuning import OBJECTIVES, RATES, Evaluation, Outcome, finetune
+from jobs.finetuning import OBJECTIVES, Evaluation, Grid, Outcome, finetune
 from jobs.ids import Side
 from jobs.pipeline import RunResult, run
 from jobs.progress import Progress, Silent
@@ -48,6 +48,7 @@ class Settings:
         temperature: of score and training (None: the card's).
         negatives: the user's files, PATH or NAME=PATH.  ranks: of those that are run files.
         per_query: negatives of each pair and source.  seeds: trainings of each source and objective.
+        grid: the learning rates and steps to choose from.
         workers, memory: as for a run.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     ranks: str | None = None
     per_query: int = 4
     seeds: int = 5
+    grid: Grid = Grid()
     workers: int = 0
     memory: str = ""
 
@@ -125,9 +127,7 @@ def validate(
     with _timed("fine-tuning", seconds):
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
         examples = _examples(training, names, vectors)
-        outcomes = {
-            o: _finetuned(examples, dev, test, encoder.temperature, o, settings.seeds, progress) for o in OBJECTIVES
-        }
+        outcomes = {o: _finetuned(settings, examples, dev, test, encoder.temperature, o, progress) for o in OBJECTIVES}
     found = Validation(
         settings, collection, split, training, names, scored, scores, test.metrics(None), outcomes, missing, seconds
     )
@@ -226,19 +226,21 @@ def _examples(training: Training, names: list[str], vectors: _Vectors) -> list[E
 
 
 def _finetuned(
+    settings: Settings,
     examples: list[Examples],
     dev: Evaluation,
     test: Evaluation,
     temperature: float,
     objective: str,
-    seeds: int,
     progress: Progress,
 ) -> Outcome:
-    stage, total = f"train {objective}", len(examples) * (len(RATES) + seeds)
-    progress.start(stage, total, 0, None)
-    outcome = finetune(
-        examples, dev, test, temperature, objective, seeds, lambda: progress.finished(stage, stage, {"seconds": 0.0})
-    )
+    grid, seeds, stage = settings.grid, settings.seeds, f"train {objective}"
+    progress.start(stage, len(examples) * (len(grid.rates) + seeds), 0, None)
+
+    def advance() -> None:
+        progress.finished(stage, stage, {"seconds": 0.0})
+
+    outcome = finetune(examples, dev, test, temperature, objective, seeds, grid, advance)
     progress.end(stage)
     return outcome
 

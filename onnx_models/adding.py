@@ -8,7 +8,15 @@ import onnx
 
 from onnx_models.cards import POOLINGS, card_of
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import TOKENIZER_FILE, Made, Overrides, apply_overrides, card_values, copy_into, require_pooling
+from onnx_models.exporting import (
+    TOKENIZER_FILE,
+    Made,
+    Overrides,
+    apply_overrides,
+    card_values,
+    copy_into,
+    require_pooling,
+)
 from onnx_models.folders import ModelFolder, read_model_folder
 from onnx_models.graph import GraphBuilder, save_model
 from onnx_models.making import SENTENCES, file_entry, make_encoder
@@ -45,7 +53,9 @@ def add_encoder(path: Path, to: Path | None = None, given: Overrides | None = No
     tokenizer = TOKENIZER_FILE if to else found.tokenizer.relative_to(path).as_posix()
     copy_into(folder, copies | {tokenizer: found.tokenizer})
     if states is None and vector is None:
-        raise EncoderError(f"{model} gives {', '.join(facts.outputs)}, needed is one of {', '.join(STATE_OUTPUTS + VECTOR_OUTPUTS)}")
+        raise EncoderError(
+            f"{model} gives {', '.join(facts.outputs)}, needed is one of {', '.join(STATE_OUTPUTS + VECTOR_OUTPUTS)}"
+        )
     output, pooling = _output(found, states, vector)
     if found.dense and pooling != "none":
         location, output, pooling = _with_dense(found, folder, location, facts, output)
@@ -90,7 +100,9 @@ def _output(found: ModelFolder, states: str | None, vector: str | None) -> tuple
     """Return the output to use and the card's pooling."""
     if states is not None and (found.pooling or vector is None):
         require_pooling(found)
-        found.understood.append(f"The model gives token states ({states}); pooling ({found.pooling}) and normalising are done here.")
+        found.understood.append(
+            f"The model gives token states ({states}); pooling ({found.pooling}) and normalising are done here."
+        )
         return states, found.pooling
     assert vector is not None
     found.understood.append(f"The model pools itself and gives one vector a text ({vector}).")
@@ -105,7 +117,9 @@ def _dim(found: ModelFolder, facts: ModelFacts, output: str) -> int:
     return dim
 
 
-def _with_dense(found: ModelFolder, folder: Path, location: str, facts: ModelFacts, states: str) -> tuple[str, str, str]:
+def _with_dense(
+    found: ModelFolder, folder: Path, location: str, facts: ModelFacts, states: str
+) -> tuple[str, str, str]:
     """Write the model with pooling, dense layers and L2 behind its token states; returns location, output, pooling."""
     if facts.data or "attention_mask" not in facts.inputs:
         raise EncoderError(f"{found.path}: dense layers cannot be put behind this model; use `eci encoders export`")

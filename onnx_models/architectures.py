@@ -91,7 +91,9 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
         raise EncoderError(f"model_type is {kind!r}, built without PyTorch are {', '.join(NAMES)}")
     distil = kind == "distilbert"
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        raise EncoderError("config.json asks for relative positions or a decoder, built are encoders with absolute positions")
+        raise EncoderError(
+            "config.json asks for relative positions or a decoder, built are encoders with absolute positions"
+        )
     activation = str(config.get("activation" if distil else "hidden_act", "gelu"))
     if activation not in ACTIVATIONS:
         raise EncoderError(f"activation is {activation!r}, built are {', '.join(ACTIVATIONS)}")
@@ -130,7 +132,9 @@ class Weights:
             raise EncoderError(f"the weights lack {full}: config.json and the weights do not belong together")
         array = self._arrays[full]
         if shape and array.shape != shape:
-            raise EncoderError(f"{full} has shape {array.shape}, config.json implies {shape}: they do not belong together")
+            raise EncoderError(
+                f"{full} has shape {array.shape}, config.json implies {shape}: they do not belong together"
+            )
         return array
 
     def linear(self, name: str, inputs: int, outputs: int) -> tuple[Array, Array]:

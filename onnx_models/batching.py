@@ -17,9 +17,7 @@ TOKEN_BUDGET = 512
 """Most padded tokens in a batch (a longer text still gets a batch of its own)."""
 
 
-def token_batches(
-    lengths: Sequence[int] | NDArray[np.integer], budget: int = TOKEN_BUDGET
-) -> list[NDArray[np.intp]]:
+def token_batches(lengths: Sequence[int] | NDArray[np.integer], budget: int = TOKEN_BUDGET) -> list[NDArray[np.intp]]:
     """Split texts into batches of at most `budget` padded tokens.
 
     Texts are taken in order of length, equal lengths in input order, and a batch is closed when

@@ -3,14 +3,25 @@
 Covers the architectures of architectures.py; others go to export_torch.py, which needs the extra `export`.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import onnx
 
 from onnx_models.architectures import NAMES, Array, Weights, add_encoder, shape_of
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import TOKENIZER_FILE, Made, Overrides, apply_overrides, card_values, copy_into, require_pooling
+from onnx_models.exporting import (
+    TOKENIZER_FILE,
+    Made,
+    Overrides,
+    apply_overrides,
+    card_values,
+    copy_into,
+    require_pooling,
+)
 from onnx_models.folders import ModelFolder, read_model_folder
 from onnx_models.graph import VECTOR, GraphBuilder, save_model
 from onnx_models.making import file_entry, make_encoder
@@ -37,7 +48,9 @@ def export_encoder(path: Path, to: Path, given: Overrides | None = None) -> Made
     if found.config.get("model_type") in NAMES:
         model, dim = build_model(found, _weights(found))
         save_model(model, to / MODEL_FILE)
-        found.understood.append(f"The graph was built without PyTorch ({found.config['model_type']}), pooling and L2 inside.")
+        found.understood.append(
+            f"The graph was built without PyTorch ({found.config['model_type']}), pooling and L2 inside."
+        )
     else:
         dim = _torch_exporter().export_model(found, to / MODEL_FILE)
         found.understood.append("The graph was exported with PyTorch, pooling and L2 inside.")
@@ -62,16 +75,15 @@ def build_model(found: ModelFolder, arrays: Mapping[str, Array]) -> tuple[onnx.M
 def _weights(found: ModelFolder) -> Mapping[str, Array]:
     pickled = found.path / "pytorch_model.bin"
     if pickled.is_file() and not any((found.path / name).is_file() for name in (SINGLE, INDEX)):
-        return _torch_exporter().read_pickle(pickled)
+        return cast("Mapping[str, Array]", _torch_exporter().read_pickle(pickled))
     return read_weights(found.path)
 
 
-def _torch_exporter():  # type: ignore[no-untyped-def]  # noqa: ANN202 - the module is typed; naming it would import torch
+def _torch_exporter() -> ModuleType:
     try:
-        from onnx_models import export_torch
+        return importlib.import_module("onnx_models.export_torch")
     except ImportError as error:
         raise EncoderError(
-            f"this model needs PyTorch for its export ({error.name} is not installed): pip install 'eci-lake[export]'; without it "
-            f"go model.safetensors of {', '.join(NAMES)}"
+            f"this model needs PyTorch for its export ({error.name} is not installed): pip install 'eci-lake[export]'; "
+            f"without it go model.safetensors of {', '.join(NAMES)}"
         ) from error
-    return export_torch

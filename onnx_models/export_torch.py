@@ -28,7 +28,7 @@ def read_pickle(path: Path) -> Mapping[str, Array]:
     return {name: value.float().numpy() for name, value in state.items() if value.is_floating_point()}
 
 
-class _Pooled(torch.nn.Module):
+class _Pooled(torch.nn.Module):  # type: ignore[misc]
     """A model with pooling, dense layers and L2 behind it."""
 
     def __init__(self, model: torch.nn.Module, found: ModelFolder) -> None:
@@ -76,6 +76,8 @@ def export_model(found: ModelFolder, target: Path) -> int:
             dynamic_axes={"input_ids": axes, "attention_mask": axes, VECTOR: {0: "batch"}},
         )  # fmt: skip
     except Exception as error:  # torch and transformers raise anything
-        raise EncoderError(f"{found.path} cannot be exported with PyTorch ({type(error).__name__}: {str(error)[:200]})") from error
+        raise EncoderError(
+            f"{found.path} cannot be exported with PyTorch ({type(error).__name__}: {str(error)[:200]})"
+        ) from error
     check_model(target)
     return dim

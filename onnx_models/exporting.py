@@ -57,7 +57,9 @@ def card_values(found: ModelFolder, given: Overrides, **parts: Any) -> dict[str,
     """Return a card's values, `parts` being those that depend on the files (dim, pooling, precision, model, tokenizer)."""
     temperature = given.temperature or (found.family.temperature if found.family else DEFAULT_TEMPERATURE)
     if given.temperature is None and found.family is None:
-        found.understood.append(f"The training temperature is unknown: {temperature}; give --temperature if it is another.")
+        found.understood.append(
+            f"The training temperature is unknown: {temperature}; give --temperature if it is another."
+        )
     return {
         "name": given.name or default_name(found),
         "source": found.source,

@@ -63,7 +63,9 @@ def likeness(vectors: Vectors, reference: Vectors) -> Likeness:
         EncoderError: fewer than 2 texts, or vectors of different lengths.
     """
     if len(vectors) < 2 or vectors.shape != reference.shape:
-        raise EncoderError(f"vectors {vectors.shape} and {reference.shape} cannot be compared: give 2 texts or more, and equal dims")
+        raise EncoderError(
+            f"vectors {vectors.shape} and {reference.shape} cannot be compared: give 2 texts or more, and equal dims"
+        )
     cosines = np.einsum("ij,ij->i", vectors, reference)
     k = min(NEIGHBOURS, len(vectors) - 1)
     ours, theirs = _nearest(vectors, k), _nearest(reference, k)

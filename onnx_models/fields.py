@@ -100,9 +100,7 @@ class Fields:
             if key not in self._read:
                 hint = did_you_mean(key, self._read)
                 allowed = ", ".join(sorted(self._read))
-                raise EncoderError(
-                    f"{self._origin}: unknown key {self._prefix}{key}{hint}; allowed: {allowed}"
-                )
+                raise EncoderError(f"{self._origin}: unknown key {self._prefix}{key}{hint}; allowed: {allowed}")
 
     def refuse(self, key: str, allowed: str) -> EncoderError:
         """Return the error for a value that was read but is not allowed."""
@@ -116,6 +114,4 @@ class Fields:
         return value
 
     def _error(self, key: str, value: object, allowed: str) -> EncoderError:
-        return EncoderError(
-            f"{self._origin}: {self._prefix}{key} is {value!r}, allowed is {allowed}: edit the card"
-        )
+        return EncoderError(f"{self._origin}: {self._prefix}{key} is {value!r}, allowed is {allowed}: edit the card")

@@ -33,14 +33,11 @@ class CardFile:
 
     def path(self) -> Path:
         """Return where the file is, unverified. Raises EncoderError when it does not exist."""
-        if self.location.startswith(PACKAGE_SCHEME):
-            path = _package_path(self.location)
-        else:
-            path = (self.folder / self.location).resolve()
+        packaged = self.location.startswith(PACKAGE_SCHEME)
+        path = _package_path(self.location) if packaged else (self.folder / self.location).resolve()
         if not path.is_file():
             raise EncoderError(
-                f"{self.location!r} is not a file (looked at {path}): put the file there "
-                "or correct the card"
+                f"{self.location!r} is not a file (looked at {path}): put the file there or correct the card"
             )
         return path
 
@@ -67,8 +64,7 @@ def _package_path(location: str) -> Path:
     except (ModuleNotFoundError, TypeError, ValueError) as error:
         distribution = module.replace("_", "-")
         raise EncoderError(
-            f"{location!r} needs the Python package {module!r}, which is not installed: "
-            f"pip install {distribution}"
+            f"{location!r} needs the Python package {module!r}, which is not installed: pip install {distribution}"
         ) from error
     return Path(str(root.joinpath(inner)))
 

@@ -54,7 +54,9 @@ def read_model_folder(path: Path) -> ModelFolder:
         raise EncoderError(f"{path} is not a folder: give a model's folder, with config.json and tokenizer.json")
     config = read_json(path / "config.json")
     if "auto_map" in config:
-        raise EncoderError(f"{path}: config.json asks for remote code (auto_map); only models of known code can be used")
+        raise EncoderError(
+            f"{path}: config.json asks for remote code (auto_map); only models of known code can be used"
+        )
     family = family_of(str(config.get("_name_or_path", "")), path.resolve().name)
     found = ModelFolder(path, config, family, _tokenizer(path))
     if family is not None:
@@ -106,14 +108,18 @@ def _read_modules(found: ModelFolder) -> None:
         found.pooling = found.family.pooling
         found.understood.append(f"The folder names no pooling; the ready card says {found.pooling}.")
     elif found.family is not None and found.pooling != found.family.pooling:
-        found.understood.append(f"CHECK: the folder pools by {found.pooling}, the ready card by {found.family.pooling}.")
+        found.understood.append(
+            f"CHECK: the folder pools by {found.pooling}, the ready card by {found.family.pooling}."
+        )
     if not found.normalises:
         found.understood.append("The folder has no Normalize module; ECI scores unit vectors, so they are normalised.")
 
 
 def _read_module(found: ModelFolder, kind: str, place: Path) -> None:
     if not kind.startswith("sentence_transformers."):
-        raise EncoderError(f"{found.path}: module {kind} is remote code; only modules of sentence-transformers can be used")
+        raise EncoderError(
+            f"{found.path}: module {kind} is remote code; only modules of sentence-transformers can be used"
+        )
     if not place.resolve().is_relative_to(found.path.resolve()):
         raise EncoderError(f"{found.path}: modules.json names {place}, outside the folder")
     name = kind.rsplit(".", 1)[-1]
@@ -125,7 +131,9 @@ def _read_module(found: ModelFolder, kind: str, place: Path) -> None:
         found.normalises = True
         found.understood.append("Vectors are normalised to unit length.")
     elif name != "Transformer":
-        raise EncoderError(f"{found.path}: module {name} cannot be run, allowed are Transformer, Pooling, Dense, Normalize")
+        raise EncoderError(
+            f"{found.path}: module {name} cannot be run, allowed are Transformer, Pooling, Dense, Normalize"
+        )
 
 
 def _read_pooling(found: ModelFolder, place: Path) -> None:
@@ -139,9 +147,13 @@ def _read_pooling(found: ModelFolder, place: Path) -> None:
     ]
     modes = [modes] if isinstance(modes, str) else list(modes)
     if len(modes) != 1 or modes[0] not in POOLING_NAMES:
-        raise EncoderError(f"{place}: pooling {'+'.join(map(str, modes)) or 'none'}, allowed is one of {', '.join(POOLING_NAMES)}")
+        raise EncoderError(
+            f"{place}: pooling {'+'.join(map(str, modes)) or 'none'}, allowed is one of {', '.join(POOLING_NAMES)}"
+        )
     if values.get("include_prompt") is False:
-        raise EncoderError(f"{place}: include_prompt is false (prompts left out of the pooling), which cannot be run here")
+        raise EncoderError(
+            f"{place}: include_prompt is false (prompts left out of the pooling), which cannot be run here"
+        )
     found.pooling = POOLING_NAMES[modes[0]]
     found.understood.append(f"A text's vector is the {_WORDS[found.pooling]} (1_Pooling).")
 
@@ -179,7 +191,9 @@ def _read_prompts(found: ModelFolder) -> None:
         found.understood.append("Nothing goes before a query or a passage.")
     others = sorted(set(prompts) - {"query", "passage", "document", "corpus"})
     if others and not (query or passage):
-        found.understood.append(f"CHECK: prompts {', '.join(others)} are not used; give --query-prefix where one is meant.")
+        found.understood.append(
+            f"CHECK: prompts {', '.join(others)} are not used; give --query-prefix where one is meant."
+        )
 
 
 def _read_length(found: ModelFolder) -> None:
@@ -188,7 +202,9 @@ def _read_length(found: ModelFolder) -> None:
     limits = [int(table) - offset] if isinstance(table, int) else []
     own = read_json(found.path / "sentence_bert_config.json", {})
     if own.get("do_lower_case") and '"lowercase": true' not in json.dumps(read_json(found.tokenizer).get("normalizer")):
-        raise EncoderError(f"{found.path}: sentence_bert_config.json lowers the case, the tokenizer does not; cannot be run here")
+        raise EncoderError(
+            f"{found.path}: sentence_bert_config.json lowers the case, the tokenizer does not; cannot be run here"
+        )
     said = own.get("max_seq_length") or read_json(found.path / "tokenizer_config.json", {}).get("model_max_length")
     if isinstance(said, int | float) and 3 <= said < MOST_TOKENS:
         limits.append(int(said))

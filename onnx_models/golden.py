@@ -46,13 +46,11 @@ def load_golden(card: EncoderCard) -> tuple[GoldenVector, ...]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         golden = tuple(
-            GoldenVector(row["side"], row["text"], np.array(row["vector"], dtype=np.float32))
-            for row in rows
+            GoldenVector(row["side"], row["text"], np.array(row["vector"], dtype=np.float32)) for row in rows
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(
-            f"{path} does not hold golden vectors ({error!r}): "
-            "it must be a JSON list of {side, text, vector}"
+            f"{path} does not hold golden vectors ({error!r}): it must be a JSON list of {{side, text, vector}}"
         ) from error
     for row in golden:
         card.prefix(row.side)
@@ -64,9 +62,7 @@ def load_golden(card: EncoderCard) -> tuple[GoldenVector, ...]:
     return golden
 
 
-def check_golden(
-    card: EncoderCard, encode: Callable[[Sequence[str], Side], NDArray[np.float32]]
-) -> float:
+def check_golden(card: EncoderCard, encode: Callable[[Sequence[str], Side], NDArray[np.float32]]) -> float:
     """Compare an encoder with its golden vectors.
 
     Args:

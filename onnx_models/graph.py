@@ -83,7 +83,9 @@ class GraphBuilder:
         # additions depends on batch mates or padding.
         totals = self.op("MatMul", [self.op("Concat", [real, real], axis=1), states])
         total = self.op("Gather", [totals, self.constant(np.array(0, dtype=np.int64))], axis=1)
-        return self.op("Div", [total, self.op("Cast", [self.op("Max", [counts, self.integers(1)])], to=TensorProto.FLOAT)])
+        return self.op(
+            "Div", [total, self.op("Cast", [self.op("Max", [counts, self.integers(1)])], to=TensorProto.FLOAT)]
+        )
 
     def finished(self, vector: str, dense: Sequence[Dense], normalise: bool) -> str:
         """Add the dense layers and L2 after pooling; returns the name of the text's vector, (batch, dim)."""

@@ -155,7 +155,9 @@ def _add_layers(model: onnx.ModelProto, name: str, group: list[Linear], layer: Q
                 _add(model, f"{output}_scale", scale), f"{name}_zero",
                 _add(model, f"{output}_zero", np.zeros(len(scale), np.int8)), _add(model, f"{output}_bias", bias.astype(np.float32)),
             ]  # fmt: skip
-            made = helper.make_node("MatMulIntegerToFloat", inputs, [linear.output], name=f"{output}_linear", domain="com.microsoft")
+            made = helper.make_node(
+                "MatMulIntegerToFloat", inputs, [linear.output], name=f"{output}_linear", domain="com.microsoft"
+            )
             model.graph.node.append(made)
         start = stop
 
@@ -170,7 +172,7 @@ def with_int8_weights(model: onnx.ModelProto, groups: Groups) -> onnx.ModelProto
     kept = list(result.graph.node)
     del result.graph.node[:]
     weights = {str(linear.node.input[1]): False for group in groups.values() for linear in group}
-    weights |= {name: True for name in _tables(model)}
+    weights |= dict.fromkeys(_tables(model), True)
     for item in list(result.graph.initializer):
         if item.name in weights:
             values = numpy_helper.to_array(item)
@@ -179,14 +181,22 @@ def with_int8_weights(model: onnx.ModelProto, groups: Groups) -> onnx.ModelProto
             result.graph.initializer.remove(item)
             parts = _add(result, f"{item.name}_int8", numbers.T if by_row else numbers), f"{item.name}_float"
             factor = _add(result, f"{item.name}_scale", scale[:, None] if by_row else scale)
-            result.graph.node.append(helper.make_node("Cast", [parts[0]], [parts[1]], to=TensorProto.FLOAT, name=parts[1]))
-            result.graph.node.append(helper.make_node("Mul", [parts[1], factor], [item.name], name=f"{item.name}_scaled"))
+            result.graph.node.append(
+                helper.make_node("Cast", [parts[0]], [parts[1]], to=TensorProto.FLOAT, name=parts[1])
+            )
+            result.graph.node.append(
+                helper.make_node("Mul", [parts[1], factor], [item.name], name=f"{item.name}_scaled")
+            )
     result.graph.node.extend(kept)
     return _tidied(result)
 
 
 def _tables(model: onnx.ModelProto) -> set[str]:
-    large = {i.name for i in model.graph.initializer if i.data_type == TensorProto.FLOAT and len(i.dims) == 2 and min(i.dims) >= LEAST_SIDE}
+    large = {
+        i.name
+        for i in model.graph.initializer
+        if i.data_type == TensorProto.FLOAT and len(i.dims) == 2 and min(i.dims) >= LEAST_SIDE
+    }
     return {node.input[0] for node in model.graph.node if node.op_type == "Gather" and node.input[0] in large}
 
 
@@ -199,5 +209,3 @@ def _tidied(model: onnx.ModelProto) -> onnx.ModelProto:
     if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return model
-
-

@@ -52,7 +52,9 @@ def probe_texts(max_tokens: int) -> list[str]:
     words = " ".join(SENTENCES).split()
     longest = max(8, min(max_tokens, 512))
     lengths = np.unique(np.geomspace(1, longest, 40).astype(int)).tolist()
-    return [" ".join(words[(start + k) % len(words)] for k in range(length)) for start, length in enumerate(lengths * 2)][:40]
+    return [
+        " ".join(words[(start + k) % len(words)] for k in range(length)) for start, length in enumerate(lengths * 2)
+    ][:40]
 
 
 def is_batch_invariant(encoder: Encoder) -> bool:

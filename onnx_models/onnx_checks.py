@@ -49,7 +49,9 @@ def check_model(path: Path) -> ModelFacts:
     inputs = tuple(item.name for item in model.graph.input if item.name not in constants)
     foreign = [name for name in inputs if name not in INPUT_NAMES]
     if foreign or not inputs:
-        raise EncoderError(f"{path} takes {', '.join(inputs)}, allowed are {', '.join(INPUT_NAMES)}: export it as a text encoder")
+        raise EncoderError(
+            f"{path} takes {', '.join(inputs)}, allowed are {', '.join(INPUT_NAMES)}: export it as a text encoder"
+        )
     outputs = {item.name: _shape(item) for item in model.graph.output}
     return ModelFacts(inputs, outputs, _data_files(path, model))
 
@@ -102,7 +104,9 @@ def _inside(path: Path, location: str) -> str:
     outside = not location or relative.is_absolute() or ".." in relative.parts or "\\" in location
     # A link inside the folder may still point out of it.
     if outside or not (folder / location).resolve().is_relative_to(folder):
-        raise EncoderError(f"{path} keeps weights in {location!r}, outside its folder: refused; put all files in one folder")
+        raise EncoderError(
+            f"{path} keeps weights in {location!r}, outside its folder: refused; put all files in one folder"
+        )
     if not (folder / location).is_file():
         raise EncoderError(f"{path} keeps weights in {location!r}, which is missing: copy it beside the model")
     return location

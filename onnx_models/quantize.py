@@ -18,7 +18,14 @@ from onnx_models.errors import EncoderError
 from onnx_models.exporting import TOKENIZER_FILE, Made, copy_into
 from onnx_models.fidelity import likeness
 from onnx_models.graph import save_model
-from onnx_models.int8_graph import Groups, linear_groups, quantize_groups, sample_inputs, with_int8_weights, with_static_int8
+from onnx_models.int8_graph import (
+    Groups,
+    linear_groups,
+    quantize_groups,
+    sample_inputs,
+    with_int8_weights,
+    with_static_int8,
+)
 from onnx_models.making import file_entry, make_encoder
 from onnx_models.session import Encoder, open_encoder
 
@@ -57,8 +64,9 @@ def quantize_encoder(
     model = onnx.load(str(card.model.path()))
     groups = linear_groups(model)
     draft = _Draft(card, to, judges, encoder.encode(judges, "passage"), report)
+    kept: list[str] = []
     if method == "weights":
-        result, kept = with_int8_weights(model, groups), []
+        result = with_int8_weights(model, groups)
     else:
         report(f"calibrating {len(groups)} groups of layers on {len(calibration)} texts")
         result, kept = _static(model, groups, encoder, calibration, draft, target)
@@ -75,7 +83,9 @@ def _usable(texts: Sequence[str]) -> list[str]:
 class _Draft:
     """A folder in which models are tried against the reference vectors of the judging texts."""
 
-    def __init__(self, card: EncoderCard, to: Path, judges: list[str], wanted: np.ndarray, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, card: EncoderCard, to: Path, judges: list[str], wanted: np.ndarray, report: Callable[[str], None]
+    ) -> None:
         self.card, self.to, self.judges, self.wanted, self.report = card, to, judges, wanted, report
         if to.resolve() in (card.folder.resolve(), card.model.path().parent):
             raise EncoderError(f"{to} holds the encoder itself: give another folder")

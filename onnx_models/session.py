@@ -34,9 +34,7 @@ class Encoder:
     `batch_invariant`, or texts are run one at a time.
     """
 
-    def __init__(
-        self, card: EncoderCard, session: ort.InferenceSession, tokenizer: TextTokenizer
-    ) -> None:
+    def __init__(self, card: EncoderCard, session: ort.InferenceSession, tokenizer: TextTokenizer) -> None:
         """Join the parts; they must belong to the card."""
         self.card = card
         self.tokenizer = tokenizer
@@ -166,9 +164,7 @@ def _pooled(states: NDArray[np.float32], length: int, pooling: str) -> NDArray[n
 def _open_session(card: EncoderCard, threads: int) -> ort.InferenceSession:
     path = card.model.verified_path()
     try:
-        session = ort.InferenceSession(
-            str(path), _session_options(threads), providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(str(path), _session_options(threads), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise EncoderError(
             f"ONNX Runtime {ort.__version__} cannot load {path} ({error}): export the model again"
@@ -176,17 +172,13 @@ def _open_session(card: EncoderCard, threads: int) -> ort.InferenceSession:
     _check_names(path, "inputs", card.inputs, [node.name for node in session.get_inputs()])
     outputs = [node.name for node in session.get_outputs()]
     if card.output not in outputs:
-        raise EncoderError(
-            f"model.output is {card.output!r}, {path} offers {', '.join(outputs)}: edit the card"
-        )
+        raise EncoderError(f"model.output is {card.output!r}, {path} offers {', '.join(outputs)}: edit the card")
     return session
 
 
 def _check_names(path: Path, key: str, given: Sequence[str], actual: Sequence[str]) -> None:
     if set(given) != set(actual):
-        raise EncoderError(
-            f"model.{key} is {', '.join(given)}, {path} takes {', '.join(actual)}: edit the card"
-        )
+        raise EncoderError(f"model.{key} is {', '.join(given)}, {path} takes {', '.join(actual)}: edit the card")
 
 
 def _session_options(threads: int) -> ort.SessionOptions:

@@ -17,7 +17,7 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 MOST_HEADER_BYTES = 100_000_000
-_FLOATS = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_FLOATS: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
 def read_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
@@ -41,7 +41,9 @@ def weight_files(folder: Path) -> list[Path]:
     try:
         named = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError) as error:
-        raise EncoderError(f"{folder / INDEX} is not an index of safetensors files ({error!r}): save it again") from error
+        raise EncoderError(
+            f"{folder / INDEX} is not an index of safetensors files ({error!r}): save it again"
+        ) from error
     if any(Path(name).name != name for name in named):
         raise EncoderError(f"{folder / INDEX} names files outside its folder: copy them into it")
     return [folder / name for name in sorted(named)]

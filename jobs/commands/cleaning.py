@@ -13,9 +13,15 @@ from jobs.errors import InputError
 def gc(
     out: Out,
     keep_runs: Annotated[int | None, typer.Option(help="How many of the newest runs stay (default: all).")] = None,
-    cache_days: Annotated[float | None, typer.Option(min=0, help="Remove cached vectors written longer ago than this.")] = None,
-    cache_size: Annotated[str | None, typer.Option(help="Most that the cache may hold, such as 20GB; the oldest go first.")] = None,
-    unused_encoders: Annotated[bool, typer.Option("--unused-encoders", help="Remove caches of encoders that no run names.")] = False,
+    cache_days: Annotated[
+        float | None, typer.Option(min=0, help="Remove cached vectors written longer ago than this.")
+    ] = None,
+    cache_size: Annotated[
+        str | None, typer.Option(help="Most that the cache may hold, such as 20GB; the oldest go first.")
+    ] = None,
+    unused_encoders: Annotated[
+        bool, typer.Option("--unused-encoders", help="Remove caches of encoders that no run names.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:

@@ -27,6 +27,7 @@ STRICT = "Exit with 3 when the top source changed or a rate jumped since the run
 def run(
     values: dict[str, Any],
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="One line of JSON for every finished task.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -37,9 +38,10 @@ def run(
     from jobs.pipeline import run as run_job
 
     config = config_of(values)
-    progress, close = progress_for(quiet)
+    progress, close = progress_for(quiet or log_json)
+    log = (lambda line: typer.echo(line, err=True)) if log_json else None
     try:
-        result = run_job(config, progress)
+        result = run_job(config, progress, log)
     finally:
         close()
     if json:
@@ -130,6 +132,28 @@ def rank(
         print_ranking(out, run_id)
 
 
+def status(out: Out, json: Json = False) -> None:
+    """Say how far an unfinished run of OUT is, from another terminal.
+
+    Example: eci status --out demo-out
+    """
+    from jobs.status import status_of
+
+    found = status_of(out)
+    if json:
+        echo_json(found)
+        return
+    for state in found:
+        rows = f", {state['rows_done']:,} of {state['rows']:,} rows" if state["rows"] else ""
+        rate = f" at {state['rows_per_second']:,.0f} a second" if state["rows_per_second"] else ""
+        typer.echo(
+            f"{state['run_id']}: {state['stage']}, {state['tasks_done']} of {state['tasks']} tasks{rows}{rate}; "
+            f"last heard {state['time']}; {state['held_by'] or 'not running: the same eci run goes on from here'}"
+        )
+    if not found:
+        typer.echo("No unfinished run.")
+
+
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
@@ -173,5 +197,5 @@ def demo(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (run, plan, rank, sql, ingest, demo):
+    for command in (run, plan, rank, status, sql, ingest, demo):
         app.command()(command)

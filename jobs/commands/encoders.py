@@ -14,23 +14,32 @@ from jobs.errors import InputError
 if TYPE_CHECKING:
     from onnx_models.exporting import Made, Overrides
 
-topic = typer.Typer(help="Encoders: list, show, add, export, quantize, verify.", no_args_is_help=True, rich_markup_mode=None)
+topic = typer.Typer(
+    help="Encoders: list, show, add, export, quantize, verify.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Which = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="An encoder's name, or the folder of its card.")]
 Source = Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A model's folder.")]
-Texts = Annotated[str, typer.Option(help="A file of your texts: one a line, or JSONL, CSV or Parquet with a text column.")]
+Texts = Annotated[
+    str, typer.Option(help="A file of your texts: one a line, or JSONL, CSV or Parquet with a text column.")
+]
 Name = Annotated[str | None, typer.Option(help="The new encoder's name.")]
 Pooling = Annotated[str | None, typer.Option(help="mean, cls or last, where the folder does not say.")]
 QueryPrefix = Annotated[str | None, typer.Option(help="What goes before a query, in place of what the folder says.")]
-PassagePrefix = Annotated[str | None, typer.Option(help="What goes before a passage, in place of what the folder says.")]
+PassagePrefix = Annotated[
+    str | None, typer.Option(help="What goes before a passage, in place of what the folder says.")
+]
 MaxTokens = Annotated[int | None, typer.Option(min=3, help="Where texts are cut, in tokens.")]
-Temperature = Annotated[float | None, typer.Option(min=1e-6, max=10, help="The temperature that it is fine-tuned with.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=1e-6, max=10, help="The temperature that it is fine-tuned with.")
+]
 Licence = Annotated[str | None, typer.Option(help="The licence of the weights (SPDX).")]
 
 
 @topic.command("list")
 def list_command(
-    folders: Annotated[list[str] | None, typer.Argument(help="Folders with your own encoders.")] = None, json: Json = False
+    folders: Annotated[list[str] | None, typer.Argument(help="Folders with your own encoders.")] = None,
+    json: Json = False,
 ) -> None:
     """List the encoders, and say which are usable here and which need files.
 
@@ -55,9 +64,9 @@ def show(encoder: Which, json: Json = False) -> None:
 
     Example: eci encoders show minilm-l6-v2-int8
     """
-    from jobs.encoder_tools import card_named, card_values
+    from jobs.encoder_tools import shown
 
-    values = card_values(card_named(encoder))
+    values = shown(encoder)
     if json:
         echo_json(values)
         return
@@ -107,8 +116,12 @@ def quantize(
     encoder: Which,
     texts: Texts,
     to: Annotated[str, typer.Option(help="The encoder folder to write.")],
-    method: Annotated[str, typer.Option(help="static: faster, calibrated on the texts; weights: a quarter of the file.")] = "static",
-    cosine: Annotated[float, typer.Option(min=0.9, max=1.0, help="Mean cosine to keep; layers stay in float32 for it.")] = 0.999,
+    method: Annotated[
+        str, typer.Option(help="static: faster, calibrated on the texts; weights: a quarter of the file.")
+    ] = "static",
+    cosine: Annotated[
+        float, typer.Option(min=0.9, max=1.0, help="Mean cosine to keep; layers stay in float32 for it.")
+    ] = 0.999,
     name: Name = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -182,7 +195,9 @@ def _verdict(found: dict[str, Any]) -> list[str]:
     if "ranking" in found:
         ranking = found["ranking"]
         tau = "not defined" if ranking["kendall_tau"] is None else f"{ranking['kendall_tau']:.3f}"
-        lines.append(f"ranking of {len(ranking['rows'])} sources       Kendall tau {tau}, largest change of an ECI {ranking['largest_change']:.2%}")
+        lines.append(
+            f"ranking of {len(ranking['rows'])} sources       Kendall tau {tau}, largest change of an ECI {ranking['largest_change']:.2%}"
+        )
         lines += [f"  {row['source']:24} {row['eci']:.5f} (rank {row['rank']})   reference {row['reference_eci']:.5f} "
                   f"(rank {row['reference_rank']})" for row in ranking["rows"]]  # fmt: skip
     return lines

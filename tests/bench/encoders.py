@@ -26,7 +26,19 @@ def default_texts() -> list[str]:
     import importlib
     import inspect
 
-    names = ("argparse", "collections", "datetime", "decimal", "email", "inspect", "json", "logging", "os", "statistics", "typing")
+    names = (
+        "argparse",
+        "collections",
+        "datetime",
+        "decimal",
+        "email",
+        "inspect",
+        "json",
+        "logging",
+        "os",
+        "statistics",
+        "typing",
+    )
     found = []
     for name in names:
         module = importlib.import_module(name)

@@ -12,13 +12,33 @@ from scipy.special import erf, softmax
 Array = NDArray[np.float64]
 HIDDEN, HEADS, WIDTH, LAYERS, POSITIONS = 64, 4, 128, 2, 80
 
-WORDS = "the a river carries sediment to sea and deltas grow where current slows down how do vaccines train".split()
-TEXTS = ["the river", "how do vaccines train the current", "a delta " * 30, "sea", "", "rivers unknown Ünïcödé 日本", "the " * 200]
+WORDS = """
+    the a river carries sediment to sea and deltas grow where current slows down how do vaccines train
+""".split()
+TEXTS = [
+    "the river",
+    "how do vaccines train the current",
+    "a delta " * 30,
+    "sea",
+    "",
+    "rivers unknown Ünïcödé 日本",
+    "the " * 200,
+]
 
 
 def write_tokenizer(folder: Path, lower: bool = True) -> None:
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz")]
-    model = tokenizers.models.WordPiece({word: i for i, word in enumerate(dict.fromkeys(vocabulary))}, unk_token="[UNK]")
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *WORDS,
+        *"abcdefghijklmnopqrstuvwxyz",
+        *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"),
+    ]
+    model = tokenizers.models.WordPiece(
+        {word: i for i, word in enumerate(dict.fromkeys(vocabulary))}, unk_token="[UNK]"
+    )
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lower)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
@@ -33,7 +53,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", "hidden_size": HIDDEN, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS, "hidden_act": "gelu",
              "intermediate_size": WIDTH, "max_position_embeddings": POSITIONS, "layer_norm_eps": 1e-12, "vocab_size": 90,
              "type_vocab_size": 2, "pad_token_id": 0},
-    "distilbert": {"model_type": "distilbert", "dim": HIDDEN, "n_heads": HEADS, "n_layers": LAYERS, "activation": "gelu", "hidden_dim": WIDTH,
+    "distilbert": {"model_type": "distilbert", "dim": HIDDEN, "n_heads": HEADS, "n_layers": LAYERS, "activation": "gelu",
+                   "hidden_dim": WIDTH,
                    "max_position_embeddings": POSITIONS, "vocab_size": 90, "pad_token_id": 0},
     "xlm-roberta": {"model_type": "xlm-roberta", "hidden_size": HIDDEN, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS,
                     "hidden_act": "gelu", "intermediate_size": WIDTH, "max_position_embeddings": POSITIONS + 1, "layer_norm_eps": 1e-5,
@@ -71,7 +92,14 @@ def random_weights(kind: str, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     layer, (q, k, v, o, norm1, up, down, norm2) = NAMES[kind]
     for number in range(LAYERS):
         at = layer.format(number)
-        sizes = [(q, HIDDEN, HIDDEN), (k, HIDDEN, HIDDEN), (v, HIDDEN, HIDDEN), (o, HIDDEN, HIDDEN), (up, WIDTH, HIDDEN), (down, HIDDEN, WIDTH)]
+        sizes = [
+            (q, HIDDEN, HIDDEN),
+            (k, HIDDEN, HIDDEN),
+            (v, HIDDEN, HIDDEN),
+            (o, HIDDEN, HIDDEN),
+            (up, WIDTH, HIDDEN),
+            (down, HIDDEN, WIDTH),
+        ]
         for name, *size in sizes:
             weights[f"{at}{name}.weight"], weights[f"{at}{name}.bias"] = normal(*size, scale=0.15), normal(size[0])
         norms += [at + norm1, at + norm2]
@@ -99,22 +127,34 @@ def write_model(folder: Path, kind: str = "bert", pooling: str = "mean", prompts
     """Write a folder as sentence-transformers saves it; `prefix` goes before every weight's name, as a task head's does."""
     write_tokenizer(folder)
     (folder / "config.json").write_text(json.dumps(CONFIGS[kind]))
-    write_safetensors(folder / "model.safetensors", {prefix + name: array for name, array in random_weights(kind).items()})
+    write_safetensors(
+        folder / "model.safetensors", {prefix + name: array for name, array in random_weights(kind).items()}
+    )
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 48, "do_lower_case": False}))
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     (folder / "1_Pooling").mkdir(exist_ok=True)
     key = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken", "max": "max_tokens"}[pooling]
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": HIDDEN, f"pooling_mode_{key}": True}))
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": HIDDEN, f"pooling_mode_{key}": True})
+    )
     if dense:
         (folder / "2_Dense").mkdir(exist_ok=True)
-        values = {"in_features": HIDDEN, "out_features": 16, "bias": True, "activation_function": "torch.nn.modules.activation.Tanh"}
+        values = {
+            "in_features": HIDDEN,
+            "out_features": 16,
+            "bias": True,
+            "activation_function": "torch.nn.modules.activation.Tanh",
+        }
         (folder / "2_Dense" / "config.json").write_text(json.dumps(values))
         write_safetensors(folder / "2_Dense" / "model.safetensors", dense_weights())
         modules.append(("Dense", "2_Dense"))
     if normalise:
         (folder / "3_Normalize").mkdir(exist_ok=True)
         modules.append(("Normalize", "3_Normalize"))
-    rows = [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"} for i, (name, path) in enumerate(modules)]
+    rows = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for i, (name, path) in enumerate(modules)
+    ]
     (folder / "modules.json").write_text(json.dumps(rows))
     (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts or {}}))
     return folder

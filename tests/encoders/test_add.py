@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnx_models.adding import add_encoder
-from onnx_models.architectures import Weights, add_encoder as add_graph, shape_of
+from onnx_models.architectures import Weights, shape_of
+from onnx_models.architectures import add_encoder as add_graph
 from onnx_models.cards import load_card
 from onnx_models.errors import EncoderError
 from onnx_models.exporting import Overrides
@@ -30,7 +31,9 @@ def token_model(sentence: str = "") -> onnx.ModelProto:
         model = graph.model(["input_ids", "attention_mask"], graph.op("Flatten", [states]), 64)
         del model.graph.node[-2:], model.graph.output[:]
     model.graph.node.append(helper.make_node("Identity", [states], ["last_hidden_state"]))
-    model.graph.output.append(helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", 64]))
+    model.graph.output.append(
+        helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", 64])
+    )
     return model
 
 
@@ -49,7 +52,12 @@ def test_a_folder_is_added_in_place_and_gives_the_right_vectors(folder: Path) ->
     expected = np.array([forward("bert", row.tolist(), "cls") for row in rows])
     np.testing.assert_allclose(encoder.encode(TEXTS, "query"), expected, atol=2e-6)
     said = "\n".join(made.understood)
-    for part in ("state of its first token", "Before a query goes 'query: ', before a passage 'passage: '", "pooling (cls)", "48 tokens"):
+    for part in (
+        "state of its first token",
+        "Before a query goes 'query: ', before a passage 'passage: '",
+        "pooling (cls)",
+        "48 tokens",
+    ):
         assert part in said
     assert (made.card.name, made.card.pooling, made.card.dim) == ("mine", "cls", 64)
 
@@ -108,7 +116,8 @@ def test_remote_code_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("my_code.Special", "remote code"), ("sentence_transformers.models.CNN", "module CNN cannot be run")]
+    ("kind", "message"),
+    [("my_code.Special", "remote code"), ("sentence_transformers.models.CNN", "module CNN cannot be run")],
 )
 def test_a_module_that_cannot_be_run_is_refused(folder: Path, kind: str, message: str) -> None:
     modules = json.loads((folder / "modules.json").read_text())
@@ -118,7 +127,9 @@ def test_a_module_that_cannot_be_run_is_refused(folder: Path, kind: str, message
 
 
 def test_a_module_outside_the_folder_is_refused(folder: Path) -> None:
-    (folder / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Pooling", "path": "../../etc"}]))
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.models.Pooling", "path": "../../etc"}])
+    )
     with pytest.raises(EncoderError, match="outside the folder"):
         add_encoder(folder)
 
@@ -143,7 +154,9 @@ def test_a_custom_operator_is_refused_by_name(folder: Path, nested: bool) -> Non
         add_encoder(folder)
 
 
-@pytest.mark.parametrize("location", ["../outside.bin", "/etc/passwd", "a/../../outside.bin", "", "link.bin", "missing.bin"])
+@pytest.mark.parametrize(
+    "location", ["../outside.bin", "/etc/passwd", "a/../../outside.bin", "", "link.bin", "missing.bin"]
+)
 def test_weights_outside_the_folder_are_refused(folder: Path, location: str) -> None:
     (folder / "outside.bin").write_bytes(bytes(10_000_000))
     (folder / "onnx" / "link.bin").symlink_to(folder / "outside.bin")
@@ -159,7 +172,13 @@ def test_weights_outside_the_folder_are_refused(folder: Path, location: str) -> 
 
 
 def test_weights_beside_the_model_are_part_of_the_card(folder: Path, tmp_path: Path) -> None:
-    onnx.save_model(token_model(), str(folder / "onnx" / "model.onnx"), save_as_external_data=True, location="model.onnx_data", size_threshold=1024)
+    onnx.save_model(
+        token_model(),
+        str(folder / "onnx" / "model.onnx"),
+        save_as_external_data=True,
+        location="model.onnx_data",
+        size_threshold=1024,
+    )
     card = add_encoder(folder, tmp_path / "to").card
     assert [file.location for file in card.data] == ["onnx/model.onnx_data"]
     assert open_encoder(card).encode(["the river"], "query").shape == (1, 64)
@@ -192,7 +211,9 @@ def change_card(folder: Path, old: str, new: str) -> None:
         ("max_tokens = 48", "max_tokens = 24", r"fails golden vector \d+ .*max_tokens"),
     ],
 )
-def test_a_card_that_misdescribes_its_encoder_is_refused_at_load(folder: Path, old: str, new: str, message: str) -> None:
+def test_a_card_that_misdescribes_its_encoder_is_refused_at_load(
+    folder: Path, old: str, new: str, message: str
+) -> None:
     add_encoder(folder)
     change_card(folder, old, new)
     with pytest.raises(EncoderError, match=message):
@@ -205,7 +226,9 @@ def test_a_damaged_file_is_refused_at_load_by_its_checksum(folder: Path, name: s
     add_encoder(folder)
     whole = (folder / name).read_bytes()
     middle = len(whole) // 2
-    changed = whole[:middle] if damage == "truncated" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    changed = (
+        whole[:middle] if damage == "truncated" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    )
     (folder / name).write_bytes(changed)
     with pytest.raises(EncoderError, match=rf"{Path(name).name} has sha256 [0-9a-f]+, the card says"):
         open_encoder(load_card(str(folder)))

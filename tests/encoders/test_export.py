@@ -76,7 +76,9 @@ def test_half_precision_weights_are_read(tmp_path: Path) -> None:
 
 
 def test_settings_are_read_and_said(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "hf", pooling="cls", prompts={"query": "query: ", "document": "passage: "}, normalise=False)
+    folder = write_model(
+        tmp_path / "hf", pooling="cls", prompts={"query": "query: ", "document": "passage: "}, normalise=False
+    )
     made = export_encoder(folder, tmp_path / "out")
     assert (made.card.query_prefix, made.card.passage_prefix, made.card.max_tokens) == ("query: ", "passage: ", 48)
     said = "\n".join(made.understood)

@@ -31,10 +31,16 @@ def test_a_random_model_gives_sentence_transformers_vectors(tmp_path: Path, kind
     config = CONFIGS.get(kind, CONFIGS["bert"] | {"model_type": kind, "embedding_size": 64})
     options = {key: value for key, value in config.items() if key != "model_type"}
     folder = write_model(tmp_path / "hf", kind if kind in CONFIGS else "bert", pooling)
-    model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, initializer_range=0.2, **options))
+    model = transformers.AutoModel.from_config(
+        transformers.AutoConfig.for_model(kind, initializer_range=0.2, **options)
+    )
     model.eval().save_pretrained(folder)
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"), pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_file=str(folder / "tokenizer.json"),
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
     )
     tokenizer.model_max_length = 48
     tokenizer.save_pretrained(folder)

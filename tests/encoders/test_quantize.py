@@ -27,7 +27,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("method", ["static", "weights"])
-def test_an_int8_encoder_is_near_its_source_and_its_card_says_how_near(source: str, tmp_path: Path, method: str) -> None:
+def test_an_int8_encoder_is_near_its_source_and_its_card_says_how_near(
+    source: str, tmp_path: Path, method: str
+) -> None:
     made = quantize_encoder(source, TEXTS, tmp_path / "q", method, target=0.995)  # type: ignore[arg-type]
     card = load_card(str(tmp_path / "q"))
     assert card.fidelity is not None
@@ -35,7 +37,9 @@ def test_an_int8_encoder_is_near_its_source_and_its_card_says_how_near(source: s
     assert card.fidelity.cosine_mean > 0.99
     assert card.approximate is (card.fidelity.cosine_mean < 0.999)
     assert card.query_prefix == "the "
-    vectors, reference = (open_encoder(load_card(name)).encode(TEXTS, "passage") for name in (str(tmp_path / "q"), source))
+    vectors, reference = (
+        open_encoder(load_card(name)).encode(TEXTS, "passage") for name in (str(tmp_path / "q"), source)
+    )
     assert likeness(vectors, reference).cosine_mean == pytest.approx(card.fidelity.cosine_mean, abs=0.005)
     assert "ten nearest neighbours" in "\n".join(made.understood)
 

@@ -13,8 +13,11 @@ import pytest
 
 from jobs.documentation import collect_pairs
 from jobs.errors import InputError
+from jobs.finetuning import Grid
 from jobs.validate import Settings, validate
 from jobs.validation_tables import PREDICTORS, read_tables
+
+GRID = Grid((1e-3,), (20, 40))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def documentation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def validated(documentation: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("validated")
-    found = validate(Settings(str(documentation), str(out), seeds=2, workers=2, memory="4GB"))
+    found = validate(Settings(str(documentation), str(out), seeds=2, grid=GRID, workers=2, memory="4GB"))
     return {"found": found, "out": out, **read_tables(str(out))}
 
 
@@ -84,7 +87,7 @@ def test_fine_tuning_beats_the_frozen_encoder_for_the_best_source(validated: dic
 
 @pytest.mark.slow
 def test_seeds_differ_and_the_same_seed_repeats(validated: dict[str, Any], documentation: Path) -> None:
-    again = validate(Settings(str(documentation), str(validated["out"]), seeds=2, workers=1, memory="2GB"))
+    again = validate(Settings(str(documentation), str(validated["out"]), seeds=2, grid=GRID, workers=1, memory="2GB"))
     for objective, outcome in validated["found"].outcomes.items():
         np.testing.assert_array_equal(outcome.ndcg, again.outcomes[objective].ndcg)
         assert outcome.ndcg.shape[1] == 2

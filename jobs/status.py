@@ -1,0 +1,92 @@
+"""A run in progress, as other terminals see it: OUT/work/<key>/status.json, and one JSON line a task for logs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.errors import InputError
+from jobs.lock import holder
+from jobs.progress import Progress
+from jobs.store import Store
+
+EVERY_SECONDS = 1.0
+
+
+class Recorded:
+    """A progress that also keeps the status file up to date, and hands every finished task to `log`.
+
+    Passes everything on to `inner`.
+    """
+
+    def __init__(self, inner: Progress, store: Store, folder: str, log: Callable[[str], None] | None = None) -> None:
+        self._inner, self._store, self._path, self._log = inner, store, f"{folder}/status.json", log
+        self._state: dict[str, Any] = {}
+        self._started = self._written = 0.0
+
+    def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
+        """See Progress."""
+        self._inner.start(stage, tasks, done, rows)
+        self._started = time.monotonic()
+        self._state = {"stage": stage, "tasks": tasks, "tasks_done": done, "rows": rows, "rows_done": 0}
+        self._write(force=True)
+
+    def advance(self, stage: str, rows: int) -> None:
+        """See Progress."""
+        self._inner.advance(stage, rows)
+        if self._state.get("stage") == stage:
+            self._state["rows_done"] += rows
+            self._write()
+
+    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+        """See Progress."""
+        self._inner.finished(stage, name, summary)
+        self._state["tasks_done"] += 1
+        self._write()
+        if self._log is not None:
+            plain = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
+            self._log(json.dumps({"time": _now(), "stage": stage, "task": name, **plain}))
+
+    def end(self, stage: str) -> None:
+        """See Progress."""
+        self._inner.end(stage)
+        self._write(force=True)
+
+    def _write(self, force: bool = False) -> None:
+        if force or time.monotonic() - self._written >= EVERY_SECONDS:
+            self._written = time.monotonic()
+            seconds = self._written - self._started
+            told = self._state | {"stage_seconds": round(seconds, 1), "time": _now()}
+            self._store.write_text(self._path, json.dumps(told))
+
+
+def status_of(out: str) -> list[dict[str, Any]]:
+    """Return what is known of every unfinished run in OUT: run_id, whether it is running and by whom, its stage.
+
+    Raises:
+        InputError: OUT is not there.
+    """
+    store = Store(out)
+    if not store.exists(""):
+        raise InputError(f"{store.path()}: nothing is there")
+    who = holder(store)
+    found = []
+    for name in store.names("work"):
+        try:
+            run_id = json.loads(store.read_text(f"work/{name}/run.json"))["run_id"]
+            state = json.loads(store.read_text(f"work/{name}/status.json"))
+        except (OSError, ValueError, KeyError):
+            continue
+        found.append({"run_id": run_id, "held_by": who, **state, "rows_per_second": _rate(state)})
+    return found
+
+
+def _rate(state: dict[str, Any]) -> float | None:
+    return round(state["rows_done"] / state["stage_seconds"], 1) if state["stage_seconds"] and state["rows_done"] else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
