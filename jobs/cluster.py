@@ -26,6 +26,7 @@ from onnx_models.errors import EncoderError
 
 TOPIC = "eci-progress"
 QUIET_SECONDS = 0.3
+WORKERLESS_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,25 @@ class Cluster:
         message = event[1] if isinstance(event, tuple) else event
         self.progress.advance(message["stage"], message["rows"])
 
+    def _some_finished(self, futures: list[Any], stage: str) -> set[Any]:
+        """Wait until some futures are finished. Raises EciError when no worker has been there for WORKERLESS_SECONDS."""
+        from distributed import wait
+
+        missing_since: float | None = None
+        while True:
+            try:
+                return set(wait(futures, timeout=5, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                if self._client.scheduler_info(n_workers=-1)["workers"]:
+                    missing_since = None
+                    continue
+            missing_since = missing_since or time.monotonic()
+            if time.monotonic() - missing_since > WORKERLESS_SECONDS:
+                raise EciError(
+                    f"{stage}: no worker has been connected for {WORKERLESS_SECONDS:.0f} s (killed, out of memory, or "
+                    "never started); run again: finished tasks are kept"
+                )
+
     def run(self, job: work.Job, stage: str, tasks: Mapping[str, Task], rows: int | None = None) -> dict[str, Any]:
         """Run a stage's tasks and return their summaries by name; those with a marker are not run again.
 
@@ -180,30 +200,24 @@ class Cluster:
         Raises:
             EciError: a task failed; the message names it.
         """
-        from distributed import as_completed
-
         done = {name: summary for name in tasks if (summary := work.read_marker(job, stage, name)) is not None}
         waiting = [name for name in tasks if name not in done]
         self.progress.start(stage, len(tasks), len(done), rows)
-        running = as_completed()
         names: dict[Any, str] = {}
 
         def submit() -> None:
             name = waiting.pop(0)
-            future = self._client.submit(execute, job, stage, name, tasks[name], pure=False)
-            names[future] = name
-            running.add(future)
+            names[self._client.submit(execute, job, stage, name, tasks[name], pure=False)] = name
 
-        for _ in range(min(len(waiting), 2 * self.workers)):
-            submit()
         try:
-            for future in running:
-                name = names.pop(future)
-                done[name] = _result(future, stage, name)
-                self.progress.finished(stage, name, done[name])
-                future.release()
-                if waiting:
+            while waiting or names:
+                while waiting and len(names) < 2 * self.workers:
                     submit()
+                for future in self._some_finished(list(names), stage):
+                    name = names.pop(future)
+                    done[name] = _result(future, stage, name)
+                    self.progress.finished(stage, name, done[name])
+                    future.release()
         finally:
             self._client.cancel(list(names))
         self.progress.end(stage)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +79,33 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
 
 def build(store: Store, folder: str, manifest: dict[str, Any], memory: int, threads: int) -> str:
     """Return the page. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads))
+    return page_of(read_report(store, folder, manifest, memory, threads), bundle_in(store))
 
 
-def page_of(data: ReportData) -> str:
+def page_of(data: ReportData, bundle: str) -> str:
     """Return the page of the data, with fewer examples where it would be over MOST_BYTES."""
     figures = {chart.name: chart for chart in charts(data)}
     specs = {name: {"fit": chart.fit, "spec": chart.spec} for name, chart in figures.items()}
-    page = _document(data, sections(data, figures), embedded_json(specs))
+    page = _document(data, sections(data, figures), embedded_json(specs), bundle)
     if len(page.encode()) > MOST_BYTES and data.examples:
         fewer = dict(list(data.examples.items())[: len(data.examples) // 2])
-        return page_of(ReportData(**{**vars(data), "examples": fewer}))
+        return page_of(ReportData(**{**vars(data), "examples": fewer}), bundle)
     return page
 
 
+def bundle_in(store: Store) -> str:
+    """Return Vega, Vega-Lite and vega-embed as one script, from OUT's cache: bundling takes seconds at every run."""
+    path = f"cache/vega-{version('vl-convert-python')}.js"
+    try:
+        return store.read_text(path)
+    except FileNotFoundError:
+        script = bundle()
+        store.write_text(path, script)
+        return script
+
+
 @cache
-def _bundle() -> str:
+def bundle() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script. It may not close its script element."""
     import vl_convert
 
@@ -102,7 +114,7 @@ def _bundle() -> str:
     return make().replace("</script", "<\\/script")
 
 
-def _document(data: ReportData, body: str, specs: str) -> str:
+def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
@@ -117,7 +129,7 @@ def _document(data: ReportData, body: str, specs: str) -> str:
 <footer>Made by eci-lake. This page loads nothing from anywhere.</footer>
 <noscript><p class="note">Charts and sorting need JavaScript; the numbers are in the tables.</p></noscript>
 <script type="application/json" id="specs">{specs}</script>
-<script>{_bundle()}</script>
+<script>{bundle}</script>
 <script>{script}</script>
 </body></html>
 """

@@ -6,6 +6,7 @@ are named like those of a whole run, with -KK behind.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from jobs.manifest import make_manifest
 from jobs.prepare import Prepared
 from jobs.progress import Progress
 from jobs.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task
+from jobs.report import write_report
 from jobs.score import distinct_task, score_task
 from jobs.settle import settle_task
 from jobs.tables import SOURCE_ECI, SOURCE_PAIRS
@@ -217,6 +219,9 @@ class Stages:
         work.publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema)
         work.publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema)
         manifest = make_manifest(job, self.config, self.prepared, self.done, self.sample, self.key, created)
+        warning = write_report(job.store, job.publish, manifest, job.share // 2)
+        if warning is not None:
+            logging.getLogger("eci").warning(warning)
         commit.commit(job, manifest)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from jobs import commit
 from jobs.errors import InputError
-from jobs.report import MOST_BYTES, page_of, report, write_report
+from jobs.report import MOST_BYTES, bundle, page_of, report, write_report
 from jobs.report_data import BIN, ReportData, read_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import verdict
@@ -56,7 +56,7 @@ def data() -> ReportData:
 @pytest.fixture(scope="module")
 def outline(data: ReportData) -> Outline:
     found = Outline()
-    found.feed(page_of(data))
+    found.feed(page_of(data, bundle()))
     return found
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_loaded_from_anywhere(outline):
 
 
 def test_the_page_is_small(data):
-    assert len(page_of(data).encode()) < MOST_BYTES / 3
+    assert len(page_of(data, bundle()).encode()) < MOST_BYTES / 3
 
 
 def test_examples_give_way_where_the_page_would_be_too_large(data):
@@ -105,7 +105,7 @@ def test_examples_give_way_where_the_page_would_be_too_large(data):
     many = {f"source {i}": ([{**triple, "query": "x" * 60_000}] * 5, [triple]) for i in range(40)}
     ranking = [{**data.ranking[0], "source": source, "rank": i + 1} for i, source in enumerate(many)]
     large = replace(data, shown=tuple(many), examples=many, ranking=ranking, pairs=[], spectra={}, histograms={})
-    page = page_of(large)
+    page = page_of(large, bundle())
     assert len(page.encode()) < MOST_BYTES and 'class="triple"' in page
 
 
@@ -191,9 +191,9 @@ def test_ablations_are_shown_where_they_were_made(data):
         {"ablation": "temperature", "value": value, "kendall": tau, "spearman": tau, "top_source": top, "sources": each}
         for value, tau, top in (("0.02", 0.8, SCRIPT), ("0.1", None, data.shown[0]))
     ]  # fmt: skip
-    page = page_of(replace(data, ablations=rows))
+    page = page_of(replace(data, ablations=rows), bundle())
     assert '<section id="ablations"' in page and "1 of 2 keep the best source" in page and "0.800" in page
-    assert SCRIPT not in page and '<section id="ablations"' not in page_of(data)
+    assert SCRIPT not in page and '<section id="ablations"' not in page_of(data, bundle())
 
 
 def test_the_command_writes_where_it_is_told(eci, tmp_path):
