@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := .ci/constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint crash scale bench clean
 
 demo: $(VENV)/ready  ## the main job on real text: builds triples from installed documentation, ranks their sources
 	$(BIN)/eci demo --out demo-out
@@ -16,6 +16,15 @@ lint: $(VENV)/ready  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds
+	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash -s
+
+scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
+	ECI_SCALE=1 $(BIN)/python -m pytest tests/scale -s
+
+bench: $(VENV)/ready  ## ratios to the limits of this machine
+	$(BIN)/python -m tests.bench
 
 $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)

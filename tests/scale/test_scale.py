@@ -1,0 +1,68 @@
+"""`make scale`: cost, memory and limits over lakes of millions of triples. Prints its figures; fails where a bound is broken.
+
+ECI_SCALE_ROWS names the sizes (default 1000000,4000000,16000000); the bound on linear cost holds between the first and last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scale.lake import generate
+
+SIZES = [int(size) for size in os.environ.get("ECI_SCALE_ROWS", "1000000,4000000,16000000").split(",")]
+MEMORY, WORKERS = 2 << 30, 2
+LINEAR = 1.15
+
+pytestmark = pytest.mark.skipif("ECI_SCALE" not in os.environ, reason="minutes to hours: run it with `make scale`")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, dict[str, Any]]]:
+    """Seconds, peaks and stages of a run at every size, each lake made, run over and removed again."""
+    folder = Path(os.environ.get("ECI_SCALE_FOLDER") or tmp_path_factory.mktemp("scale"))
+    found = {}
+    for size in SIZES:
+        lake = generate(folder / f"lake-{size}", size, files=max(8, size // 1_000_000))
+        found[size] = run(lake.triples, lake.vectors, folder / f"out-{size}")
+        print(json.dumps({"rows": size, **found[size]}), file=sys.stderr)
+        shutil.rmtree(folder / f"lake-{size}")
+        shutil.rmtree(folder / f"out-{size}")
+    yield found
+
+
+def run(triples: Path, vectors: Path, out: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "jobs.cli", "run", "--triples", str(triples), "--format", "triples", "--vectors", str(vectors),
+               "--out", str(out), "--memory", str(MEMORY), "--workers", str(WORKERS), "--quiet", "--json"]  # fmt: skip
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    manifest = json.loads((out / "runs" / told["run_id"] / "manifest.json").read_text())
+    stages = {name: stage["seconds"] for name, stage in manifest["stages"].items()}
+    peak = max(stage["peak_bytes"] for stage in manifest["stages"].values())
+    return {"seconds": round(seconds, 1), "core_seconds": stages, "peak_bytes": peak, "scored": told["totals"]["scored"]}
+
+
+def test_cost_is_linear_in_the_triples(measured: dict[int, dict[str, Any]]) -> None:
+    each = {size: measured[size]["seconds"] / size for size in SIZES}
+    assert each[SIZES[-1]] <= LINEAR * each[SIZES[0]], each
+
+
+def test_no_worker_takes_more_than_its_share_of_memory(measured: dict[int, dict[str, Any]]) -> None:
+    assert measured[SIZES[-1]]["peak_bytes"] <= MEMORY // WORKERS
+
+
+def test_scoring_keeps_a_hundred_thousand_triples_a_core_second(measured: dict[int, dict[str, Any]]) -> None:
+    rate = measured[SIZES[-1]]["scored"] / measured[SIZES[-1]]["core_seconds"]["score"]
+    assert rate >= 100_000, rate
