@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+SQL_TYPES = {
+    "string": "VARCHAR",
+    "large_string": "VARCHAR",
+    "double": "DOUBLE",
+    "int64": "BIGINT",
+    "int32": "INTEGER",
+    "bool": "BOOLEAN",
+    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+    "extension<arrow.uuid>": "UUID",
+    "list<item: int64>": "BIGINT[]",
+    "list<item: struct<source: string, alpha: double>>": "STRUCT(source VARCHAR, alpha DOUBLE)[]",
+    "list<item: struct<source: string, eci: double>>": "STRUCT(source VARCHAR, eci DOUBLE)[]",
+}
+"""The SQL type of each Arrow type that published tables have."""
+
+
 def literal(text: str) -> str:
     """Return a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -28,8 +44,13 @@ def literal(text: str) -> str:
 
 def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
     listed = ", ".join(literal(file) for file in files)
+    # Files of older versions may lack a column that has been added since: it is null for their rows.
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
+    nothing = ", ".join(f"NULL::{SQL_TYPES[str(column.type)]} AS \"{column.name}\"" for column in table.columns)
     statements = [
-        f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)",
+        f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM "
+        f"((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))",
     ]
     return statements + _comments(name, table, comment)
 

@@ -68,12 +68,20 @@ def _fail(message: str, code: int) -> NoReturn:
     os._exit(code)
 
 
+class _StoppedError(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt: typer would end with an exit code and words of its own."""
+
+
 def _stop(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    # a second one does not wait for the workers to be closed
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    raise _StoppedError
 
 
 def main() -> None:
     """Run the command line; every failure is one line and an exit code."""
+    signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
         app(standalone_mode=True)
@@ -81,7 +89,7 @@ def main() -> None:
         if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except (_StoppedError, KeyboardInterrupt):
         _fail("stopped; finished tasks are kept, the same command goes on from there", 1)
     except BrokenPipeError:
         os._exit(0)

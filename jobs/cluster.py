@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -131,8 +132,14 @@ class Cluster:
             if self.config.scheduler:
                 self._client = Client(self.config.scheduler, timeout="20s")
             else:
-                self._cluster = self._start()
-                self._client = Client(self._cluster)
+                # The threads and processes that are started here inherit the mask: Ctrl-C in a terminal goes to the
+                # whole group, and is the driver's to answer.
+                former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    self._cluster = self._start()
+                    self._client = Client(self._cluster)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, former)
         except (OSError, TimeoutError) as error:
             where = self.config.scheduler or self.config.cluster or "local workers"
             raise InputError(f"{where}: no cluster: {' '.join(str(error).split())}; is it running, and reachable?") from None

@@ -50,6 +50,7 @@ def commit(job: work.Job, manifest: dict[str, Any]) -> None:
     """Write the manifest and put the run in its place; `finish` then makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     job.store.write_text(f"{job.publish}/manifest.json", text)
+    job.store.sweep(job.publish)
     job.store.move_folder(job.publish, f"runs/{job.run_id}")
 
 

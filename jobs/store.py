@@ -119,6 +119,14 @@ class Store:
         if fs.exists(f"{inner}/{relative}"):
             fs.rm(f"{inner}/{relative}", recursive=True)
 
+    def sweep(self, relative: str) -> None:
+        """Remove what killed processes have left of files that they were writing below a folder of ours alone."""
+        if self.local:
+            for folder, _, names in os.walk(self.path(relative)):
+                for name in names:
+                    if name.startswith(ATTEMPT):
+                        Path(folder, name).unlink(missing_ok=True)
+
     def move_folder(self, source: str, target: str) -> None:
         """Move a folder: one rename where it is local, copies and deletes in an object store."""
         if self.local:

@@ -196,7 +196,8 @@ def write_shards(rows: Iterator[Row], name: str, store: Store, shard_rows: int =
     Raises:
         InputError: the run has ids without texts, and the format needs texts.
     """
-    output, files = output_named(name), []
+    output = output_named(name)
+    files: list[dict[str, Any]] = []
     groups = (list(group) for _, group in groupby(rows, lambda row: (row.query.id, row.positive.id)))
     waiting = next(groups, None)
     while waiting is not None:

@@ -118,9 +118,7 @@ def ablate(
     out: Out,
     only: Annotated[list[str] | None, typer.Option(help=ONLY)] = None,
     corpus: Annotated[list[str] | None, typer.Option(help="Files of passages for another idf.")] = None,
-    encoder: Annotated[
-        list[str] | None, typer.Option(help="Another encoder to run with; repeat it.")
-    ] = None,
+    encoder: Annotated[list[str] | None, typer.Option(help="Another encoder to run with; repeat it.")] = None,
     memory: Memory = None,
     run_id: RunId = None,
     json: Json = False,

@@ -8,17 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jobs import cleaning
 from jobs.commit import latest
 from jobs.store import Store
 from tests.conftest import same_bytes, tables_of
 from tests.lakes import VectorLake
 
 
-def start(lake: VectorLake, out: Path, workers: int = 1, **environment: str) -> subprocess.Popen[str]:
-    """Start `eci run` in a process group of its own."""
+def start(lake: VectorLake, out: Path, workers: int = 1, small: bool = False, **environment: str) -> subprocess.Popen[str]:
+    """Start `eci run` in a process group of its own; `small`: one bucket and two folds, so that there are few steps."""
+    settings = lake.triples.parent / "small.toml"
+    settings.write_text("buckets = 1\nfolds = 2\n" if small else "folds = 4\n")
     command = [
-        sys.executable, "-m", "jobs.cli", "run", "--triples", str(lake.triples), "--vectors", str(lake.vectors),
-        "--out", str(out), "--folds", "4", "--workers", str(workers), "--memory", "4GB", "--quiet", "--json",
+        sys.executable, "-m", "jobs.cli", "run", str(settings), "--triples", str(lake.triples), "--vectors", str(lake.vectors),
+        "--out", str(out), "--workers", str(workers), "--memory", "4GB", "--quiet", "--json",
     ]  # fmt: skip
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -38,7 +41,9 @@ def published(out: Path) -> dict[str, Any]:
 
 
 def assert_whole(out: Path, expected: dict[str, Any]) -> None:
-    """The newest run's tables are bit for bit the expected ones, and nothing unfinished is left."""
+    """The newest run's tables are bit for bit the expected ones, and `eci gc` leaves nothing unfinished."""
     assert same_bytes(published(out), expected) == []
+    cleaning.STALE_SECONDS = 0.0  # nobody else is at work here
+    cleaning.clean(str(out), cleaning.Rules())
     left = [p for p in out.rglob("*") if p.is_file() and (p.name.startswith(".attempt-") or "work" in p.relative_to(out).parts[:1])]
     assert [p.name for p in left if p.name != "LOCK"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ def undisturbed(lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> d
 
 def wait_for(path: Path, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not list(path.parent.glob(path.name)):
+    while not glob.glob(str(path)):
         assert time.monotonic() < end, f"{path} never came"
         time.sleep(0.02)
 

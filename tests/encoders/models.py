@@ -12,9 +12,23 @@ from scipy.special import erf, softmax
 Array = NDArray[np.float64]
 HIDDEN, HEADS, WIDTH, LAYERS, POSITIONS = 64, 4, 128, 2, 80
 
-WORDS = """
-    the a river carries sediment to sea and deltas grow where current slows down how do vaccines train
-""".split()
+WORDS = [
+    "the",
+    "a",
+    "river",
+    "carries",
+    "sediment",
+    "to",
+    "sea",
+    "and",
+    "deltas",
+    "grow",
+    "where",
+    "current",
+    "slows",
+    "down",
+]
+WORDS += ["how", "do", "vaccines", "train"]
 TEXTS = [
     "the river",
     "how do vaccines train the current",

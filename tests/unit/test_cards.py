@@ -78,9 +78,7 @@ def test_a_folder_with_a_card_is_loaded(tmp_path: Path) -> None:
         ("dim = 384", "dim = = 384", r"not a readable TOML file"),
     ],
 )
-def test_a_wrong_value_names_key_value_and_choices(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_a_wrong_value_names_key_value_and_choices(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(EncoderError, match=message) as caught:
         load_card(str(edited_card(tmp_path, old, new)))
     assert "\n" not in str(caught.value).replace(str(tmp_path), "")
@@ -108,9 +106,7 @@ def test_the_fingerprint_is_a_folder_name(card: EncoderCard) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_whatever_changes_a_vector_changes_the_fingerprint(
-    card: EncoderCard, change: dict[str, Any]
-) -> None:
+def test_whatever_changes_a_vector_changes_the_fingerprint(card: EncoderCard, change: dict[str, Any]) -> None:
     assert replace(card, **change).fingerprint != card.fingerprint
 
 

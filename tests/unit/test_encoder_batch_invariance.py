@@ -52,17 +52,13 @@ def test_the_texts_cover_short_long_and_cut(encoder: Encoder, texts: list[str]) 
     assert max(lengths) == 256
 
 
-def test_batch_mates_change_no_bit(
-    encoder: Encoder, texts: list[str], alone: NDArray[np.float32]
-) -> None:
+def test_batch_mates_change_no_bit(encoder: Encoder, texts: list[str], alone: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(encoder.encode(texts, "passage"), alone)
     some = random.Random(1).sample(range(COUNT), 40)  # other mates, other padding, other order
     vectors = encoder.encode([texts[index] for index in some], "passage")
     np.testing.assert_array_equal(vectors, alone[some])
 
 
-def test_the_thread_count_changes_no_bit(
-    encoder: Encoder, texts: list[str], alone: NDArray[np.float32]
-) -> None:
+def test_the_thread_count_changes_no_bit(encoder: Encoder, texts: list[str], alone: NDArray[np.float32]) -> None:
     two = open_encoder(encoder.card, threads=2, check_golden=False)
     np.testing.assert_array_equal(two.encode(texts, "passage"), alone)

@@ -95,9 +95,7 @@ def test_a_card_that_misdescribes_its_model_fails_the_golden_check(
         ({"golden": "none.json"}, "does not hold golden vectors"),
     ],
 )
-def test_a_card_that_does_not_fit_its_model_is_refused(
-    change: dict[str, Any], message: str
-) -> None:
+def test_a_card_that_does_not_fit_its_model_is_refused(change: dict[str, Any], message: str) -> None:
     card = replace(load_card(DEFAULT_ENCODER), **change)
     with pytest.raises(EncoderError, match=message):
         open_encoder(card).encode(["hello"], "query")
