@@ -1,4 +1,4 @@
-"""Stopping early: is the question answered by the queries looked at so far?
+"""Stopping early: whether the question is answered by the queries looked at so far.
 
 A run looks at nested samples of the queries. At each look every source has its ECI and its delete-one-fold values. A pair
 counts as ordered when its difference, corrected for the jackknife's bias (ECI of a small sample is off by O(1/N), and not
@@ -69,7 +69,9 @@ def judge(
     values = np.array([corrected(e, out) for e, out in zip(eci, leave_out, strict=True)])
     order = tuple(int(i) for i in np.argsort(-values, kind="stable"))
     level = one_sided_level(question, len(eci), looks, probability)
-    pairs = [(order[0], other) for other in order[1:]] if question == "top" else list(zip(order, order[1:], strict=False))
+    pairs = (
+        [(order[0], other) for other in order[1:]] if question == "top" else list(zip(order, order[1:], strict=False))
+    )
     bound = tolerance * max(values[order[0]], 0.0)
     still_open = tuple(
         (a, b)

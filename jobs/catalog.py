@@ -42,12 +42,15 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+# The names, types and literals that go into statements are this package's own, or quoted by `literal`.
+
+
 def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
     listed = ", ".join(literal(file) for file in files)
     # Files of older versions may lack a column that has been added since: it is null for their rows.
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
-    nothing = ", ".join(f"NULL::{SQL_TYPES[str(column.type)]} AS \"{column.name}\"" for column in table.columns)
+    nothing = ", ".join(f'NULL::{SQL_TYPES[str(column.type)]} AS "{column.name}"' for column in table.columns)
     statements = [
         f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM "
         f"((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))",

@@ -47,8 +47,12 @@ eci --help lists all commands, eci COMMAND --help explains one."""
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log lines of the libraries, and where an error came from.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", envvar="NO_COLOR", help="Plain text on a terminal, too.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Log lines of the libraries, and where an error came from.")
+    ] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", envvar="NO_COLOR", help="Plain text on a terminal, too.")
+    ] = False,
 ) -> None:
     """Rank sources of hard negatives for dense retrievers before any training."""
     if verbose:

@@ -109,7 +109,9 @@ def _cluster_class(name: str) -> Any:
     try:
         found = getattr(import_module(module or "distributed"), attribute)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"cluster {name!r} cannot be imported: {error}; name a class such as distributed.LocalCluster") from None
+        raise InputError(
+            f"cluster {name!r} cannot be imported: {error}; name a class such as distributed.LocalCluster"
+        ) from None
     if not (isinstance(found, type) and issubclass(found, DaskCluster)):
         raise InputError(f"cluster {name!r} is no Dask cluster class")
     return found
@@ -142,7 +144,9 @@ class Cluster:
                     signal.pthread_sigmask(signal.SIG_SETMASK, former)
         except (OSError, TimeoutError) as error:
             where = self.config.scheduler or self.config.cluster or "local workers"
-            raise InputError(f"{where}: no cluster: {' '.join(str(error).split())}; is it running, and reachable?") from None
+            raise InputError(
+                f"{where}: no cluster: {' '.join(str(error).split())}; is it running, and reachable?"
+            ) from None
         self._client.subscribe_topic(TOPIC, self._heard)
         if self.config.scheduler:
             self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))

@@ -17,7 +17,9 @@ from jobs.ids import as_arrow, as_uuid, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
 from jobs.tables import TEXTS
 
-SETS = pa.schema([("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))])
+SETS = pa.schema(
+    [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
+)
 TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 CHUNK = 20_000
 Cells = list[tuple[str, int, int]]
@@ -67,8 +69,8 @@ def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tupl
                 frame = pl.DataFrame(pl.from_arrow(batch.drop_columns(["id"])))
                 frames.append(frame.select(pl.Series("at", at), pl.all()).filter(pl.col("at") >= 0))
     # The smallest user id: the same one whatever the order of files.
-    grouped = pl.concat(frames).group_by("at").agg(
-        pl.col("side").first(), pl.col("user_id").min(), pl.col("text").first()
+    grouped = (
+        pl.concat(frames).group_by("at").agg(pl.col("side").first(), pl.col("user_id").min(), pl.col("text").first())
     )
     return grouped.sort("at")
 

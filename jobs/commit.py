@@ -67,7 +67,9 @@ def latest(store: Store) -> str:
     try:
         return store.read_text("LATEST").strip()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ...") from None
+        raise InputError(
+            f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ..."
+        ) from None
 
 
 def read_manifest(store: Store, run_id: str) -> dict[str, Any]:

@@ -95,9 +95,13 @@ class RunConfig(_Settings):
     buckets: int = Field(0, ge=0, le=256, description="buckets of texts, a power of two (0: by the inputs' size)")
     hybrids: dict[str, tuple[str, ...]] = Field({}, description="hybrids: sources pooled, as name = [source, source]")
     information: bool = Field(False, description="compute what each triple adds (column information of scores)")
-    until_decided: float | None = Field(None, ge=0.5, lt=1, description="stop when the question is answered at this level")
+    until_decided: float | None = Field(
+        None, ge=0.5, lt=1, description="stop when the question is answered at this level"
+    )
     decide: Literal["top", "all"] = Field("top", description="the question: the leader, or every adjacent pair")
-    tolerance: float = Field(0.05, ge=0, lt=1, description="share of the leader's ECI within which a difference is a tie")
+    tolerance: float = Field(
+        0.05, ge=0, lt=1, description="share of the leader's ECI within which a difference is a tie"
+    )
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     skip_bad_files: bool = Field(False, description="record a file that cannot be opened in rejects, and go on")

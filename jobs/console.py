@@ -123,5 +123,7 @@ def sample_lines(sample: dict[str, Any]) -> list[str]:
     lines = [f"Used {used:,} of {total:,} queries ({used / max(total, 1):.1%}) in {sample['looks']} look(s)."]
     if sample["decided"] is not None:
         still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
-        lines.append("The question is answered." if sample["decided"] else f"Open with all queries used: {still}.")
+        lines.append(
+            "The question asked is answered." if sample["decided"] else f"Open with all queries used: {still}."
+        )
     return lines

@@ -60,9 +60,7 @@ class LakeSummary:
     seconds: dict[str, float] = field(compare=False)
 
 
-def build_lake(
-    out_dir: Path, embed: Embed, pairs: int = 4000, report: Report | None = None
-) -> LakeSummary:
+def build_lake(out_dir: Path, embed: Embed, pairs: int = 4000, report: Report | None = None) -> LakeSummary:
     """Write `out_dir`/triples/<source>.parquet for eight sources over at most `pairs` pairs.
 
     Args:
@@ -80,9 +78,7 @@ def build_lake(
     with _timed("documentation", seconds, report):
         docs = collect_pairs(pairs)
     if not docs:
-        raise InputError(
-            "no docstrings found: the installed libraries have no sources; give `eci run` triples"
-        )
+        raise InputError("no docstrings found: the installed libraries have no sources; give `eci run` triples")
     with _timed("embedding", seconds, report):
         vectors = [_embedded(embed, [d.query for d in docs], "query")]
         vectors.append(_embedded(embed, [d.positive for d in docs], "passage"))
@@ -145,9 +141,7 @@ def _texts(chosen: Indices, passages: Sequence[str]) -> list[str | None]:
     return [None if index == MISSING else passages[index] for index in chosen[:, 0]]
 
 
-def _triples(
-    docs: Sequence[DocPair], negatives: Sequence[str | None]
-) -> list[tuple[str, str, str]]:
+def _triples(docs: Sequence[DocPair], negatives: Sequence[str | None]) -> list[tuple[str, str, str]]:
     return [
         (doc.query, doc.positive, negative)
         for doc, negative in zip(docs, negatives, strict=True)

@@ -25,9 +25,7 @@ _FIELD = re.compile(r"^\s*(:\w[^:`]*:(\s|$)|@\w+)")
 _DIRECTIVE = re.compile(r"^\s*\.\.(\s|$)")
 _CODE = re.compile(r"^\s*(>>>|\.\.\. |\$ |In \[\d|[%#!]|```|[|+][-=|+]|\w[\w.]*\(.*\)\s*(->.*)?$)")
 _LIST_ITEM = re.compile(r"^\s*([-*+•o]|\d+[.)])\s+")
-_SENTENCE = re.compile(
-    r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)(?<!cf\.)\s+(?=[\"'(]?[A-Z])"
-)
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)(?<!cf\.)\s+(?=[\"'(]?[A-Z])")
 _REPLACEMENTS = (
     (re.compile(r"`([^`'\s]+)'(?![\w`])"), r"'\1'"),
     (re.compile(r"`([^`<]+?)\s*<[^`>]*>`_{1,2}"), r"\1"),

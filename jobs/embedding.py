@@ -36,7 +36,9 @@ def embed_texts(
     _write(job, every, ids, texts)
     names = [f"{bucket:03d}" for bucket in range(BUCKETS)]
     with Cluster(config, job.threads, progress) as cluster:
-        cluster.run(job, stage, {name: Task(embed_task, {"bucket": i}, reports=True) for i, name in enumerate(names)}, len(ids))
+        cluster.run(
+            job, stage, {name: Task(embed_task, {"bucket": i}, reports=True) for i, name in enumerate(names)}, len(ids)
+        )
     store.remove(job.work)
     vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)
     unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -67,7 +67,8 @@ def words(ids: np.ndarray) -> np.ndarray:
 
 def folds_of(query_ids: np.ndarray, folds: int) -> np.ndarray:
     """Return each query's fold: its first 8 bytes modulo `folds`, int32 of shape (n,)."""
-    return (words(query_ids)[:, 0] % np.uint64(folds)).astype(np.int32)
+    folded: np.ndarray = (words(query_ids)[:, 0] % np.uint64(folds)).astype(np.int32)
+    return folded
 
 
 def positions_of(query_ids: np.ndarray) -> np.ndarray:
@@ -83,8 +84,9 @@ def buckets_of(ids: np.ndarray, buckets: int) -> np.ndarray:
 
 def unique(ids: np.ndarray) -> np.ndarray:
     """Return the distinct ids in ascending order."""
-    ordered = ids[order_of(ids)]
-    return ordered[_first_of_run(ordered)]
+    ordered: np.ndarray = ids[order_of(ids)]
+    distinct: np.ndarray = ordered[_first_of_run(ordered)]
+    return distinct
 
 
 def unique_inverse(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

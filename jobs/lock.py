@@ -37,7 +37,9 @@ def holding(store: Store) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise HeldError(f"{store.path()}: held by another run ({_holder(descriptor)}); wait for it, or stop it") from None
+            raise HeldError(
+                f"{store.path()}: held by another run ({_holder(descriptor)}); wait for it, or stop it"
+            ) from None
         text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)

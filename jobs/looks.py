@@ -17,6 +17,7 @@ from jobs.collect import Cells
 from jobs.config import RunConfig
 
 FIRST_QUERIES = 1000
+ABOUT = 0.7
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ def plan_looks(settled: dict[str, dict[str, Any]], sequential: bool, at_least: i
     if not sequential and at_least is None:
         bands = [0]
     else:
-        enough = [k for k in range(max(by_band) + 1) if _within(by_band, k) >= min(at_least or FIRST_QUERIES, total)]
+        needed = min(at_least or ABOUT * FIRST_QUERIES, total)
+        enough = [k for k in range(max(by_band) + 1) if _within(by_band, k) >= needed]
         bands = list(range(max(enough), -1, -1)) if sequential else [max(enough)]
-    cells, rows, seen = [], [], {fold: 0 for fold in settled}
+    cells, rows, seen = [], [], dict.fromkeys(settled, 0)
     done = 0
     for band in bands:
         added: Cells = []

@@ -26,9 +26,7 @@ Labels = Sequence[Collection[int]]
 MISSING = -1
 
 
-def bm25_rank(
-    queries: Sequence[str], passages: Sequence[str], depth: int, exclude: Labels | None = None
-) -> Indices:
+def bm25_rank(queries: Sequence[str], passages: Sequence[str], depth: int, exclude: Labels | None = None) -> Indices:
     """Rank passages by BM25 (Lucene's variant, k1 = 1.5, b = 0.75, English stop words).
 
     Args:
@@ -53,9 +51,7 @@ def bm25_rank(
     if not any(tokens):
         return ranking
     index.index(tokens, show_progress=False)
-    for row, words in enumerate(
-        bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
-    ):
+    for row, words in enumerate(bm25s.tokenize(list(queries), return_ids=False, show_progress=False)):
         ids = index.get_tokens_ids(words)
         if ids:
             scores = index.get_scores_from_ids(ids)
@@ -107,9 +103,7 @@ def dense_rank(
     return ranking, similarities
 
 
-def random_negatives(
-    queries: Sequence[str], passages: int, exclude: Labels, *, seed: int = 0, k: int = 1
-) -> Indices:
+def random_negatives(queries: Sequence[str], passages: int, exclude: Labels, *, seed: int = 0, k: int = 1) -> Indices:
     """Return (Q, k) distinct passages of `range(passages)`, each as likely, none labelled."""
     draws = (shuffled(passages, query, seed) for query in queries)
     return _collect(draws, exclude, k)
@@ -182,10 +176,7 @@ def group_negatives(
     members: dict[str, list[int]] = {}
     for passage, group in enumerate(passage_groups):
         members.setdefault(group, []).append(passage)
-    draws = (
-        _pick(members.get(group, []), query, seed)
-        for query, group in zip(queries, query_groups, strict=True)
-    )
+    draws = (_pick(members.get(group, []), query, seed) for query, group in zip(queries, query_groups, strict=True))
     return _collect(draws, exclude, k)
 
 

@@ -43,9 +43,7 @@ class RunResult:
     unchanged: bool = False
 
 
-def run(
-    config: RunConfig, progress: Progress | None = None, log: Callable[[str], None] | None = None
-) -> RunResult:
+def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str], None] | None = None) -> RunResult:
     """Score everything that the configuration names and commit the result.
 
     Args:

@@ -15,9 +15,9 @@ from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
 from jobs.formats.files import expand, filesystem
-from jobs.formats.texts import text_units
 from jobs.formats.recognise import recognise
 from jobs.formats.records import parquet_units
+from jobs.formats.texts import text_units
 from jobs.ids import Side
 from jobs.settings import EncoderChoice, encoder_choice
 from jobs.tables import FORMULA_VERSION
@@ -101,7 +101,9 @@ def prepare(config: RunConfig) -> Prepared:
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
         files.append(file_of(path, "vectors"))
-        vectors += [TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))]
+        vectors += [
+            TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))
+        ]
     buckets = config.buckets or _buckets(sum(file.size for file in files))
     identity = {
         "version": version("eci-lake"),
@@ -110,7 +112,21 @@ def prepare(config: RunConfig) -> Prepared:
         "inputs": [[t.path, t.format, asdict(t.options)] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
-        **{key: getattr(config, key) for key in ("kappa", "lam", "tokenizer", "folds", "hybrids", "information", "until_decided", "decide", "tolerance", "sample_queries")},
+        **{
+            key: getattr(config, key)
+            for key in (
+                "kappa",
+                "lam",
+                "tokenizer",
+                "folds",
+                "hybrids",
+                "information",
+                "until_decided",
+                "decide",
+                "tolerance",
+                "sample_queries",
+            )
+        },
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
 

@@ -103,8 +103,11 @@ class Bars:
 
         self._console = console
         self._rich = RichProgress(
-            TextColumn("  {task.description:<12}"), BarColumn(24), TextColumn("{task.fields[line]}"),
-            console=console, transient=True,
+            TextColumn("  {task.description:<12}"),
+            BarColumn(24),
+            TextColumn("{task.fields[line]}"),
+            console=console,
+            transient=True,
         )
         self._rich.start()
         self._stages: dict[str, _Stage] = {}

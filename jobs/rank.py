@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import connect, statement
 from eci_sql.information import eci_v1, interval, jackknife_se, paired_difference, rank_bounds, spectrum
-from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from eci_sql.mixtures import Folds
+from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from eci_sql.udfs import register_information
 from jobs import work
 from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
@@ -39,7 +39,9 @@ def read_source(job: work.Job, number: int, folds: list[str]) -> pa.Table:
     source = next((table["source"][0] for table in tables if len(table)), None)
     if source is None:
         return tables[0]
-    return total.append_column("source", pa.repeat(source, len(total))).select(MOMENTS.schema.names).cast(MOMENTS.schema)
+    return (
+        total.append_column("source", pa.repeat(source, len(total))).select(MOMENTS.schema.names).cast(MOMENTS.schema)
+    )
 
 
 def matrices_of(table: pa.Table, name: str) -> np.ndarray:
@@ -134,7 +136,9 @@ def rejects_task(
     reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
     with tempfile.TemporaryDirectory(prefix="eci-") as spill, connect(job.share // 2, 1, spill) as con:
         con.register("found", reader)
-        ordered = con.sql("SELECT * FROM found ORDER BY file, row, source, reason, detail, record").to_arrow_reader(10_000)
+        ordered = con.sql("SELECT * FROM found ORDER BY file, row, source, reason, detail, record").to_arrow_reader(
+            10_000
+        )
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
         rows = work.publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
     with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:
@@ -242,5 +246,3 @@ def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:
         for field in SOURCE_ECI.schema
     }
     return pa.table(columns).cast(SOURCE_ECI.schema)
-
-

@@ -102,8 +102,8 @@ def score_task(
     table = moments.table(job.run_id, fold)
     rejected = pa.concat_tables([REJECTED.empty_table(), *rejects])
     with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema) as out:
-        number = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
-        work.write_partitions(out, table, number, len(sources))
+        rows = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
+        work.write_partitions(out, table, rows, len(sources))
     with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(rejected)
     _write_members(job, name, members, sources)

@@ -36,7 +36,9 @@ def encoder_choice(config: RunConfig) -> EncoderChoice:
 
         dims = {path: check_vectors(path) for path in expand(config.vectors, "vectors")}
         if len(set(dims.values())) > 1:
-            raise InputError(f"vectors: files of different dimensions: {dims}; one run scores the vectors of one encoder")
+            raise InputError(
+                f"vectors: files of different dimensions: {dims}; one run scores the vectors of one encoder"
+            )
         return EncoderChoice(None, "vectors", "vectors", next(iter(dims.values())), config.temperature or 0.05, " ")
     from onnx_models.cards import load_card
     from onnx_models.errors import EncoderError
@@ -57,7 +59,9 @@ def threads_of(config: RunConfig) -> int:
     return max(1, available_cores() // config.cores())
 
 
-def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choice: EncoderChoice | None = None) -> work.Job:
+def job_for(
+    config: RunConfig, folder: str, buckets: int, run_id: str = "", choice: EncoderChoice | None = None
+) -> work.Job:
     """Return the job of a configuration, with its work in a folder below OUT."""
     choice = choice or encoder_choice(config)
     return work.Job(

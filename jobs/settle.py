@@ -115,7 +115,8 @@ def cut_parts(queries: np.ndarray, most: int, edges: list[int]) -> list[int]:
 def bands_of(positions: np.ndarray) -> np.ndarray:
     """Return each position's band, int64: the largest k, at most BANDS, with position < 2^(64 - k)."""
     edges = np.array([1 << (64 - k) for k in range(1, BANDS + 1)], dtype=np.uint64)
-    return (positions[:, None] < edges).sum(axis=1)
+    bands: np.ndarray = (positions[:, None] < edges).sum(axis=1)
+    return bands
 
 
 def band_edges(queries: np.ndarray) -> list[int]:

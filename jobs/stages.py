@@ -215,7 +215,9 @@ class Stages:
         best = self.done.get("mixture", {}).get("best")
         scored = [source for source in sources if source in found]
         mixture = None if best is None else shares_named(_numbers(best), scored)
-        ranking, pairs = rank_tables(job, found, counts, created, self.prepared.encoder.label, self.sample.share, mixture)
+        ranking, pairs = rank_tables(
+            job, found, counts, created, self.prepared.encoder.label, self.sample.share, mixture
+        )
         work.publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema)
         work.publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema)
         manifest = make_manifest(job, self.config, self.prepared, self.done, self.sample, self.key, created)

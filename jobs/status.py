@@ -85,7 +85,9 @@ def status_of(out: str) -> list[dict[str, Any]]:
 
 
 def _rate(state: dict[str, Any]) -> float | None:
-    return round(state["rows_done"] / state["stage_seconds"], 1) if state["stage_seconds"] and state["rows_done"] else None
+    return (
+        round(state["rows_done"] / state["stage_seconds"], 1) if state["stage_seconds"] and state["rows_done"] else None
+    )
 
 
 def _now() -> str:

@@ -80,8 +80,10 @@ def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]
 def as_matrix(column: pa.Array, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Return lists of floats as float32 (n, dim), and which rows are usable: right length, finite, norm over 0."""
     lengths = column.value_lengths() if not pa.types.is_fixed_size_list(column.type) else None
-    sizes = np.full(len(column), column.type.list_size) if lengths is None else np.nan_to_num(
-        lengths.to_numpy(zero_copy_only=False)
+    sizes = (
+        np.full(len(column), column.type.list_size)
+        if lengths is None
+        else np.nan_to_num(lengths.to_numpy(zero_copy_only=False))
     )
     usable = (sizes == dim) & np.asarray(column.is_valid())
     flat = column.filter(pa.array(usable)).flatten().to_numpy(zero_copy_only=False)
@@ -141,10 +143,17 @@ def ids_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the text id of every row, S16 (n,), and whether it could be made. `job` has the indexes of `indexed`."""
     side = string_column(table["side"], path, "side")[0].to_list()
-    texts = string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
+    texts = (
+        string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
+    )
     users = string_column(table["id"], path, "id")[0].to_list() if "id" in table.column_names else [None] * len(side)
-    known = np.array([s in ("query", "passage") and (t is not None or u is not None)
-                      for s, t, u in zip(side, texts, users, strict=True)], dtype=bool)
+    known = np.array(
+        [
+            s in ("query", "passage") and (t is not None or u is not None)
+            for s, t, u in zip(side, texts, users, strict=True)
+        ],
+        dtype=bool,
+    )
     ids = id_array(
         text_id(s, t if t is not None else u) if ok else bytes(ID_BYTES)
         for s, t, u, ok in zip(side, texts, users, known.tolist(), strict=True)

@@ -62,7 +62,11 @@ class Job:
 def writing(store: Store, relative: str, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWriter]:
     """Open an IPC file for writing; it appears at `relative` when the block ends without an error."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with store.attempt(relative) as path, pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as out:
+    with (
+        store.attempt(relative) as path,
+        pa.OSFile(path, "wb") as sink,
+        pa.ipc.new_file(sink, schema, options=options) as out,
+    ):
         yield out
 
 

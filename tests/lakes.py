@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-WORDS = [f"{a}{b}" for a in ("al", "be", "ga", "de", "ep", "ze", "et", "th") for b in ("pha", "ta", "mma", "lta", "silon")]
+WORDS = [
+    f"{a}{b}" for a in ("al", "be", "ga", "de", "ep", "ze", "et", "th") for b in ("pha", "ta", "mma", "lta", "silon")
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def vector_lake(folder: Path, dim: int, triples: int, sources: int = 5, seed: in
         (query_texts[q], positive_texts[q], negative_texts[n], f"source {n % sources}")
         for q, n in (ordered[i] for i in rng.permutation(len(ordered)))
     ]
-    passages = dict(zip(positive_texts + negative_texts, np.concatenate([positive_vectors, negative_vectors]), strict=True))
+    passages = dict(
+        zip(positive_texts + negative_texts, np.concatenate([positive_vectors, negative_vectors]), strict=True)
+    )
     lake = VectorLake(
         folder / "triples.parquet",
         folder / "vectors.parquet",

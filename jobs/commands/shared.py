@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes (default: one for each core).")]
-Memory = Annotated[str | None, typer.Option(help="Memory for all workers together, such as 2GB (default: 60 % of what there is).")]
+Memory = Annotated[
+    str | None, typer.Option(help="Memory for all workers together, such as 2GB (default: 60 % of what there is).")
+]
 Encoder = Annotated[str | None, typer.Option(help="An encoder's name, or the folder of its card.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
@@ -91,6 +93,7 @@ def config_of(values: dict[str, Any]) -> RunConfig:
 
 
 def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
+    """Return the progress to show, and what takes it off the terminal again."""
     from jobs.console import make_console
     from jobs.progress import Bars, Lines, Silent
 
@@ -104,6 +107,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 
 
 def print_ranking(out: str, run_id: str | None) -> None:
+    """Print a run's ranking, its answer in sentences, and its accounting."""
     from jobs.console import make_console, ranking_table, sample_lines, verdict
     from jobs.results import ranking_of
 
@@ -128,8 +132,7 @@ def print_ranking(out: str, run_id: str | None) -> None:
 
 
 def echo_json(value: Any) -> None:
+    """Print a value as one JSON document."""
     from jobs.console import to_json
 
     typer.echo(to_json(value))
-
-

@@ -57,6 +57,7 @@ def stage_seconds(work: Path, stage: str) -> tuple[float, list[dict[str, Any]]]:
 
 def copy_seconds(files: list[Path], repeats: int = 3) -> float:
     """Seconds that it takes to copy files, written through to the disk."""
+
     def once() -> float:
         started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=files[0].parent) as folder:
@@ -77,7 +78,9 @@ def measure(rows: int) -> dict[str, float]:
         out = Path(folder) / "out"
         command = [sys.executable, "-m", "jobs.cli", "run", "--triples", str(lake.triples), "--format", "triples", "--vectors",
                    str(lake.vectors), "--out", str(out), "--workers", "1", "--memory", "4GB", "--quiet"]  # fmt: skip
-        subprocess.run(command, env=os.environ | {"ECI_FAULT_AT": "open:publish/manifest.json:EIO"}, capture_output=True)
+        subprocess.run(
+            command, env=os.environ | {"ECI_FAULT_AT": "open:publish/manifest.json:EIO"}, capture_output=True
+        )
         (work,) = [path for path in (out / "work").iterdir() if path.is_dir()]
         score, summaries = stage_seconds(work, "score")
         exchange, _ = stage_seconds(work, "exchange")

@@ -15,7 +15,9 @@ from tests.conftest import same_bytes, tables_of
 from tests.lakes import VectorLake
 
 
-def start(lake: VectorLake, out: Path, workers: int = 1, small: bool = False, **environment: str) -> subprocess.Popen[str]:
+def start(
+    lake: VectorLake, out: Path, workers: int = 1, small: bool = False, **environment: str
+) -> subprocess.Popen[str]:
     """Start `eci run` in a process group of its own; `small`: one bucket and two folds, so that there are few steps."""
     settings = lake.triples.parent / "small.toml"
     settings.write_text("buckets = 1\nfolds = 2\n" if small else "folds = 4\n")
@@ -45,5 +47,9 @@ def assert_whole(out: Path, expected: dict[str, Any]) -> None:
     assert same_bytes(published(out), expected) == []
     cleaning.STALE_SECONDS = 0.0  # nobody else is at work here
     cleaning.clean(str(out), cleaning.Rules())
-    left = [p for p in out.rglob("*") if p.is_file() and (p.name.startswith(".attempt-") or "work" in p.relative_to(out).parts[:1])]
+    left = [
+        p
+        for p in out.rglob("*")
+        if p.is_file() and (p.name.startswith(".attempt-") or "work" in p.relative_to(out).parts[:1])
+    ]
     assert [p.name for p in left if p.name != "LOCK"] == []

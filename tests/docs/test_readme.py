@@ -19,7 +19,7 @@ from jobs.reference import columns_markdown, commands_markdown, leaves
 from tests.docs.readme import between, commands, text_of
 
 TINY = {"demo": "--pairs 120"}
-ELSEWHERE = {"validate": "takes minutes; tests of its own run it", "status": "tells of a run in progress"}
+ELSEWHERE = {"validate": "takes minutes; tests of its own run it"}
 COMMANDS = commands()
 
 

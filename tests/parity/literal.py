@@ -162,9 +162,7 @@ def dot(a: Vector, b: Vector) -> float:
     return total
 
 
-def example(
-    triple: Triple, vectors: Mapping[bytes, Vector], shared: float | None, parameters: Parameters
-) -> Example:
+def example(triple: Triple, vectors: Mapping[bytes, Vector], shared: float | None, parameters: Parameters) -> Example:
     """One triple's score; `shared` is overlap(q, n), None where there are no texts."""
     zq, zp, zn = (vectors[i] for i in (triple.query, triple.positive, triple.negative))
     s_pos, s_neg = dot(zq, zp), dot(zq, zn)
@@ -329,6 +327,5 @@ def score_sources(examples: Iterable[Example], parameters: Parameters) -> dict[s
     for one in examples:
         by_source.setdefault(one.triple.source, []).append(one)
     return {
-        source: source_row(group, len(group[0].residual), parameters)
-        for source, group in sorted(by_source.items())
+        source: source_row(group, len(group[0].residual), parameters) for source, group in sorted(by_source.items())
     }

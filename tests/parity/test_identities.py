@@ -74,9 +74,7 @@ def each(sample: Sample) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
 def numeric_gradient(z: np.ndarray, zp: np.ndarray, zn: np.ndarray, h: float = 1e-5) -> np.ndarray:
     """Gradient of the loss in the tangent space at z, by central differences."""
     steps = projector(z) * h
-    return np.array(
-        [(loss(along(z, s), zp, zn) - loss(along(z, -s), zp, zn)) / (2 * h) for s in steps]
-    )
+    return np.array([(loss(along(z, s), zp, zn) - loss(along(z, -s), zp, zn)) / (2 * h) for s in steps])
 
 
 def numeric_hessian(z: np.ndarray, zp: np.ndarray, zn: np.ndarray, h: float = 1e-3) -> np.ndarray:
@@ -87,13 +85,7 @@ def numeric_hessian(z: np.ndarray, zp: np.ndarray, zn: np.ndarray, h: float = 1e
 
     steps = projector(z) * h
     return np.array(
-        [
-            [
-                (value(a + b) - value(a - b) - value(b - a) + value(-a - b)) / (4 * h * h)
-                for b in steps
-            ]
-            for a in steps
-        ]
+        [[(value(a + b) - value(a - b) - value(b - a) + value(-a - b)) / (4 * h * h) for b in steps] for a in steps]
     )
 
 

@@ -54,9 +54,7 @@ def fold_sums(
         ids = (one.triple.query, one.triple.positive, one.triple.negative)
         zq, zp, zn = (np.asarray(vectors[text], dtype=np.float32)[None] for text in ids)
         s_pos, s_neg, weight = (np.array([v]) for v in (one.s_pos, one.s_neg, one.weight))
-        add_outer(
-            sums[int(one.weight < 0), one.fold], residual_rows(zq, zp, zn, s_pos, s_neg, weight)
-        )
+        add_outer(sums[int(one.weight < 0), one.fold], residual_rows(zq, zp, zn, s_pos, s_neg, weight))
         n[one.fold] += 1
     plus, minus = (np.stack([pack_upper(m) for m in sign]) for sign in sums)
     return plus, minus, n

@@ -56,7 +56,9 @@ def lake(rng: np.random.Generator, question: str) -> tuple[list[tuple[np.ndarray
     return kinds, np.array([truth(*kind) for kind in kinds])
 
 
-def run(rng: np.random.Generator, kinds: list[tuple[np.ndarray, float]], question: str, tolerance: float) -> tuple[Look, int]:
+def run(
+    rng: np.random.Generator, kinds: list[tuple[np.ndarray, float]], question: str, tolerance: float
+) -> tuple[Look, int]:
     examples = [draw(rng, *kind, SIZES[-1]) for kind in kinds]
     fold = rng.integers(0, FOLDS, SIZES[-1])
     for size in SIZES:
@@ -84,7 +86,11 @@ def test_a_wrong_answer_is_declared_in_no_more_than_the_promised_share(
             continue
         decided += 1
         allowed = true.max() * tolerance + 1e-12
-        pairs = [(look.order[0], k) for k in look.order[1:]] if question == "top" else list(zip(look.order, look.order[1:], strict=False))
+        pairs = (
+            [(look.order[0], k) for k in look.order[1:]]
+            if question == "top"
+            else list(zip(look.order, look.order[1:], strict=False))
+        )
         wrong += any(true[b] - true[a] > allowed for a, b in pairs)
     record_property("decided, wrong", f"{decided}, {wrong} of {lakes}")
     assert decided > lakes // 10, "the rule never decides"

@@ -48,10 +48,20 @@ def run_over_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, A
     folder = tmp_path_factory.mktemp("bad")
     lines = [json.dumps(row).encode() for row in good_rows()]
     for record, _ in BAD:
-        lines.append(record if isinstance(record, bytes) else record.encode() if isinstance(record, str) else json.dumps(record).encode())
+        lines.append(
+            record
+            if isinstance(record, bytes)
+            else record.encode()
+            if isinstance(record, str)
+            else json.dumps(record).encode()
+        )
     lines += lines[:3]
     (folder / "rows.jsonl.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + b"\r\n".join(lines)))
-    return folder / "out", run_lake(folder / "out", folder / "rows.jsonl.gz", inputs=[{"triples": str(folder / "rows.jsonl.gz"), "format": "triples"}])
+    return folder / "out", run_lake(
+        folder / "out",
+        folder / "rows.jsonl.gz",
+        inputs=[{"triples": str(folder / "rows.jsonl.gz"), "format": "triples"}],
+    )
 
 
 def test_every_row_is_scored_rejected_or_a_duplicate(run_over_bad_rows: tuple[Path, Any]) -> None:

@@ -28,9 +28,13 @@ def test_a_second_run_embeds_only_what_is_new(triples: list[tuple[str, str, str,
     again = run_lake(tmp_path / "out", tmp_path / "a.parquet")
     assert again.unchanged and again.run_id == first.run_id and again.totals["texts_embedded"] == 0
     write_triples(tmp_path / "b.parquet", [(*triples[0][:2], "a negative that nobody has seen", "new")])
-    second = run_lake(tmp_path / "out", None, inputs=[{"triples": [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]}])
+    second = run_lake(
+        tmp_path / "out", None, inputs=[{"triples": [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]}]
+    )
     assert (second.totals["texts_embedded"], second.totals["texts"]) == (1, first.totals["texts"] + 1)
-    fresh = run_lake(tmp_path / "fresh", None, inputs=[{"triples": [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]}])
+    fresh = run_lake(
+        tmp_path / "fresh", None, inputs=[{"triples": [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]}]
+    )
     assert same_bytes(tables_of(tmp_path / "out", second.run_id), tables_of(tmp_path / "fresh", fresh.run_id)) == []
 
 

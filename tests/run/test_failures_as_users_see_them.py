@@ -11,18 +11,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-GOOD = [{"query": f"what is {i}", "positive": f"{i} is a number", "negative": f"{i} is no word", "source": "s"} for i in range(9)]
+GOOD = [
+    {"query": f"what is {i}", "positive": f"{i} is a number", "negative": f"{i} is no word", "source": "s"}
+    for i in range(9)
+]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pq.write_table(pa.Table.from_pylist(GOOD).rename_columns(["qery", "positive", "negative", "source"]), tmp_path / "wrong.parquet")
+    pq.write_table(
+        pa.Table.from_pylist(GOOD).rename_columns(["qery", "positive", "negative", "source"]),
+        tmp_path / "wrong.parquet",
+    )
     pq.write_table(pa.Table.from_pylist(GOOD).drop_columns(["source"]), tmp_path / "nosource.parquet")
     (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, GOOD)))
     (tmp_path / "keys.jsonl").write_text("\n".join(json.dumps({**row, "query": None}) for row in GOOD))
     (tmp_path / "notparquet.parquet").write_text("this is text")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "settings.toml").write_text('temprature = 0.1\nfolds = 1\n[[inputs]]\ntriples = "good.jsonl"\nformt = "x"\n')
+    (tmp_path / "settings.toml").write_text(
+        'temprature = 0.1\nfolds = 1\n[[inputs]]\ntriples = "good.jsonl"\nformt = "x"\n'
+    )
     (tmp_path / "broken.toml").write_text("folds = = 3\n")
     pq.write_table(pa.table({"text": ["a"], "side": ["query"], "vector": ["no list"]}), tmp_path / "vectors.parquet")
     return tmp_path
@@ -31,7 +39,10 @@ def folder(tmp_path: Path) -> Path:
 CASES: list[tuple[list[str], list[str]]] = [
     (["--triples", "wrong.parquet", "--format", "triples"], ["wrong.parquet", "'query'", "qery", "did you mean"]),
     (["--triples", "nosource.parquet", "--format", "triples"], ["nosource.parquet", "'source'", "--source NAME"]),
-    (["--triples", "keys.jsonl", "--format", "triples"], ["no triple can be scored", "9 x null_field", "query is missing"]),
+    (
+        ["--triples", "keys.jsonl", "--format", "triples"],
+        ["no triple can be scored", "9 x null_field", "query is missing"],
+    ),
     (["--triples", "notparquet.parquet"], ["notparquet.parquet"]),
     (["--triples", "empty"], ["empty", "no files"]),
     (["--triples", "no/*.parquet"], ["no/*.parquet", "matches no file"]),
@@ -66,7 +77,10 @@ def test_a_wrong_run_is_one_line_with_exit_code_2(
 def test_a_wrong_run_leaves_an_older_output_as_it_was(eci: Callable[..., Any], folder: Path) -> None:
     assert eci("run", "--triples", "good.jsonl", "--out", "out", "--quiet", "--memory", "4GB").returncode == 0
     before = {p: p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file() and p.name != "LOCK"}
-    assert eci("run", "--triples", "keys.jsonl", "--format", "triples", "--out", "out", "-q", "--memory", "4GB").returncode == 2
+    assert (
+        eci("run", "--triples", "keys.jsonl", "--format", "triples", "--out", "out", "-q", "--memory", "4GB").returncode
+        == 2
+    )
     after = {p: p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file() and p.name != "LOCK"}
     assert before == after
 

@@ -21,10 +21,22 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
 
 def test_ids_with_corpus_and_queries_give_what_texts_give(lake: VectorLake, tmp_path: Path) -> None:
     texts = {text: str(i) for i, text in enumerate([*lake.queries, *lake.passages])}
-    rows = [{"query_id": int(texts[q]), "positive_id": texts[p], "negative_id": texts[n], "source": s} for q, p, n, s in lake.rows]
-    rows.append({"query_id": texts[lake.rows[0][0]], "positive_id": texts[lake.rows[0][1]], "negative_id": "nobody", "source": "source 0"})
+    rows = [
+        {"query_id": int(texts[q]), "positive_id": texts[p], "negative_id": texts[n], "source": s}
+        for q, p, n, s in lake.rows
+    ]
+    rows.append(
+        {
+            "query_id": texts[lake.rows[0][0]],
+            "positive_id": texts[lake.rows[0][1]],
+            "negative_id": "nobody",
+            "source": "source 0",
+        }
+    )
     (tmp_path / "triples.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": texts[t], "title": "", "text": t}) for t in lake.passages))
+    (tmp_path / "corpus.jsonl").write_text(
+        "\n".join(json.dumps({"_id": texts[t], "title": "", "text": t}) for t in lake.passages)
+    )
     (tmp_path / "queries.tsv").write_text("\n".join(f"{texts[t]}\t{t}" for t in lake.queries))
     by_id = run_lake(tmp_path / "ids", tmp_path / "triples.jsonl", vectors=str(lake.vectors),
                      corpus=str(tmp_path / "corpus.jsonl"), queries=str(tmp_path / "queries.tsv"))  # fmt: skip
@@ -40,7 +52,9 @@ def test_ids_and_vectors_without_texts_have_no_lexical_side(lake: VectorLake, tm
     columns = list(zip(*[(ids[q], ids[p], ids[n], s) for q, p, n, s in lake.rows], strict=True))
     names = ("query_id", "positive_id", "negative_id", "source")
     pq.write_table(pa.table(dict(zip(names, map(list, columns), strict=True))), tmp_path / "triples.parquet")
-    vectors = [(ids[t], "query", v) for t, v in lake.queries.items()] + [(ids[t], "passage", v) for t, v in lake.passages.items()]
+    vectors = [(ids[t], "query", v) for t, v in lake.queries.items()] + [
+        (ids[t], "passage", v) for t, v in lake.passages.items()
+    ]
     pq.write_table(pa.table({"id": [v[0] for v in vectors], "side": [v[1] for v in vectors],
                              "vector": pa.array([v[2].tolist() for v in vectors], pa.list_(pa.float32()))}), tmp_path / "vectors.parquet")  # fmt: skip
     result = run_lake(tmp_path / "out", tmp_path / "triples.parquet", vectors=str(tmp_path / "vectors.parquet"))

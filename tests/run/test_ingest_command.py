@@ -11,15 +11,28 @@ from jobs.formats import Options, Unit, format_named
 from jobs.formats.records import parquet_units
 
 
-def test_triples_of_a_trainer_format_come_back_from_the_canonical_files(eci: Callable[..., Any], tmp_path: Path) -> None:
+def test_triples_of_a_trainer_format_come_back_from_the_canonical_files(
+    eci: Callable[..., Any], tmp_path: Path
+) -> None:
     records = [{"query": f"q{i} \u2028 x", "pos": ["p"], "neg": [f"n{i}", f"m\u0085{i}"]} for i in range(50)]
-    (tmp_path / "bge.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in records) + '\n{"query": "q", "pos": ["p"], "neg": []}\n')
+    (tmp_path / "bge.jsonl").write_text(
+        "\n".join(json.dumps(r, ensure_ascii=False) for r in records) + '\n{"query": "q", "pos": ["p"], "neg": []}\n'
+    )
     done = eci("ingest", "--triples", "bge.jsonl", "--to", "canonical", "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"triples": {"bge": 100}, "rejects": {"null_field": 1}, "files": 1}
     file = str(tmp_path / "canonical" / "000000.parquet")
-    rows = [row for unit in parquet_units(file) for batch in format_named("triples").read(unit, Options()) for row in batch.rows.rows()]
-    direct = [row for batch in format_named("bge").read(Unit(str(tmp_path / "bge.jsonl")), Options()) for row in batch.rows.rows()]
+    rows = [
+        row
+        for unit in parquet_units(file)
+        for batch in format_named("triples").read(unit, Options())
+        for row in batch.rows.rows()
+    ]
+    direct = [
+        row
+        for batch in format_named("bge").read(Unit(str(tmp_path / "bge.jsonl")), Options())
+        for row in batch.rows.rows()
+    ]
     assert [row[1:] for row in rows] == [row[1:] for row in direct]
 
 

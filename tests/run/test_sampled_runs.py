@@ -21,7 +21,9 @@ def clear_lake(folder: Path, queries: int) -> None:
     texts = [[f"{kind} {i}" for i in range(queries)] for kind in ("query", "positive", "near", "far")]
     rows = [(q, p, n, s) for q, p, a, b in zip(*texts, strict=True) for n, s in ((a, "near"), (b, "far"))]
     write_triples(folder / "triples.parquet", rows)
-    passages = {t: v for names, vs in zip(texts[1:], (positive, near, far), strict=True) for t, v in zip(names, vs, strict=True)}
+    passages = {
+        t: v for names, vs in zip(texts[1:], (positive, near, far), strict=True) for t, v in zip(names, vs, strict=True)
+    }
     write_vectors(folder / "vectors.parquet", dict(zip(texts[0], base, strict=True)), passages)
 
 

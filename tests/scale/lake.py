@@ -52,7 +52,9 @@ def _write_triples(
     folder: Path, rng: np.random.Generator, rows: int, files: int, queries: pa.Array, passages: pa.Array, heavy: int
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([(name, pa.large_string()) for name in ("query", "positive", "negative")] + [("source", pa.string())])
+    schema = pa.schema(
+        [(name, pa.large_string()) for name in ("query", "positive", "negative")] + [("source", pa.string())]
+    )
     heavy_rows = min(100_000, rows // 10) * heavy
     cuts = np.linspace(0, rows, files + 1).astype(int)
     for k in range(files):

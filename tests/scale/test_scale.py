@@ -51,7 +51,12 @@ def run(triples: Path, vectors: Path, out: Path) -> dict[str, Any]:
     manifest = json.loads((out / "runs" / told["run_id"] / "manifest.json").read_text())
     stages = {name: stage["seconds"] for name, stage in manifest["stages"].items()}
     peak = max(stage["peak_bytes"] for stage in manifest["stages"].values())
-    return {"seconds": round(seconds, 1), "core_seconds": stages, "peak_bytes": peak, "scored": told["totals"]["scored"]}
+    return {
+        "seconds": round(seconds, 1),
+        "core_seconds": stages,
+        "peak_bytes": peak,
+        "scored": told["totals"]["scored"],
+    }
 
 
 def test_cost_is_linear_in_the_triples(measured: dict[int, dict[str, Any]]) -> None:

@@ -22,11 +22,15 @@ def test_a_history_with_an_older_table_has_nulls_for_the_new_column(tmp_path: Pa
     write_triples(lake.triples, lake.rows[:-1])
     second = run_lake(tmp_path / "out", lake.triples, vectors=str(lake.vectors), folds=4)
     store = Store(str(tmp_path / "out"))
-    rows = query(store, "SELECT run_id, sample_share FROM source_eci_history WHERE kind = 'source'").read_all().to_pylist()
+    rows = (
+        query(store, "SELECT run_id, sample_share FROM source_eci_history WHERE kind = 'source'").read_all().to_pylist()
+    )
     assert {(row["run_id"], row["sample_share"]) for row in rows} == {(first.run_id, None), (second.run_id, 1.0)}
     write_catalog(store)
     with duckdb.connect(str(tmp_path / "out" / "catalog.duckdb"), read_only=True) as con:
         assert con.sql("SELECT count(*) FROM scores").fetchall() == [(99,)]
         comments = con.sql("SELECT comment FROM duckdb_columns() WHERE table_name = 'scores'").fetchall()
     assert comments and all(comment for (comment,) in comments)
-    assert json.loads((tmp_path / "out" / "runs" / second.run_id / "manifest.json").read_text())["totals"]["scored"] == 99
+    assert (
+        json.loads((tmp_path / "out" / "runs" / second.run_id / "manifest.json").read_text())["totals"]["scored"] == 99
+    )

@@ -25,7 +25,12 @@ ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
              *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
-SUMMED = [("fold", pa.int32()), ("n_examples", pa.int64()), ("plus", pa.list_(pa.int64())), ("minus", pa.list_(pa.int64()))]
+SUMMED = [
+    ("fold", pa.int32()),
+    ("n_examples", pa.int64()),
+    ("plus", pa.list_(pa.int64())),
+    ("minus", pa.list_(pa.int64())),
+]
 
 STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
     "settle": ("incoming", TRIPLES, {}),
@@ -51,7 +56,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def test_a_statement_has_no_quadratic_plan(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     table, schema, parameters = STATEMENTS[name]
     # enough rows that the optimiser does not take a nested loop for being small
-    rows = pa.table([pa.nulls(50_000, field.type) for field in schema], schema=pa.schema([f.with_nullable(True) for f in schema]))
+    rows = pa.table(
+        [pa.nulls(50_000, field.type) for field in schema], schema=pa.schema([f.with_nullable(True) for f in schema])
+    )
     connection.register(table, rows)
     plan = connection.execute(f"EXPLAIN {statement(name)}", parameters).fetchall()[0][1]
     assert not [operator for operator in QUADRATIC if operator in plan.upper()], plan

@@ -112,8 +112,7 @@ def test_files_that_cannot_be_parsed_have_no_docstrings(tmp_path: Path) -> None:
 def test_methods_have_qualified_names_and_private_names_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text(
-        '"""M."""\nclass A:\n    """A."""\n    def b(self):\n        """B."""\n'
-        '    def _c(self):\n        """C."""\n'
+        '"""M."""\nclass A:\n    """A."""\n    def b(self):\n        """B."""\n    def _c(self):\n        """C."""\n'
     )
     found = [(item.qualname, item.text) for item in file_docstrings("l", "m", path)]
     assert found == [("", "M."), ("A", "A."), ("A.b", "B.")]

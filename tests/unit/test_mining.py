@@ -149,8 +149,7 @@ def hashed_vectors(texts: list[str], _side: str) -> Floats:
 @pytest.fixture
 def documentation(monkeypatch: pytest.MonkeyPatch) -> None:
     docs = [
-        DocPair(f"how task {i} works", f"Task {i} works alone. It ends in {i}.", "l", f"m{i // 9}")
-        for i in range(73)
+        DocPair(f"how task {i} works", f"Task {i} works alone. It ends in {i}.", "l", f"m{i // 9}") for i in range(73)
     ]
     monkeypatch.setattr(demo, "collect_pairs", lambda limit: docs[:limit])
 
@@ -162,9 +161,7 @@ def test_the_same_documentation_gives_the_same_lake_byte_for_byte(tmp_path: Path
     two = demo.build_lake(tmp_path / "b", hashed_vectors, 100)
     assert [f.read_bytes() for f in one.files] == [f.read_bytes() for f in two.files]
     assert (one.pairs, len(one.files), len(lines)) == (73, 8, 4)
-    assert sorted(p.name for p in (tmp_path / "a/triples").iterdir()) == [
-        file.name for file in one.files
-    ]
+    assert sorted(p.name for p in (tmp_path / "a/triples").iterdir()) == [file.name for file in one.files]
 
 
 @pytest.mark.usefixtures("documentation")

@@ -51,17 +51,13 @@ def test_a_vertex_is_its_source(seed: int, count: int) -> None:
 
 @property_test
 @given(seed=seeds, count=st.integers(1, 6), polluted=st.sampled_from([0.0, 0.1, 1.0, 5.0]))
-def test_the_best_mixture_is_never_worse_than_the_best_vertex(
-    seed: int, count: int, polluted: float
-) -> None:
+def test_the_best_mixture_is_never_worse_than_the_best_vertex(seed: int, count: int, polluted: float) -> None:
     means = sources(count, 6, seed, polluted)
     best = best_mixture(*means, lam=1.0)
     assert best.eci >= max(vertex_scores(means))
     assert best.alpha.sum() == pytest.approx(1.0)
     assert (best.alpha >= 0.0).all()
-    assert mix_score(best.alpha, list(means[0]), list(means[1]), 1.0).eci == pytest.approx(
-        best.eci, rel=1e-12
-    )
+    assert mix_score(best.alpha, list(means[0]), list(means[1]), 1.0).eci == pytest.approx(best.eci, rel=1e-12)
 
 
 @property_test
@@ -139,6 +135,4 @@ def test_a_mixture_of_one_part_is_the_part_fold_by_fold() -> None:
 
 
 def close(one: Score, other: Score) -> bool:
-    return other.eci == pytest.approx(one.eci, rel=1e-12) and other.purity == pytest.approx(
-        one.purity, rel=1e-12
-    )
+    return other.eci == pytest.approx(one.eci, rel=1e-12) and other.purity == pytest.approx(one.purity, rel=1e-12)

@@ -83,8 +83,7 @@ def test_the_sum_is_the_integer_sum(rows: np.ndarray) -> None:
 def test_a_row_does_not_depend_on_its_neighbours(block: int) -> None:
     all_of = triples(300, 33)
     parts = [
-        residual_rows(**{name: values[i : i + block] for name, values in all_of.items()})
-        for i in range(0, 300, block)
+        residual_rows(**{name: values[i : i + block] for name, values in all_of.items()}) for i in range(0, 300, block)
     ]
     np.testing.assert_array_equal(np.concatenate(parts), residual_rows(**all_of))
 
@@ -117,9 +116,7 @@ def test_a_ref_without_a_vector_is_refused(ref: int) -> None:
     refs = (np.array([0]), np.array([1]), np.array([ref]))
     one = np.ones(1)
     with pytest.raises(MetricError, match="outside the 3"):
-        add_residuals(
-            np.zeros((2, 2), np.int64), np.eye(3, 2, dtype=np.float32), refs, one, one, one
-        )
+        add_residuals(np.zeros((2, 2), np.int64), np.eye(3, 2, dtype=np.float32), refs, one, one, one)
 
 
 def test_no_rows_add_nothing() -> None:
