@@ -12,8 +12,10 @@ import logging
 import os
 import resource
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -99,6 +101,22 @@ def _configure(threads: int) -> None:
     )
 
 
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Ignore SIGINT for the length of the block, and in the processes that are started in it.
+
+    Ctrl-C in a terminal goes to the whole process group, and is the driver's to answer: workers would print tracebacks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 def _cluster_class(name: str) -> Any:
     """Return the Dask cluster class of a dotted name. Raises InputError for anything else."""
     from importlib import import_module
@@ -134,14 +152,9 @@ class Cluster:
             if self.config.scheduler:
                 self._client = Client(self.config.scheduler, timeout="20s")
             else:
-                # The threads and processes that are started here inherit the mask: Ctrl-C in a terminal goes to the
-                # whole group, and is the driver's to answer.
-                former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                try:
+                with _ctrl_c_ignored():
                     self._cluster = self._start()
                     self._client = Client(self._cluster)
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, former)
         except (OSError, TimeoutError) as error:
             where = self.config.scheduler or self.config.cluster or "local workers"
             raise InputError(

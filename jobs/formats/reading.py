@@ -6,6 +6,7 @@ so that none vanishes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def read_records(
     yield builder.take()
 
 
-class RecordFormat:
+class RecordFormat(ABC):
     """A format whose records are objects. Subclasses say which keys it needs and what a record yields.
 
     Attributes:
@@ -103,9 +104,9 @@ class RecordFormat:
         """Yield the unit's rows; see `Format.read`."""
         return read_records(unit, options, self.triples_of)
 
+    @abstractmethod
     def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield the triples of one record. Raises BadRecordError when it holds none."""
-        raise NotImplementedError
 
 
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
