@@ -42,7 +42,7 @@ def vector_lake(folder: Path, dim: int, triples: int, sources: int = 5, seed: in
     for k in range(negatives):
         near = int(rng.integers(queries))
         negative_texts.append(f"negative {k} {_text(rng)}")
-        negative_vectors.append(base[near] + (0.5 + 0.25 * (k % sources)) * rng.standard_normal(dim))
+        negative_vectors.append(base[near] + (0.65 + 0.15 * (k % sources)) * rng.standard_normal(dim))
         rows.add((near, k))
     while len(rows) < triples:
         rows.add((int(rng.integers(queries)), int(rng.integers(negatives))))

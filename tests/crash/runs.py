@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from jobs import cleaning
 from jobs.commit import latest
@@ -45,8 +46,8 @@ def published(out: Path) -> dict[str, Any]:
 def assert_whole(out: Path, expected: dict[str, Any]) -> None:
     """The newest run's tables are bit for bit the expected ones, and `eci gc` leaves nothing unfinished."""
     assert same_bytes(published(out), expected) == []
-    cleaning.STALE_SECONDS = 0.0  # nobody else is at work here
-    cleaning.clean(str(out), cleaning.Rules())
+    with patch.object(cleaning, "STALE_SECONDS", 0.0):  # nobody else is at work here
+        cleaning.clean(str(out), cleaning.Rules())
     left = [
         p
         for p in out.rglob("*")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -71,3 +72,40 @@ def test_no_worker_takes_more_than_its_share_of_memory(measured: dict[int, dict[
 def test_scoring_keeps_a_hundred_thousand_triples_a_core_second(measured: dict[int, dict[str, Any]]) -> None:
     rate = measured[SIZES[-1]]["scored"] / measured[SIZES[-1]]["core_seconds"]["score"]
     assert rate >= 100_000, rate
+
+
+def test_a_jsonl_file_of_gigabytes_streams_through_bounded_memory(tmp_path: Path) -> None:
+    size = int(float(os.environ.get("ECI_SCALE_JSONL_GB", "2.2")) * 1e9)
+    words = [f"word{i}" for i in range(5000)]
+    with (tmp_path / "big.jsonl").open("w", encoding="utf-8") as file:
+        number = 0
+        while file.tell() < size:
+            text = " ".join(words[(number * 7 + k * k) % 5000] for k in range(60))
+            record = {
+                "query": f"query {number} {text[:60]}",
+                "pos": [f"positive {number} {text}"],
+                "neg": [f"negative {number} {k} {text}" for k in range(4)],
+            }
+            file.write(json.dumps(record) + "\n")
+            number += 1
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.cli",
+        "ingest",
+        "--triples",
+        str(tmp_path / "big.jsonl"),
+        "--to",
+        str(tmp_path / "out"),
+        "--json",
+        "--quiet",
+    ]
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["triples"] == {"big": 4 * number}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    figures = {"jsonl_bytes": size, "triples": 4 * number, "seconds": round(seconds, 1), "peak_bytes": peak}
+    print(json.dumps(figures), file=sys.stderr)
+    assert peak < 1 << 30
