@@ -20,7 +20,7 @@ from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
 from jobs.lookup import Index, open_index
 
-ROWS = 20_000
+ROWS = 8_000
 
 
 def vectors_schema(dim: int) -> pa.Schema:

@@ -16,7 +16,7 @@ import polars as pl
 if TYPE_CHECKING:
     from jobs.formats.records import Record
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 BATCH_BYTES = 64 << 20
 RECORD_BYTES = 4096
 

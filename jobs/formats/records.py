@@ -152,7 +152,8 @@ def parquet_file(path: str) -> pq.ParquetFile:
     """Open a Parquet file by path or URL. Raises InputError when it is not one."""
     fs, inner = filesystem(path)
     try:
-        return pq.ParquetFile(fs.open(inner, "rb"))
+        # pre-buffering would hold all row groups that are asked for in memory at once
+        return pq.ParquetFile(fs.open(inner, "rb"), pre_buffer=False)
     # ValueError: a column's name that is not UTF-8.
     except (*READ_ERRORS, ValueError) as error:
         raise InputError(f"{path}: cannot be opened as Parquet: {reason_of(error)}") from error
