@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -43,6 +44,12 @@ def totals_of(done: dict[str, Any], sample: Sample) -> dict[str, int]:
     return totals
 
 
+def formats_of(prepared: Prepared) -> dict[str, int]:
+    """Return how many input files were read as each format: what `auto` has chosen."""
+    chosen = {item.path: item.format for item in prepared.inputs}
+    return dict(sorted(Counter(chosen.values()).items()))
+
+
 def make_manifest(
     job: work.Job,
     config: RunConfig,
@@ -70,6 +77,7 @@ def make_manifest(
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [asdict(file) for file in prepared.files],
+        "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": commit.published_files(job.store, job.publish),
         "totals": totals_of(done, sample),

@@ -42,6 +42,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],
+        "formats": manifest.get("formats", {}),
     }
 
 

@@ -121,11 +121,13 @@ def print_ranking(out: str, run_id: str | None) -> None:
     for line in sample_lines(found["sample"]):
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
+    formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
+    read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
     console.print(
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
         f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
-        f"in this run. Run {found['run_id']}.",
+        f"in this run. {read_as}Run {found['run_id']}.",
         markup=False,
         soft_wrap=True,
     )

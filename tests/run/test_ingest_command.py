@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.formats import Options, Unit, format_named
 from jobs.formats.records import parquet_units
+from tests.lakes import vector_lake
 
 
 def test_triples_of_a_trainer_format_come_back_from_the_canonical_files(
@@ -42,3 +43,25 @@ def test_a_folder_that_holds_something_is_refused(eci: Callable[..., Any], tmp_p
     (tmp_path / "a.jsonl").write_text('{"query": "q", "positive": "p", "negative": "n", "source": "s"}\n')
     done = eci("ingest", "--triples", "a.jsonl", "--to", "full")
     assert done.returncode == 2 and "not empty" in done.stderr
+
+
+def test_a_run_says_which_format_it_has_recognised(eci: Callable[..., Any], tmp_path: Path) -> None:
+    lake = vector_lake(tmp_path / "lake", 8, 120, sources=2)
+    tuples = [{"anchor": q, "positive": p, "negative": n} for q, p, n, _ in lake.rows]
+    (tmp_path / "mined.jsonl").write_text("\n".join(map(json.dumps, tuples)))
+    command = [
+        "run",
+        "--triples",
+        "mined.jsonl",
+        "--triples",
+        lake.triples,
+        "--vectors",
+        lake.vectors,
+        "--out",
+        "out",
+        "--folds",
+        "4",
+    ]
+    done = eci(*command, "--memory", "4GB", "-q")
+    assert done.returncode == 0, done.stderr
+    assert "Read as sbert-tuples (1 file), triples (1 file)." in done.stdout
