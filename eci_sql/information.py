@@ -66,6 +66,25 @@ class Difference:
     decided: bool
 
 
+def factor_of(mean_matrix: FloatArray, lam: float) -> FloatArray:
+    """Lower Cholesky factor of I + (d/lambda) M, (d, d) float64.
+
+    Args:
+        mean_matrix: M, (d, d) float64, symmetric, positive semi-definite.
+        lam: the ridge lambda, above 0.
+
+    Raises:
+        MetricError: the matrix is not finite or far from positive semi-definite.
+    """
+    dim = len(mean_matrix)
+    system = mean_matrix * (dim / lam)
+    system[np.diag_indices(dim)] += 1.0
+    try:
+        return np.asarray(cholesky(system, lower=True, overwrite_a=True, check_finite=True), dtype=np.float64)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise MetricError(f"the information matrix has no log-determinant: {error}") from error
+
+
 def information(mean_matrix: FloatArray, lam: float) -> float:
     """(1/d) logdet(I + (d/lambda) M), in nats per dimension (README, method).
 
@@ -77,12 +96,7 @@ def information(mean_matrix: FloatArray, lam: float) -> float:
         MetricError: the matrix is not finite or far from positive semi-definite.
     """
     dim = len(mean_matrix)
-    system = mean_matrix * (dim / lam)
-    system[np.diag_indices(dim)] += 1.0
-    try:
-        factor = cholesky(system, lower=True, overwrite_a=True, check_finite=True)
-    except (ValueError, np.linalg.LinAlgError) as error:
-        raise MetricError(f"the information matrix has no log-determinant: {error}") from error
+    factor = factor_of(mean_matrix, lam)
     value = 2.0 * float(np.log(np.diagonal(factor)).sum()) / dim
     if not np.isfinite(value):
         raise MetricError(f"the log-determinant of the information matrix is {value}")

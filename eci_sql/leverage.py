@@ -7,9 +7,9 @@ By the matrix determinant lemma logdet(A + c w r r^T) - logdet(A) = log(1 + c w 
 """
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 
-from eci_sql.errors import MetricError
+from eci_sql.information import factor_of
 from eci_sql.moments import FloatArray, RefArray, VectorArray
 
 BLOCK_ROWS = 2048
@@ -25,14 +25,8 @@ def inverse_factor(mean_matrix: FloatArray, lam: float) -> FloatArray:
     Raises:
         MetricError: the matrix is not finite or far from positive semi-definite.
     """
-    dim = len(mean_matrix)
-    system = mean_matrix * (dim / lam)
-    system[np.diag_indices(dim)] += 1.0
-    try:
-        factor = cholesky(system, lower=True, overwrite_a=True, check_finite=True)
-    except (ValueError, np.linalg.LinAlgError) as error:
-        raise MetricError(f"the information matrix has no inverse: {error}") from error
-    return np.asarray(solve_triangular(factor, np.eye(dim), lower=True), dtype=np.float64)
+    factor = factor_of(mean_matrix, lam)
+    return np.asarray(solve_triangular(factor, np.eye(len(mean_matrix)), lower=True), dtype=np.float64)
 
 
 def residuals(
