@@ -1,13 +1,14 @@
 -- scores: similarities, ingredients and weight of every triple of one part of a fold (DESIGN section 2)
--- inputs:  cell (ordinal, triple_id, query_id, positive_id, negative_id, source, q_ref, p_ref, n_ref)
+-- inputs:  cell (ordinal, source, q_ref, p_ref, n_ref): numbers of texts, so that no id passes through a sort
 --          similarities(q_ref, p_ref, n_ref), a struct of three, and lexical_overlap(q_ref, n_ref): NumPy UDFs over
 --          the part's vectors and token sets; a similarity is null where a vector is missing or unusable
 -- params:  temperature, kappa
--- columns: those of cell, and s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
+-- columns: ordinal, source, s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
 -- grain:   one row for each triple
 WITH compared AS (
     SELECT
-        cell.*,
+        ordinal,
+        source,
         unnest(similarities(q_ref, p_ref, n_ref)),
         lexical_overlap(q_ref, n_ref) AS lexical_overlap
     FROM cell

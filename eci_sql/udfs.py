@@ -6,7 +6,7 @@ through the database. Results do not depend on how DuckDB cuts its rows into cal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-_CACHE_ROWS = 128
+_CACHE_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class TokenSets:
         """
         lengths = self.offsets[queries + 1] - self.offsets[queries]
         pair = np.repeat(np.arange(len(queries)), lengths)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        wanted = self.tokens[np.repeat(self.offsets[queries], lengths) + within]
+        before = np.cumsum(lengths) - lengths
+        wanted = self.tokens[np.arange(len(pair)) + np.repeat(self.offsets[queries] - before, lengths)]
         found = self._contains(negatives[pair], wanted)
         idf = self.weights[wanted]
         total = np.bincount(pair, idf, len(queries))
@@ -50,18 +50,22 @@ class TokenSets:
         return result
 
     def _contains(self, texts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Return whether each wanted token is in its text's set: a binary search in all sets at once."""
-        low, high = self.offsets[texts], self.offsets[texts + 1]
-        end = high
-        while (open_ := low < high).any():
-            middle = (low + high) >> 1
-            below = open_ & (self.tokens[np.minimum(middle, len(self.tokens) - 1)] < wanted)
-            low = np.where(below, middle + 1, low)
-            high = np.where(below | ~open_, high, middle)
-        inside: np.ndarray = low < end
+        """Return whether each wanted token is in its text's set: a binary search in all sets at once.
+
+        Every search takes the same steps, of halving length; `at` passes over the tokens below the wanted one.
+        """
         if not len(self.tokens):
-            return inside
-        inside &= self.tokens[np.minimum(low, len(self.tokens) - 1)] == wanted
+            return np.zeros(len(wanted), dtype=bool)
+        at, end = self.offsets[texts], self.offsets[texts + 1]
+        step = 1 << int((end - at).max(initial=0)).bit_length() >> 1
+        while step:
+            ahead = at + step
+            below = self.tokens[np.minimum(ahead, len(self.tokens)) - 1] < wanted
+            below &= ahead <= end
+            at += step * below
+            step >>= 1
+        inside: np.ndarray = at < end
+        inside &= self.tokens[np.minimum(at, len(self.tokens) - 1)] == wanted
         return inside
 
 
@@ -79,26 +83,40 @@ class Vectors:
         Triples go in blocks that stay in the cache; a row's sums depend on the row alone, not on the block.
         """
         result = np.empty((3, len(queries)))
+        single = np.empty((_CACHE_ROWS, self.matrix.shape[1]), dtype=np.float32)
+        double = np.empty((3, *single.shape))
         for start in range(0, len(queries), _CACHE_ROWS):
-            part = slice(start, start + _CACHE_ROWS)
-            q, p, n = (self.matrix[refs[part]].astype(np.float64) for refs in (queries, positives, negatives))
+            part = slice(start, min(start + _CACHE_ROWS, len(queries)))
+            rows = slice(0, part.stop - start)
+            for refs, target in zip((queries, positives, negatives), double, strict=True):
+                self.matrix.take(refs[part], axis=0, out=single[rows], mode="clip")  # "raise" would copy
+                target[rows] = single[rows]
+            q, p, n = double[:, rows]
             for k, (a, b) in enumerate(((q, p), (q, n), (p, n))):
-                result[k, part] = np.einsum("ij,ij->i", a, b)
+                np.einsum("ij,ij->i", a, b, out=result[k, part])
         q_valid, p_valid, n_valid = (self.valid[refs] for refs in (queries, positives, negatives))
         for k, usable in enumerate((q_valid & p_valid, q_valid & n_valid, p_valid & n_valid)):
             result[k, ~usable] = np.nan
         return result
 
 
-def register(connection: duckdb.DuckDBPyConnection, vectors: Vectors, sets: TokenSets) -> None:
+@dataclass
+class Texts:
+    """The texts of the part that is being scored: a connection serves part after part."""
+
+    vectors: Vectors = field(init=False)
+    sets: TokenSets = field(init=False)
+
+
+def register(connection: duckdb.DuckDBPyConnection, texts: Texts) -> None:
     """Register `similarities(INTEGER, INTEGER, INTEGER)`, a struct, and `lexical_overlap(INTEGER, INTEGER)`."""
 
     def similarities(query: pa.Array, positive: pa.Array, negative: pa.Array) -> pa.Array:
-        found = vectors.similarities(_ints(query), _ints(positive), _ints(negative))
+        found = texts.vectors.similarities(_ints(query), _ints(positive), _ints(negative))
         return pa.StructArray.from_arrays([_nullable(row) for row in found], ["s_pos", "s_neg", "s_pair"])
 
     def lexical_overlap(query: pa.Array, negative: pa.Array) -> pa.Array:
-        return _nullable(sets.overlap(_ints(query), _ints(negative)))
+        return _nullable(texts.sets.overlap(_ints(query), _ints(negative)))
 
     struct = "STRUCT(s_pos DOUBLE, s_neg DOUBLE, s_pair DOUBLE)"
     # a missing vector or text gives null, which only `special` lets a function return

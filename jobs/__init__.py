@@ -8,13 +8,13 @@ The Python interface does what the commands do, with typed settings and results,
     >>> result.ranking.select(["rank", "source", "eci", "eci_lo", "eci_hi"])
     >>> jobs.rank("OUT").ranking                     # the same of a run made before
     >>> jobs.mix("OUT")["shares"]                    # the best mixture
+    >>> choice = jobs.Choice(per_query=2, violations=False)
+    >>> jobs.select("OUT", "train", "bge", choice)   # the training file; a manifest comes back
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,30 +22,27 @@ if TYPE_CHECKING:
     from jobs.config import RunConfig as RunConfig
     from jobs.errors import EciError as EciError
     from jobs.errors import InputError as InputError
+    from jobs.mixing import mix as mix
     from jobs.pipeline import RunResult as RunResult
     from jobs.pipeline import run as run
-    from jobs.report import report as report
+    from jobs.report_file import report as report
+    from jobs.results import rank as rank
+    from jobs.selection import Choice as Choice
+    from jobs.selection import select as select
 
 EXPORTS = {
     "run": "jobs.pipeline",
     "RunResult": "jobs.pipeline",
     "rank": "jobs.results",
-    "mix": "jobs.mix",
+    "mix": "jobs.mixing",
     "select": "jobs.selection",
-    "report": "jobs.report",
+    "Choice": "jobs.selection",
+    "report": "jobs.report_file",
     "RunConfig": "jobs.config",
     "Input": "jobs.config",
     "EciError": "jobs.errors",
     "InputError": "jobs.errors",
 }
-
-
-class _Package(ModuleType):
-    """The package: a module in it does not hide the function of the same name (`jobs.rank`, `jobs.mix`)."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in EXPORTS and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
 
 
 def __getattr__(name: str) -> Any:
@@ -57,6 +54,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(EXPORTS)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -1,7 +1,7 @@
 """`eci gc`: takes from an output root what nobody needs any more.
 
-Covers: old runs, unfinished work, stray attempt files, the cache by age, size and encoders that no run names. Does not
-touch: the newest run, or work and cache while a run holds the root (on object stores, where there is no lock, work stays).
+Covers: old runs and what `eci ablate` made of them, unfinished work, stray attempt files, the cache by age, size and
+encoders that no run names. Does not touch: the newest run, or work and cache while a run holds the root.
 Unfinished work is only worth its cheap stages: vectors are in the cache already.
 """
 
@@ -11,15 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-import fsspec
 
 from jobs.commit import committed, latest, read_manifest
 from jobs.errors import EciError, HeldError, InputError
 from jobs.lock import LOCK, holding
-from jobs.store import ATTEMPT, Store
+from jobs.store import ATTEMPT, Store, written_at
+from jobs.tables import ABLATIONS
 
 CACHE = "cache/embeddings"
 STALE_SECONDS = 3600.0
@@ -47,7 +45,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Removed:
-    """One thing that went (or would): `run`, `work`, `attempt`, `cache file`, `cache of unused encoder`; relative path, bytes."""
+    """One thing that went (or would), its path in the root, its bytes.
+
+    Kinds: `run`, `ablations`, `work`, `attempt`, `cache file`, `cache of unused encoder`, `ablation's encoder`.
+    """
 
     kind: str
     path: str
@@ -87,29 +88,29 @@ def clean(out: str, rules: Rules) -> Cleaned:
                 stack.enter_context(holding(store))
         except HeldError as error:
             left = f"work and cache were left alone: {error}"
-        removed = list(_runs(store, rules))
+        removed = list(_runs(store, rules, held=bool(left)))
         if not left:
             removed += _unheld(store, rules)
-        if not store.local:
-            left = "unfinished work was left alone: an object store cannot say whether a run is using it"
     return Cleaned(tuple(removed), left)
 
 
 def _unheld(store: Store, rules: Rules) -> Iterator[Removed]:
+    yield from _work(store, rules)
     if store.local:
-        yield from _work(store, rules)
         yield from _attempts(store, rules)
     yield from _cache(store, rules)
 
 
-def _runs(store: Store, rules: Rules) -> Iterator[Removed]:
+def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
     every = committed(store)
     doomed = every[: -rules.keep_runs] if rules.keep_runs else []
     if every:
         doomed = [run_id for run_id in doomed if run_id != latest(store)]
-    # A folder without a manifest is what an interrupted removal left; in an object store it may be a commit under way.
-    broken = [name for name in store.names("runs") if name not in every] if store.local else []
+    # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
+    broken = [name for name in store.names("runs") if name not in every] if store.local or not held else []
     found = [Removed("run", f"runs/{name}", _size(store, f"runs/{name}")) for name in [*doomed, *broken]]
+    orphans = _ablation_tables(store) - {f"{ABLATIONS.files}{name}.parquet" for name in every if name not in doomed}
+    found += [Removed("ablations", path, _size(store, path)) for path in sorted(orphans)]
     if found and not rules.dry_run:
         # First the manifests, then the catalog, then the data: no view ever names a file that is gone.
         for run_id in doomed:
@@ -121,6 +122,12 @@ def _runs(store: Store, rules: Rules) -> Iterator[Removed]:
         for item in found:
             store.remove(item.path)
     yield from found
+
+
+def _ablation_tables(store: Store) -> set[str]:
+    """Return the paths of the tables that `eci ablate` has written, one for each perturbed run."""
+    folder = ABLATIONS.files.rstrip("/")
+    return {f"{folder}/{name}" for name in store.names(folder) if name.endswith(".parquet")}
 
 
 def _work(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -153,6 +160,7 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
             if not rules.dry_run:
                 store.remove(path)
             yield item
+        yield from _ablation_encoders(store, rules)
     if rules.cache_days is None and rules.cache_size is None:
         return
     files = [file for file in _files(store, CACHE) if file.path.removeprefix(f"{CACHE}/").split("/")[0] not in gone]
@@ -160,6 +168,27 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
         if not rules.dry_run:
             store.remove(file.path)
         yield Removed("cache file", file.path, file.size)
+
+
+def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
+    """Remove the roots that `eci ablate --encoder` ran in, where no table of ablations that stays names the encoder."""
+    import pyarrow.parquet as pq
+
+    stay = {f"{ABLATIONS.files}{run_id}.parquet" for run_id in _staying(store, rules)}
+    named: set[str] = set()
+    for path in sorted(_ablation_tables(store) & stay):
+        with store.open(path) as source:
+            rows = pq.read_table(source, columns=["ablation", "value"]).to_pylist()
+        named.update(row["value"] for row in rows if row["ablation"] == "encoder")
+    folder = f"{ABLATIONS.files}encoders"
+    for name in store.names(folder):
+        below = Store(store.path(f"{folder}/{name}"))
+        runs = committed(below)
+        if not runs or read_manifest(below, runs[-1])["encoder"]["name"] not in named:
+            item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
+            if not rules.dry_run:
+                store.remove(item.path)
+            yield item
 
 
 def _surplus(files: list[_File], rules: Rules) -> Iterator[_File]:
@@ -172,12 +201,15 @@ def _surplus(files: list[_File], rules: Rules) -> Iterator[_File]:
             yield file
 
 
+def _staying(store: Store, rules: Rules) -> list[str]:
+    """Return the runs that stay: a dry run has not removed the others."""
+    runs = committed(store)
+    return runs[-rules.keep_runs :] if rules.dry_run and rules.keep_runs else runs
+
+
 def _used_encoders(store: Store, rules: Rules) -> set[str]:
-    stay = committed(store)
-    if rules.dry_run and rules.keep_runs:
-        stay = stay[-rules.keep_runs :]
     used = set()
-    for run_id in stay:
+    for run_id in _staying(store, rules):
         encoder: Any = read_manifest(store, run_id).get("encoder")
         if not isinstance(encoder, dict) or "fingerprint" not in encoder:
             raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: names no encoder; no cache was removed")
@@ -191,14 +223,12 @@ def _size(store: Store, relative: str) -> int:
 
 def _files(store: Store, relative: str) -> list[_File]:
     """Return every file below a folder, or the file itself, attempt files too."""
-    fs, base = fsspec.core.url_to_fs(store.path())
+    fs, base = store.filesystem()
     found = []
     try:
         listed = fs.find(f"{base}/{relative}".rstrip("/"), detail=True)
     except FileNotFoundError:
         return []
     for path, info in listed.items():
-        when = info.get("mtime") or info.get("LastModified") or info.get("updated") or 0
-        written = when.timestamp() if isinstance(when, datetime) else float(when)
-        found.append(_File(path[len(base) :].lstrip("/"), int(info.get("size") or 0), written))
+        found.append(_File(path[len(base) :].lstrip("/"), int(info.get("size") or 0), written_at(info)))
     return found

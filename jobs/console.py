@@ -115,8 +115,11 @@ def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str
     return lines
 
 
-def sample_lines(sample: dict[str, Any]) -> list[str]:
-    """Return what a run over a sample of the queries used, and what it left open; nothing for a whole run."""
+def sample_lines(sample: dict[str, Any], left: dict[str, Any]) -> list[str]:
+    """Return what a run over a sample of the queries used and left open, and what a whole run costs beyond it.
+
+    Nothing for a whole run. `left`: as `results.left_to_embed`.
+    """
     used, total = sample["queries"], sample["all_queries"]
     if sample["decided"] is None and used == total:
         return []
@@ -126,4 +129,14 @@ def sample_lines(sample: dict[str, Any]) -> list[str]:
         lines.append(
             "The question asked is answered." if sample["decided"] else f"Open with all queries used: {still}."
         )
+    if used < total and left["texts"]:
+        about = f", at most about {duration(left['seconds'])}" if left["seconds"] is not None else ""
+        lines.append(f"A run over all queries would embed what the cache lacks of {left['texts']:,} more texts{about}.")
     return lines
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 12 s, 3 min, 2.4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,8 @@
 
 A shuffle through files, linear in the number of references: a task reads its own bucket, and a part reads its own
 batch of every bucket. File BBB.arrow (BBB-KK.arrow for look KK of a run that
-may stop early): batch = the part's number over the folds it was written for, rows in id order.
+may stop early): batch = the part's number over the folds it was written for, rows in id order. Vectors do not compress,
+so the files are as they lie in memory and are mapped by their readers.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from jobs import work
 from jobs.collect import Cells
 from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
+from jobs.unit_vectors import unit_scale
 from jobs.vectors import load_vectors
 
 
 def exchange_schema(dim: int, itemsize: int) -> pa.Schema:
-    """Return the schema of an exchange file: vectors as float16 (encoder) or float32 (the user's own)."""
+    """Return the schema of an exchange file: vectors as float16 (encoder) or float32 (the user's own).
+
+    `scale` is what makes a vector one of unit length, 0 where there is no usable one.
+    """
     return pa.schema(
         [
             ("vector", pa.binary(dim * itemsize)),
-            ("valid", pa.bool_()),
+            ("scale", pa.float64()),
             ("known", pa.bool_()),
             ("tokens", pa.list_(pa.int32())),
         ]
@@ -64,27 +69,26 @@ def exchange_task(
         vectors, valid = load_vectors(job, bucket, ids, vector_units)
     else:
         vectors, valid = cache_of(job).load(ids)
-        valid &= np.isfinite(vectors.astype(np.float32).sum(axis=1))
+    scale = unit_scale(vectors, valid)
     schema = exchange_schema(job.dim, vectors.itemsize)
     width = vectors.shape[1] * vectors.itemsize
     tokens = _in_vocabulary(job, f"{bucket:03d}", sets["tokens"].combine_chunks())
     known = sets["known"].combine_chunks()
     sent = 0
-    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema) as out:
+    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None) as out:
         for fold, start, stop in cells:
             with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
                 for part in range(start, stop):
                     at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
-                    rows = pa.py_buffer(vectors[at].tobytes())
                     columns = [
-                        pa.Array.from_buffers(pa.binary(width), len(at), [None, rows]),
-                        pa.array(valid[at]),
+                        pa.Array.from_buffers(pa.binary(width), len(at), [None, pa.py_buffer(vectors[at])]),
+                        pa.array(scale[at]),
                         known.take(pa.array(at)),
                         tokens.take(pa.array(at)),
                     ]
                     out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
                     sent += len(at)
-    return {"texts": len(ids), "sent": sent, "without_vector": int((~valid).sum())}
+    return {"texts": len(ids), "sent": sent, "without_vector": int((scale == 0).sum())}
 
 
 def _in_vocabulary(job: work.Job, name: str, lists: pa.ListArray) -> pa.ListArray:

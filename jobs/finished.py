@@ -20,7 +20,6 @@ from eci_sql.mixtures import Folds
 from jobs import commit
 from jobs.cache import Cache
 from jobs.errors import EciError, InputError, nearest
-from jobs.formats.records import parquet_file
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow, lookup
 from jobs.store import Store
@@ -121,11 +120,13 @@ class Finished:
         """Lay the run's vectors into a spool below a local folder.
 
         Raises:
-            InputError: the cache no longer holds them, or the files of --vectors are not what they were.
+            InputError: the cache no longer holds them, or the files of --vectors, --corpus, --queries are not what they were.
         """
-        fingerprint = str(self.manifest["encoder"]["fingerprint"])
         if self.settings.get("vectors"):
-            return self._given_vectors(folder)
+            from jobs.given_vectors import spool_given
+
+            return spool_given(self, folder)
+        fingerprint = str(self.manifest["encoder"]["fingerprint"])
         cache = Cache(self.store, fingerprint, self.dim)
         if not self.store.exists(f"cache/embeddings/{fingerprint}"):
             raise InputError(
@@ -140,29 +141,6 @@ class Finished:
                 ids.append(wanted)
                 valid.append(present)
         return VectorSpool(np.concatenate(ids), np.concatenate(valid), str(path), self.dim, "float16")
-
-    def _given_vectors(self, folder: str) -> VectorSpool:
-        """Lay the vectors of the files that --vectors named into a spool; the first of a text counts, as in the run."""
-        from jobs.vectors import ROWS, as_matrix, ids_of
-
-        ids = np.concatenate([from_arrow(table["text_id"]) for table in self.texts(["text_id"])])
-        path = str(Path(folder) / "vectors")
-        rows = np.memmap(path, np.float32, "w+", shape=(max(len(ids), 1), self.dim))
-        present = np.zeros(len(ids), dtype=bool)
-        for given in (file for file in self.manifest["inputs"] if file["what"] == "vectors"):
-            if not same_file(given):
-                raise InputError(f"{given['path']}: not the file that run {self.run_id} read; its vectors are gone")
-            with parquet_file(given["path"]) as file:
-                names = [name for name in ("text", "id", "side", "vector") if name in file.schema_arrow.names]
-                for batch in file.iter_batches(ROWS, columns=names):
-                    keys, known = ids_of(None, pa.table(batch), given["path"], ())
-                    matrix, usable = as_matrix(batch["vector"], self.dim)
-                    at = np.where(known & usable, lookup(ids, keys), -1)
-                    new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
-                    rows[at[new]] = matrix[new]
-                    present[at[new]] = True
-        rows.flush()
-        return VectorSpool(ids, present, path, self.dim, "float32")
 
 
 def same_file(given: dict[str, Any]) -> bool:
@@ -192,14 +170,14 @@ class VectorSpool:
         Raises:
             EciError: the cache lacks one of them.
         """
-        from jobs.score import unit_rows
+        from jobs.unit_vectors import unit_rows, unit_scale
 
         at = lookup(self.ids, ids)
         if np.any(at < 0) or not self.present[at].all():
             raise EciError("vectors of this run's texts are missing (cache or --vectors); run again to have them anew")
         stored = np.memmap(self.path, self.dtype, "r", shape=(len(self.ids), self.dim))
-        rows = np.asarray(stored[at]).astype(np.float32)
-        return unit_rows(rows, np.ones(len(rows), dtype=bool))[0]
+        rows = np.asarray(stored[at])
+        return unit_rows(rows, unit_scale(rows, np.ones(len(rows), dtype=bool)))
 
 
 def refs_of(scores: pa.Table) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -1,47 +1,35 @@
 """`eci plan`: what a run would read, embed and write, and about how long it takes. Touches nothing.
 
-Rows are exact for Parquet and estimated from the first lines elsewhere. Texts are extrapolated from a sample of the first
-rows of a few files; the cache is asked for the sample's texts; the encoder's speed is measured on them for a second or two.
+Rows are exact for Parquet and estimated from the first lines elsewhere. Texts are extrapolated from pieces of a few
+files (plan_sample.py); the cache is asked for the sample's texts; the encoder's speed is measured on them for a second
+or two. The looks of a run with --until-decided stand beside the whole run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from jobs.cache import Cache
-from jobs.checks import ROLES
 from jobs.config import RunConfig
+from jobs.console import duration
 from jobs.formats import format_named
 from jobs.formats.files import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
+from jobs.plan_sample import Estimate, Sample, sample_of
 from jobs.prepare import InputTask, Prepared, prepare
 from jobs.settings import threads_of
 from jobs.store import Store
 
-SAMPLE_ROWS = 4000
-SAMPLE_FILES = 5
 MEASURE_TEXTS = 96
 GZIP_RATIO = 3.0
 # Seconds of one core for a row through ingest, settle, exchange and score, as `make bench` shows them (d = 384).
 ROW_SECONDS = 60e-6
 SCORE_ROW_BYTES = 110
 MOMENT_BYTES = 4.5
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The first rows of a few files: how many rows, their distinct texts (side, text) and sources."""
-
-    rows: int
-    texts: list[tuple[str, str]]
-    sources: int
 
 
 def make_plan(config: RunConfig) -> dict[str, Any]:
@@ -52,9 +40,9 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     """
     prepared = prepare(config)
     rows, exact = _rows(prepared)
-    sample = _sample(prepared)
-    per_row = len(sample.texts) / sample.rows if sample.rows else 0.0
-    texts = _extrapolated(rows, sample.rows, len(sample.texts))
+    sample = sample_of(prepared)
+    estimate = Estimate.of(sample, rows, sum(item.unit is not None for item in prepared.inputs))
+    texts = estimate.texts
     cached = _cached_share(config, prepared, sample)
     new = round(texts * (1 - cached)) if prepared.encoder.name else 0
     speed = _speed(config, prepared, sample) if new else None
@@ -68,7 +56,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "rows": rows,
         "rows_exact": exact,
         "texts": texts,
-        "texts_per_row_in_sample": round(per_row, 3),
+        "queries": estimate.queries,
         "texts_cached": texts - new if prepared.encoder.name else 0,
         "texts_to_embed": new,
         "encoder": prepared.encoder.label,
@@ -77,6 +65,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "seconds_embedding": round(embed),
         "seconds_other": round(other),
         "seconds": round(embed + other),
+        "looks": _looks(estimate, new / texts if texts else 0.0, embed / new if new else 0.0, other),
         "sources_in_sample": sample.sources,
         "bytes_published": rows * SCORE_ROW_BYTES + round(sample.sources * config.folds * dim**2 * MOMENT_BYTES),
         "bytes_cache": new * dim * 2,
@@ -88,13 +77,26 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     }
 
 
+def _looks(estimate: Estimate, new: float, seconds: float, other: float) -> list[dict[str, Any]]:
+    """Return the looks of a run that may stop early, each with what the run has cost by then.
+
+    Args:
+        new: the share of texts that the cache lacks.  seconds: of embedding a text.  other: seconds of all else.
+    """
+    found = []
+    for look in estimate.looks():
+        embeds = round(look["texts"] * new)
+        found.append(look | {"texts_to_embed": embeds, "seconds": round(embeds * seconds + other)})
+    return found
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """Return a plan as lines to read."""
     about = "" if plan["rows_exact"] else "about "
     lines = [
         f"reads      {plan['files']:,} files, {_size(plan['bytes_in'])}, format {', '.join(plan['formats'])}: "
         f"{about}{plan['rows']:,} rows",
-        f"texts      at most about {plan['texts']:,} distinct",
+        f"texts      about {plan['texts']:,} distinct, of them {plan['queries']:,} queries",
     ]
     if plan["encoder"] == "vectors":
         lines.append("embeds     nothing: vectors are given")
@@ -110,8 +112,28 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{_size(plan['bytes_work'])} of work files until the commit",
         f"runs       {plan['tasks']:,} tasks on {plan['workers']} workers of {plan['threads_per_worker']} thread(s), "
         f"{_size(plan['memory_per_worker'])} of memory each",
-        f"takes      about {_time(plan['seconds'])} ({_time(plan['seconds_embedding'])} of it embedding)",
+        f"takes      about {duration(plan['seconds'])} ({duration(plan['seconds_embedding'])} of it embedding)",
     ]
+    return lines + _look_lines(plan)
+
+
+def _look_lines(plan: dict[str, Any]) -> list[str]:
+    """Return what --until-decided would cost, where there is something to save: the first three looks and the whole."""
+    looks = plan["looks"]
+    if len(looks) < 2 or plan["encoder"] == "vectors":
+        return []
+    lines = ["", "With --until-decided it looks at a sample first and stops when the question is answered:"]
+    for number, look in enumerate(looks, 1):
+        if number <= 3 or number == len(looks):
+            whole = " (the whole run)" if number == len(looks) else ""
+            lines.append(
+                f"  look {number:<3} {look['queries']:>12,} queries  {look['texts_to_embed']:>12,} texts to embed"
+                f"  {duration(look['seconds']):>8}{whole}"
+            )
+        elif number == 4:
+            lines.append(
+                f"  ...      each look twice the queries, {looks[3]['texts'] / looks[2]['texts']:.2f} times the texts"
+            )
     return lines
 
 
@@ -145,36 +167,11 @@ def _estimated_rows(item: InputTask) -> int:
     return round(lines * size / len(head) * len(first.rows) / records)
 
 
-def _sample(prepared: Prepared) -> Sample:
-    rows = 0
-    texts: set[tuple[str, str]] = set()
-    sources: set[str] = set()
-    for item in _spread(prepared.inputs):
-        if item.unit is None:
-            continue
-        batch = next(iter(format_named(item.format).read(item.unit, item.options)), None)
-        frame = batch.rows.head(SAMPLE_ROWS) if batch else pl.DataFrame()
-        rows += len(frame)
-        for role, side in ROLES if len(frame) else ():
-            texts.update((side, text) for text in frame[role].drop_nulls().to_list() if text.strip())
-        sources.update(frame["source"].drop_nulls().to_list() if len(frame) else ())
-    return Sample(rows, sorted(texts), len(sources))
-
-
-def _spread(items: tuple[InputTask, ...]) -> Iterator[InputTask]:
-    step = max(1, len(items) // SAMPLE_FILES)
-    yield from items[::step][:SAMPLE_FILES]
-
-
-def _extrapolated(rows: int, sampled: int, texts: int) -> int:
-    return round(rows * texts / sampled) if sampled else 0
-
-
 def _cached_share(config: RunConfig, prepared: Prepared, sample: Sample) -> float:
     if not sample.texts or prepared.encoder.name is None:
         return 0.0
     chosen = sample.texts[:: max(1, len(sample.texts) // 500)]
-    ids = unique(id_array(text_id(side, text) for side, text in chosen))  # type: ignore[arg-type]
+    ids = unique(id_array(text_id(side, text) for side, text in chosen))
     cache = Cache(Store(config.out), prepared.encoder.fingerprint, prepared.encoder.dim, read_only=True)
     return float(cache.load(ids)[1].mean())
 
@@ -200,9 +197,3 @@ def _size(value: float) -> str:
             return f"{value:,.0f} {unit}" if value >= 10 or unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1000
     return ""
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import altair as alt
 
+from jobs.report_ablations import ablation_charts
 from jobs.report_data import ReportData
 from jobs.report_marks import ACCENT, GRID, INK, LABEL, MUTED, REST, TIED, WARN, Chart, inline, made_of
 from jobs.report_panels import panels
@@ -28,7 +29,7 @@ def charts(data: ReportData) -> list[Chart]:
         heat(data),
         *panels(data),
         mixture(data),
-        ablations(data),
+        *ablation_charts(data),
         rejects(data),
         history(data),
     ]
@@ -251,41 +252,6 @@ def mixture(data: ReportData) -> Chart | None:
 def best_mixture(data: ReportData) -> dict[str, Any] | None:
     """Return the mixture with the highest ECI, or None where no mixture was computed."""
     return max((row for row in data.ranking if row["kind"] == "mixture"), key=lambda row: row["eci"], default=None)
-
-
-def ablations(data: ReportData) -> Chart | None:
-    """Agreement of each perturbed ranking with the run's; colour says whether the best source is the same."""
-    rows = [row for row in data.ablations if row["kendall"] is not None]
-    if not rows:
-        return None
-    best, kinds = data.shown[0] if data.shown else "", ("the same best source", "another best source")
-    values = [
-        {
-            "case": row["ablation"] if row["ablation"] == "none" else f"{row['ablation']}: {row['value']}",
-            "kind": kinds[row["top_source"] != best],
-            **{name: row[name] for name in ("kendall", "spearman", "top_source")},
-        }
-        for row in rows
-    ]
-    agreement = alt.Axis(title="Kendall tau with the run's ranking", tickCount=5)
-    base = alt.Chart(inline(values)).encode(y=alt.Y("case:N", sort=[value["case"] for value in values], axis=LABEL))
-    tip = [alt.Tooltip("case:N"), *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("kendall", "spearman"))]
-    color = alt.Color(
-        "kind:N",
-        scale=alt.Scale(domain=list(kinds), range=[ACCENT, WARN]),
-        legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300),
-    )
-    points = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x=alt.X(
-            "kendall:Q",
-            scale=alt.Scale(domain=[min(0, *(row["kendall"] for row in rows)), 1], nice=True),
-            axis=agreement,
-        ),
-        color=color,
-        tooltip=[*tip, alt.Tooltip("top_source:N")],
-    )
-    text = "Agreement of each perturbed ranking with the run's, as Kendall's tau; the table has the numbers."
-    return made_of("ablations", "width", points.properties(height=22 * len(values)), text)
 
 
 def rejects(data: ReportData) -> Chart | None:

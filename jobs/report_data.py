@@ -116,9 +116,7 @@ def _files(store: Store, folder: str, manifest: dict[str, Any]) -> dict[str, lis
 def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect(memory, threads) as con:
         if not store.local:
-            import fsspec
-
-            con.register_filesystem(fsspec.core.url_to_fs(store.root)[0])
+            con.register_filesystem(store.filesystem()[0])
         yield con
 
 
@@ -265,6 +263,12 @@ def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[
 def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
     path = f"ablations/{run_id}.parquet"
     return _rows(store, path) if store.exists(path) else []
+
+
+def digits_of(ranking: list[dict[str, Any]]) -> int:
+    """Return the decimals that give the largest ECI three digits. `ranking`: rows of source_eci."""
+    top = max((row["eci"] for row in ranking), default=0.0)
+    return 4 if not top > 0 else min(8, max(1, 2 - math.floor(math.log10(top))))
 
 
 def finite(value: float | None) -> float | None:

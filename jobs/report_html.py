@@ -100,6 +100,12 @@ def figure(name: str, fit: str, description: str, caption: str = "") -> str:
     )
 
 
+def tiles(boxes: Iterable[tuple[str, str]]) -> str:
+    """Return (value, label) pairs as a row of boxes."""
+    inner = "".join(f"<div><dt>{esc(label)}</dt><dd>{esc(value)}</dd></div>" for value, label in boxes)
+    return f'<dl class="tiles">{inner}</dl>'
+
+
 def section(name: str, title: str, lead: str, *parts: str) -> str:
     """Return a section with its heading and one sentence on how to read it."""
     return f'<section id="{name}"><h2>{esc(title)}</h2><p class="lead">{esc(lead)}</p>{"".join(parts)}</section>'

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from jobs.report_data import finite
+from jobs.report_html import figure
 
 ACCENT, TIED, REST, WARN, INK, MUTED, GRID = (
     f"var(--{name})" for name in ("accent", "tied", "rest", "warn", "ink", "muted", "grid")
@@ -23,6 +24,15 @@ class Chart:
     name: str
     fit: str
     spec: dict[str, Any]
+
+
+Figures = dict[str, Chart]
+
+
+def drawn(figures: Figures, name: str, caption: str = "") -> str:
+    """Return the place of a chart on the page, empty where there is no such chart."""
+    chart = figures.get(name)
+    return figure(name, chart.fit, chart.spec["description"], caption) if chart else ""
 
 
 def made_of(name: str, fit: str, chart: Any, description: str) -> Chart:

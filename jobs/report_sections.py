@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from jobs.report_ablations import ablation_section
 from jobs.report_charts import best_mixture
-from jobs.report_data import EXAMPLES, ReportData
-from jobs.report_html import Cell, count, esc, figure, folded, num, section, share, table, text
-from jobs.report_marks import Chart
-
-Figures = dict[str, Chart]
+from jobs.report_data import EXAMPLES, ReportData, digits_of
+from jobs.report_html import Cell, count, esc, folded, num, section, share, table, text, tiles
+from jobs.report_marks import Figures, drawn
+from jobs.report_sample import sample_section, sampled, used
 
 
 def sections(data: ReportData, figures: Figures) -> str:
     """Return all sections that the data has something for, in order."""
     parts = [
-        _answer(data), _ranking(data, figures), _plane(figures), _pairs(data, figures), _distributions(figures),
-        _spectrum(figures), _mixture(data, figures), _ablations(data, figures), _examples(data),
+        _answer(data), _ranking(data, figures), sample_section(data), _plane(figures), _pairs(data, figures),
+        _distributions(figures),
+        _spectrum(figures), _mixture(data, figures), ablation_section(data, figures), _examples(data),
         _rejects(data, figures), _history(data, figures), _settings(data),
     ]  # fmt: skip
     return "".join(parts)
 
 
-def _digits(data: ReportData) -> int:
-    """Return the decimals that give the largest ECI three digits."""
-    top = max((row["eci"] for row in data.ranking), default=0.0)
-    return 4 if not top > 0 else min(8, max(1, 2 - math.floor(math.log10(top))))
-
-
 def verdict(data: ReportData) -> tuple[str, str]:
     """Return the answer as HTML: one sentence, and what it rests on."""
     rows = [row for row in data.ranking if row["rank"] is not None]
-    digits = _digits(data)
+    digits = digits_of(data.ranking)
     if not rows:
         return "No source was scored.", ""
     best = rows[0]
@@ -63,18 +57,23 @@ def verdict(data: ReportData) -> tuple[str, str]:
 def _answer(data: ReportData) -> str:
     first, rest = verdict(data)
     totals, encoder = data.manifest["totals"], data.manifest["encoder"]
-    tiles = [
+    boxes = [
         (f"{totals['scored']:,}", "triples scored"),
         (str(sum(row["kind"] == "source" for row in data.ranking)), "sources"),
         (f"{totals['rejected']:,}", "rows rejected"),
         (f"{totals['duplicates']:,}", "duplicates"),
         (f"{totals['texts']:,}", "texts"),
     ]
-    boxes = "".join(f"<div><dt>{esc(label)}</dt><dd>{esc(value)}</dd></div>" for value, label in tiles)
+    sample = sampled(data)
+    part = ""
+    if sample is not None:
+        boxes.insert(1, (used(sample), "of the queries"))
+        size = f"{sample['queries']:,} of {sample['all_queries']:,} queries ({used(sample)})"
+        part = f" From a sample: {size}." if sample["rows_left"] else ""
     return (
         f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
         f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
-        f'{data.manifest["settings"]["temperature"]:g}.</p><dl class="tiles">{boxes}</dl><p class="note">'
+        f'{data.manifest["settings"]["temperature"]:g}.{part}</p>{tiles(boxes)}<p class="note">'
         "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
         "that comes from likely false negatives. It compares sources "
         "under one encoder and temperature, before any training.</p></section>"
@@ -104,14 +103,14 @@ RANKING = (
 
 
 def _ranking(data: ReportData, figures: Figures) -> str:
-    digits = _digits(data) + 1
+    digits = digits_of(data.ranking) + 1
     rows = [_ranking_row(row, digits) for row in data.ranking]
     lead = (
         "Best source on top. Intervals that overlap can belong to a decided pair: sources share queries, "
         "so their difference is surer than either."
     )
     return section(
-        "ranking", "Ranking", lead, _figure(figures, "ranking"), table("Ranking of the sources", RANKING, rows)
+        "ranking", "Ranking", lead, drawn(figures, "ranking"), table("Ranking of the sources", RANKING, rows)
     )
 
 
@@ -145,11 +144,6 @@ def _ranking_row(row: dict[str, Any], digits: int) -> list[Cell]:
     ]
 
 
-def _figure(figures: Figures, name: str, caption: str = "") -> str:
-    chart = figures.get(name)
-    return figure(name, chart.fit, chart.spec["description"], caption) if chart else ""
-
-
 def _plane(figures: Figures) -> str:
     if "plane" not in figures:
         return ""
@@ -157,14 +151,14 @@ def _plane(figures: Figures) -> str:
         "Far right and low is best: much to learn, little of it wrong. A source above a dashed ray has less than that "
         "purity, and its ECI is its information times its purity."
     )
-    return section("plane", "Information against misinformation", lead, _figure(figures, "plane"))
+    return section("plane", "Information against misinformation", lead, drawn(figures, "plane"))
 
 
 def _pairs(data: ReportData, figures: Figures) -> str:
     if "heat" not in figures:
         return ""
     order = {name: i for i, name in enumerate(data.shown)}
-    digits = _digits(data) + 1
+    digits = digits_of(data.ranking) + 1
     rows = [
         [
             text(p["a"]),
@@ -186,7 +180,7 @@ def _pairs(data: ReportData, figures: Figures) -> str:
         "pairs",
         "Pairs of sources",
         lead,
-        _figure(figures, "heat"),
+        drawn(figures, "heat"),
         folded("All pairs as a table", table("Pairs of sources", heads, rows)),
     )
 
@@ -203,9 +197,9 @@ def _distributions(figures: Figures) -> str:
         "Distributions",
         lead,
         "<h3>Margin, with the false-negative zone</h3>",
-        _figure(figures, "margins"),
+        drawn(figures, "margins"),
         "<h3>Similarity to the query</h3>",
-        _figure(figures, "similarities"),
+        drawn(figures, "similarities"),
     )
 
 
@@ -216,7 +210,7 @@ def _spectrum(figures: Figures) -> str:
         "How many directions a source pushes the encoder in. A steep curve is a source that repeats one lesson; "
         "the effective rank (dashed) counts the directions that matter."
     )
-    return section("spectrum", "Spectrum of the trusted matrix", lead, _figure(figures, "spectra"))
+    return section("spectrum", "Spectrum of the trusted matrix", lead, drawn(figures, "spectra"))
 
 
 def _mixture(data: ReportData, figures: Figures) -> str:
@@ -224,32 +218,13 @@ def _mixture(data: ReportData, figures: Figures) -> str:
     if best is None:
         return ""
     single = max((row["eci"] for row in data.ranking if row["kind"] == "source"), default=0.0)
-    digits = _digits(data) + 1
+    digits = digits_of(data.ranking) + 1
     gain = f"{best['eci'] / single - 1:+.1%} over the best single source" if single > 0 else "no single source has any"
     if single > 0 and best["eci"] < single * 1.0005:
         gain = "no more than the best single source alone"
     interval = f"95 % interval {num(best['eci_lo'], digits).text} to {num(best['eci_hi'], digits).text}"
     lead = f"The best mixture has ECI {best['eci']:.{digits}f} ({interval}): {gain}."
-    return section("mixture", "Best mixture", lead, _figure(figures, "mixture"))
-
-
-def _ablations(data: ReportData, figures: Figures) -> str:
-    if not data.ablations:
-        return ""
-    digits = _digits(data) + 1
-    rows = [
-        [text(row["ablation"]), text(row["value"]), num(row["kendall"]), num(row["spearman"]), text(row["top_source"]),
-         text(", ".join(f"{one['source']} {one['eci']:.{digits}f}" for one in row["sources"]))]
-        for row in data.ablations[:500]
-    ]  # fmt: skip
-    same = sum(row["top_source"] == data.shown[0] for row in data.ablations)
-    lead = (
-        "The ranking again with one thing changed at a time: an order that survives does not hang on that choice. "
-        f"{same} of {len(data.ablations)} keep the best source."
-    )
-    heads = [(name, "") for name in ("changed", "to", "Kendall", "Spearman", "best source", "ECI of each source")]
-    tabled = folded("All ablations as a table", table("Ablations", heads, rows))
-    return section("ablations", "Ablations", lead, _figure(figures, "ablations"), tabled)
+    return section("mixture", "Best mixture", lead, drawn(figures, "mixture"))
 
 
 def _examples(data: ReportData) -> str:
@@ -286,7 +261,8 @@ def _rejects(data: ReportData, figures: Figures) -> str:
     totals = data.manifest["totals"]
     balance = (
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
-        f"{totals['duplicates']:,} duplicates."
+        f"{totals['duplicates']:,} duplicates"
+        + (f" + {totals['not_sampled']:,} of queries not sampled." if totals.get("not_sampled") else ".")
     )
     if not data.rejects:
         return section("rejects", "Rejected rows", f"{balance} Nothing was rejected.")
@@ -299,7 +275,7 @@ def _rejects(data: ReportData, figures: Figures) -> str:
         "rejects",
         "Rejected rows",
         balance,
-        _figure(figures, "rejects"),
+        drawn(figures, "rejects"),
         table("Rejected rows by source and reason", heads, rows),
     )
 
@@ -308,7 +284,8 @@ def _history(data: ReportData, figures: Figures) -> str:
     runs: dict[str, list[dict[str, Any]]] = {}
     for row in data.history:
         runs.setdefault(row["run_id"], []).append(row)
-    digits = _digits(data) + 1
+    digits = digits_of(data.ranking) + 1
+    sampled_runs = any((row.get("sample_share") or 1) < 1 for row in data.history)
     rows = []
     for run_id, found in reversed(runs.items()):
         best = min(found, key=lambda row: row["rank"] or 10**9)
@@ -319,13 +296,15 @@ def _history(data: ReportData, figures: Figures) -> str:
                 text(best["source"]),
                 num(best["eci"], digits),
                 count(sum(row["n_examples"] for row in found if row["kind"] == "source")),
+                *([share(best.get("sample_share"))] if sampled_runs else []),
             ]
         )
     lead = f"{len(runs)} run{'s' * (len(runs) != 1)} with the same encoder and settings of the score in this lake."
     if data.other_runs:
         lead += f" {data.other_runs} more cannot be compared with this one and are left out."
     heads = [("run", ""), ("time (UTC)", ""), ("best source", ""), ("its ECI", ""), ("triples", "")]
-    return section("history", "History", lead, _figure(figures, "history"), table("Runs", heads, rows))
+    heads += [("queries used", "")] if sampled_runs else []
+    return section("history", "History", lead, drawn(figures, "history"), table("Runs", heads, rows))
 
 
 def _settings(data: ReportData) -> str:

@@ -21,7 +21,7 @@ MOST_ROWS = 200
 
 
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
-    """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals.
+    """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
     Raises:
         InputError: there is no such run.
@@ -42,8 +42,26 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],
+        "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
     }
+
+
+def left_to_embed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the texts that a run over all queries would embed beyond those that this run has, and about how long.
+
+    `texts` is an upper bound: earlier runs may have some of them in the cache. `seconds` follows from this run's own
+    embedding, None where it embedded nothing.
+    """
+    from jobs.config import available_cores
+
+    totals, stage = manifest["totals"], manifest["stages"].get("embed")
+    texts = max(0, totals["texts"] - totals["texts_embedded"] - totals["cache_hits"]) if stage else 0
+    seconds = None
+    if texts and totals["texts_embedded"]:
+        workers = manifest["settings"].get("workers") or available_cores()
+        seconds = round(texts * stage["seconds"] / totals["texts_embedded"] / workers)
+    return {"texts": texts, "seconds": seconds}
 
 
 def rank(out: str, run_id: str | None = None) -> RunResult:

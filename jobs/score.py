@@ -1,14 +1,14 @@
 """Stage 6: score folds. SQL with NumPy UDFs computes each triple's row; NumPy sums the matrices, exactly.
 
 A fold's parts are scored one after the other, each with its own vectors in memory. Published: one scores file a part.
-Files of fold NN: NN.moments.arrow (batch = source, of one row or none), NN.members.arrow (batch = bucket: which texts each source has
-scored, for distinct counts), NN.rejects.arrow (triples without a usable vector).
+Files of fold NN: NN.moments.arrow (batch = source, of one row or none), NN.members.arrow (members.py), NN.rejects.arrow
+(triples without a usable vector).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +16,18 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import add_residuals, pack_upper
-from eci_sql.udfs import TokenSets, Vectors, register
+from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs import work
-from jobs.ids import ID_TYPE, as_arrow, as_uuid, buckets_of, from_arrow, lookup, order_of, unique
+from jobs.members import members_of, write_members
 from jobs.settle import CELLS, REJECTED
 from jobs.tables import MOMENTS, SCORES, SUMS
+from jobs.unit_vectors import unit_rows
 from jobs.vectors import matrix_of
 
-MEMBERS = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
-SCORE_ROWS = 25_000
+if TYPE_CHECKING:
+    import duckdb
+
+REFS = ("q_ref", "p_ref", "n_ref")
 _SUM_NAMES = [column.name for column in SUMS]
 
 
@@ -88,78 +91,87 @@ def score_task(
         buckets: the exchange files, by bucket.
     """
     moments = Moments(sources, job.dim)
-    members, rejects = [], []
+    members, rejects = [], [REJECTED.empty_table()]
     folder = f"{fold:02d}"
-    for part in range(*parts):
-        number = first + part - parts[0]
-        scored, rejected, vectors = _score_part(job, folder, part, number, buckets, moments)
-        _add_moments(moments, scored, vectors)
-        path = f"scores/fold={folder}/part-{part:03d}.parquet"
-        work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
-        members.append(scored.select(["query_id", "negative_id", "source"]))
-        rejects.append(rejected)
-        report(len(scored))
+    weights = token_weights(job)
+    with connect(job.share // 4, 1) as con:
+        texts = Texts()
+        register(con, texts)
+        for part in range(*parts):
+            with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
+                cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
+            texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights)
+            scored, rejected = score_part(con, job, cell)
+            moments.add_sums(con.sql(statement("sums")).to_arrow_table())
+            _add_moments(moments, scored, texts.vectors)
+            path = f"scores/fold={folder}/part-{part:03d}.parquet"
+            work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
+            members.append(members_of(scored, len(texts.vectors.valid), sources))
+            rejects.append(rejected)
+            report(len(scored))
     table = moments.table(job.run_id, fold)
-    rejected = pa.concat_tables([REJECTED.empty_table(), *rejects])
-    with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema) as out:
+    with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
         rows = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
         work.write_partitions(out, table, rows, len(sources))
     with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
-        out.write_table(rejected)
-    _write_members(job, name, members, sources)
-    return {"scored": int(sum(table["n_examples"].to_pylist())), "rejected": len(rejected)}
+        out.write_table(pa.concat_tables(rejects))
+    write_members(job, name, members)
+    return {"scored": int(sum(table["n_examples"].to_pylist())), "rejected": sum(map(len, rejects))}
 
 
-def _score_part(
-    job: work.Job, name: str, part: int, number: int, buckets: list[str], moments: Moments
-) -> tuple[pa.Table, pa.Table, Vectors]:
-    with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
-        cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-    vectors, sets = receive(job, number, buckets)
-    with connect(job.share // 4, 1) as con:
-        register(con, vectors, sets)
-        con.register("cell", cell.append_column("ordinal", pa.array(np.arange(len(cell)))))
-        params = {"temperature": job.temperature, "kappa": job.kappa}
-        rows = con.sql(statement("scores"), params=params).to_arrow_table()
-        usable = pc.and_(rows["s_neg"].is_valid(), rows["s_pos"].is_valid())
-        scored = rows.filter(usable)
-        con.register("scored", scored)
-        moments.add_sums(con.sql(statement("sums")).to_arrow_table())
-    return scored, _rejected(rows.filter(pc.invert(usable))), vectors
+def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return a part's triples with the columns of scores.sql, and those without a usable vector as rejects.
+
+    The first are left as the connection's view `scored`.
+    """
+    ordinal = pa.array(np.arange(len(cell)))
+    con.register("cell", cell.select(["source", *REFS]).append_column("ordinal", ordinal))
+    params = {"temperature": job.temperature, "kappa": job.kappa}
+    found = con.sql(statement("scores"), params=params).to_arrow_table().combine_chunks()
+    rows = cell
+    for column in found.column_names:
+        if column not in ("ordinal", "source"):
+            rows = rows.append_column(column, found[column])
+    usable = pc.and_(rows["s_neg"].is_valid(), rows["s_pos"].is_valid())
+    scored = rows if pc.all(usable).as_py() else rows.filter(usable)
+    con.register("scored", scored)
+    rejected = rows.filter(pc.invert(usable)) if scored is not rows else rows.slice(0, 0)
+    reason = pa.repeat("bad_vector", len(rejected))
+    return scored, rejected.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
 
 
-def receive(job: work.Job, number: int, buckets: list[str]) -> tuple[Vectors, TokenSets]:
-    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs."""
+def token_weights(job: work.Job) -> np.ndarray:
+    """Return the idf of the vocabulary's tokens, float64 (n,)."""
+    with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+        return np.asarray(file.read_all()["idf"].to_numpy())
+
+
+def receive(job: work.Job, number: int, buckets: list[str], weights: np.ndarray) -> tuple[Vectors, TokenSets]:
+    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
+
+    `weights`: those of `token_weights`.
+    """
     batches = []
     for bucket in buckets:
         with work.reading(job.store, job.at("exchange", f"{bucket}.arrow")) as file:
             batches.append(file.get_batch(number))
-    itemtype = np.float32 if job.encoder is None else np.float16
-    matrix = np.concatenate([matrix_of(b["vector"], itemtype, job.dim) for b in batches]).astype(np.float32, copy=False)
-    table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches])
-    valid = table["valid"].to_numpy()
+    table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
+    scale = table["scale"].to_numpy()
     lists = table["tokens"].combine_chunks()
-    with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
-        weights = file.read_all()["idf"].to_numpy()
-    lengths = np.asarray(lists.value_lengths())
     sets = TokenSets(
-        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-        lists.flatten().to_numpy().astype(np.int64),
+        np.concatenate([[0], np.cumsum(np.asarray(lists.value_lengths()), dtype=np.int64)]),
+        lists.flatten().to_numpy(),
         weights,
         table["known"].to_numpy(),
     )
-    return Vectors(*unit_rows(matrix, valid)), sets
-
-
-def unit_rows(matrix: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows scaled to unit length (float32, n x d), and which of them are usable (n,).
-
-    Vectors that a float16 cache has rounded are off unit length by some 1e-4; the formula wants unit vectors.
-    """
-    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-    usable = valid & np.isfinite(norms) & (norms > 0)
-    scale = np.divide(1, norms, out=np.zeros_like(norms), where=usable)
-    return (matrix * scale[:, None]).astype(np.float32), usable
+    itemtype = np.float32 if job.encoder is None else np.float16
+    matrix = np.empty((len(scale), job.dim), dtype=np.float32)
+    start = 0
+    while batches:  # a bucket's pages are let go before the next one's are touched
+        rows = matrix_of(batches.pop(0)["vector"], itemtype, job.dim)
+        unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
+        start += len(rows)
+    return Vectors(matrix, scale > 0), sets
 
 
 def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
@@ -183,61 +195,7 @@ def _published(job: work.Job, fold: int, scored: pa.Table) -> pa.Table:
     }
     for name in SCORES.schema.names:
         if name.endswith("_id") and name not in columns:
-            columns[name] = as_uuid(from_arrow(scored[name]))
+            columns[name] = pa.ExtensionArray.from_storage(pa.uuid(), scored[name].combine_chunks())
         elif name not in columns:
             columns[name] = scored[name]
     return pa.table({name: columns[name] for name in SCORES.schema.names}, schema=SCORES.schema)
-
-
-def _rejected(rows: pa.Table) -> pa.Table:
-    for name in ("query_id", "positive_id", "negative_id"):
-        rows = rows.set_column(rows.schema.get_field_index(name), name, rows[name].cast(ID_TYPE))
-    reason = pa.repeat("bad_vector", len(rows))
-    return rows.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
-
-
-def _write_members(job: work.Job, name: str, parts: list[pa.Table], sources: list[str]) -> None:
-    """Write the distinct (text, source) of the fold's scored triples, queries and negatives, by bucket."""
-    number = {source: i for i, source in enumerate(sources)}
-    keys: list[tuple[np.ndarray, np.ndarray]] = []
-    for part in parts:
-        code = np.array([number[s] for s in part["source"].to_pylist()], dtype=np.int32)
-        for column in ("query_id", "negative_id"):
-            ids = from_arrow(part[column])
-            for k in np.unique(code).tolist():
-                distinct = unique(ids[code == k])
-                keys.append((distinct, np.full(len(distinct), k, dtype=np.int32)))
-    ids = np.concatenate([np.empty(0, "S16"), *(k for k, _ in keys)])
-    code = np.concatenate([np.empty(0, np.int32), *(c for _, c in keys)])
-    order = order_of(ids)
-    table = pa.table([as_arrow(ids[order]), pa.array(code[order])], schema=MEMBERS)
-    with work.writing(job.store, job.at("score", f"{name}.members.arrow"), MEMBERS) as out:
-        work.write_partitions(out, table, buckets_of(ids[order], job.buckets), job.buckets)
-
-
-def distinct_task(
-    job: work.Job, name: str, bucket: int, folds: list[str], sources: list[str], hybrids: list[list[int]]
-) -> dict[str, Any]:
-    """Count one bucket's distinct queries and negatives over all folds: of every source, then of every hybrid.
-
-    `hybrids`: the numbers of each hybrid's sources; a text of several of them counts once.
-    """
-    ids, codes = [np.empty(0, "S16")], [np.empty(0, np.int32)]
-    for fold in folds:
-        with work.reading(job.store, job.at("score", f"{fold}.members.arrow")) as file:
-            batch = file.get_batch(bucket)
-            ids.append(from_arrow(batch["id"]).copy())
-            codes.append(batch["source"].to_numpy().copy())
-    with work.reading(job.store, job.at("collect", f"{name}.sets.arrow")) as file:
-        table = file.read_all()
-    at, code = lookup(from_arrow(table["id"]), np.concatenate(ids)), np.concatenate(codes)
-    is_query = np.asarray(table["side"].to_pylist(), dtype=object)[at] == "query"
-    counts: dict[str, Any] = {}
-    for kind, side in (("queries", True), ("negatives", False)):
-        chosen = np.sort(at[is_query == side] * len(sources) + code[is_query == side])
-        keep = np.ones(len(chosen), dtype=bool)
-        keep[1:] = chosen[1:] != chosen[:-1]
-        tally = np.bincount(chosen[keep] % max(len(sources), 1), minlength=len(sources))
-        pooled = [len(np.unique(at[(is_query == side) & np.isin(code, numbers)])) for numbers in hybrids]
-        counts[kind] = tally.tolist() + pooled
-    return counts

@@ -199,33 +199,45 @@ def _without_near_duplicates(found: pa.Table, spool: VectorSpool) -> pa.Table:
 
 
 def select(
-    out: str, to: str, format_name: str, choice: Choice, run_id: str | None = None, memory: int = 0, shard_rows: int = 0
+    out: str,
+    to: str,
+    format_name: str,
+    choice: Choice,
+    run_id: str | None = None,
+    memory: int = 0,
+    shard_rows: int = 0,
+    negatives: int | None = None,
 ) -> dict[str, Any]:
     """Write a run's chosen triples to a folder or URL and return the manifest.
 
-    Files: TO/data/part-NNNNN.parquet or .jsonl, and last TO/manifest.json, which names the run, the choice, the files.
+    Files: TO/data/part-NNNNN.parquet or .jsonl (sbert-tuples of several negatives: TO/data/negatives-K/...), and last
+    TO/manifest.json, which names the run, the choice, the files.
 
     Args:
         memory: bytes to stay within (0: the default share of the machine).  shard_rows: triples of a file (0: 100,000).
+        negatives: most negatives of a row of sbert-tuples (None: the choice's per_query, else 1).
 
     Raises:
         InputError: no such run, source or format; TO holds something already; nothing passes the filters.
     """
-    from jobs.training_files import SHARD_ROWS, output_named, rows_of, spool_texts, write_shards
+    from jobs.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, spool_texts, write_shards
 
-    output_named(format_name)
+    if format_name == TUPLES and negatives is None:
+        negatives = min(choice.per_query or 1, MOST_NEGATIVES)
+    output_named(format_name, negatives)
     run, store = Finished.open(out, run_id), Store(to)
     if store.names(""):
         raise InputError(f"{store.path()} holds something already; give --to a new folder")
     with Selection(run, choice, memory or int(0.6 * available_memory())) as selection:
         texts = spool_texts(run, selection.ids(), selection.folder)
         rows = rows_of(selection.rows(), texts)
-        files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS)
+        files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)
         manifest = {
             "run_id": run.run_id,
             "formula_version": run.manifest["formula_version"],
             "encoder": run.manifest["encoder"],
             "format": format_name,
+            "negatives": negatives,
             "choice": asdict(selection.choice),
             "triples": sum(selection.counts.values()),
             "sources": selection.counts,

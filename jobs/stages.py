@@ -23,11 +23,12 @@ from jobs.ingest import bad_file_task, ingest_task
 from jobs.looks import Sample, judge_look, plan_looks
 from jobs.lookup import index_task, lookup_task
 from jobs.manifest import make_manifest
+from jobs.members import distinct_task
 from jobs.prepare import Prepared
 from jobs.progress import Progress
-from jobs.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task
-from jobs.report import write_report
-from jobs.score import distinct_task, score_task
+from jobs.ranking import information_task, mixture_task, moments_task, rank_tables, rejects_task
+from jobs.report_file import write_report
+from jobs.score import score_task
 from jobs.settle import settle_task
 from jobs.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.triple_information import factor_task, triples_task

@@ -1,32 +1,33 @@
 """Chosen triples as training files: `triples`, `sbert-tuples`, `sbert-hard-negatives`, `bge`, `tevatron`, in shards.
 
 `triples` and `sbert-hard-negatives` keep the sources; the others put all negatives of a query and positive together.
-Texts come from a spool, so that memory does not follow the size of the selection.
+sentence-transformers takes tuples with as many columns of negatives as it finds, and would read a null as a text: so
+tuples with different numbers of negatives go to different folders, each a data set of its own. Texts come from a spool,
+so that memory does not follow the size of the selection.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.errors import InputError, nearest
 from jobs.finished import IDS, Finished
 from jobs.ids import from_arrow, lookup
+from jobs.shards import Shards
 from jobs.store import Store
-from jobs.work import write_parquet
 
 SHARD_ROWS = 100_000
-CHUNK = 5_000
+TUPLES = "sbert-tuples"
+MOST_NEGATIVES = 64
 
 
 class Text(NamedTuple):
@@ -108,8 +109,14 @@ def rows_of(tables: Iterator[pa.Table], spool: TextSpool) -> Iterator[Row]:
             yield Row(*values)
 
 
-def _tuples(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{"anchor": r.query.text, "positive": r.positive.text, "negative": r.negative.text} for r in rows]
+def negative_names(count: int) -> list[str]:
+    """Return the columns of so many negatives: `negative`, or `negative_1`, `negative_2`, ..."""
+    return ["negative"] if count == 1 else [f"negative_{k}" for k in range(1, count + 1)]
+
+
+def _tuple(rows: Sequence[Row]) -> dict[str, Any]:
+    negatives = zip(negative_names(len(rows)), (row.negative.text for row in rows), strict=True)
+    return {"anchor": rows[0].query.text, "positive": rows[0].positive.text, **dict(negatives)}
 
 
 def _triples(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -163,6 +170,10 @@ _TRIPLES = pa.schema(
 )
 
 
+Chunk = tuple[str, list[dict[str, Any]], int]
+"""A folder below `data` ('' for `data` itself), the records that go there, and the triples that they hold."""
+
+
 @dataclass(frozen=True)
 class Output:
     """A format: what a group of rows with one query and positive becomes, and its Parquet schema (None: JSONL)."""
@@ -170,72 +181,98 @@ class Output:
     records: Callable[[Sequence[Row]], list[dict[str, Any]]]
     schema: pa.Schema | None = None
 
+    def chunks(self, group: Sequence[Row]) -> Iterator[Chunk]:
+        """Yield the group's records by the folders they go to."""
+        yield "", self.records(group), len(group)
+
+    def schema_of(self, folder: str) -> pa.Schema | None:
+        """Return the schema of a folder's files."""
+        return self.schema
+
+
+@dataclass(frozen=True)
+class TupleOutput(Output):
+    """`sbert-tuples` with at most `negatives` negatives in a row: a folder for each number of them, if not only 1."""
+
+    negatives: int = 1
+
+    def chunks(self, group: Sequence[Row]) -> Iterator[Chunk]:
+        """Yield the group's tuples: full ones, and one of what is left."""
+        for start in range(0, len(group), self.negatives):
+            rows = group[start : start + self.negatives]
+            yield "" if self.negatives == 1 else f"negatives-{len(rows)}", [_tuple(rows)], len(rows)
+
+    def schema_of(self, folder: str) -> pa.Schema:
+        """Return the schema of a folder's files: no column can be null."""
+        names = ["anchor", "positive", *negative_names(int(folder.rpartition("-")[2] or 1))]
+        return pa.schema([pa.field(name, _S) for name in names])
+
 
 OUTPUTS = {
     "triples": Output(_triples, _TRIPLES),
-    "sbert-tuples": Output(_tuples, pa.schema([("anchor", _S), ("positive", _S), ("negative", _S)])),
+    TUPLES: TupleOutput(lambda group: [_tuple(group)]),
     "sbert-hard-negatives": Output(_hard_negatives),
     "bge": Output(_bge),
     "tevatron": Output(_tevatron),
 }
 
 
-def output_named(name: str) -> Output:
-    """Return a format by its name. Raises InputError that lists them."""
+def output_named(name: str, negatives: int | None = None) -> Output:
+    """Return a format by its name.
+
+    Args:
+        negatives: most negatives of a row of sbert-tuples (None: 1).
+
+    Raises:
+        InputError: no such format (it lists them); `negatives` with another format, or out of range.
+    """
     if name not in OUTPUTS:
         raise InputError(f"--format {name!r} is not known{nearest(name, OUTPUTS)} ({', '.join(OUTPUTS)})")
-    return OUTPUTS[name]
+    output = OUTPUTS[name]
+    if negatives is None:
+        return output
+    if not isinstance(output, TupleOutput):
+        raise InputError(
+            f"--negatives goes with --format {TUPLES}; {name} keeps a query's negatives together by itself"
+        )
+    if not 1 <= negatives <= MOST_NEGATIVES:
+        raise InputError(f"--negatives is {negatives}, allowed is 1 to {MOST_NEGATIVES}")
+    return replace(output, negatives=negatives)
 
 
-def write_shards(rows: Iterator[Row], name: str, store: Store, shard_rows: int = SHARD_ROWS) -> list[dict[str, Any]]:
+def write_shards(
+    rows: Iterator[Row], name: str, store: Store, shard_rows: int = SHARD_ROWS, negatives: int | None = None
+) -> list[dict[str, Any]]:
     """Write rows (all of one query and positive in a row) as shards of about `shard_rows` triples, streaming.
 
+    Args:
+        negatives: as `output_named`.
+
     Returns:
-        path, triples, records, bytes and sha256 of each file.
+        path, triples, records, bytes and sha256 of each file, by path.
 
     Raises:
         InputError: the run has ids without texts, and the format needs texts.
     """
-    output = output_named(name)
-    files: list[dict[str, Any]] = []
-    groups = (list(group) for _, group in groupby(rows, lambda row: (row.query.id, row.positive.id)))
-    waiting = next(groups, None)
-    while waiting is not None:
-        counts = {"triples": 0, "records": 0}
-
-        def records(first: list[Row], counts: dict[str, int] = counts) -> Iterator[dict[str, Any]]:
-            nonlocal waiting
-            group: list[Row] | None = first
-            while group is not None and counts["triples"] < shard_rows:
-                found = output.records(_with_texts(group, name))
-                counts["triples"] += len(group)
-                counts["records"] += len(found)
-                yield from found
-                group = waiting = next(groups, None)
-
-        path = f"data/part-{len(files):05d}.{'jsonl' if output.schema is None else 'parquet'}"
-        digest, size = _write(store, path, records(waiting), output.schema)
-        files.append({"path": path, **counts, "bytes": size, "sha256": digest})
-    return files
+    output = output_named(name, negatives)
+    found: dict[str, Shards] = {}
+    try:
+        for _, group in groupby(rows, lambda row: (row.query.id, row.positive.id)):
+            for folder, records, triples in output.chunks(_with_texts(list(group), name)):
+                if folder not in found:
+                    path = f"data/{folder}".rstrip("/")
+                    found[folder] = Shards(store, path, output.schema_of(folder), shard_rows)
+                found[folder].add(records, triples)
+        for shards in found.values():
+            shards.close()
+    except BaseException as error:
+        for shards in found.values():
+            shards.abandon(error)
+        raise
+    return sorted((file for shards in found.values() for file in shards.files), key=lambda file: str(file["path"]))
 
 
 def _with_texts(group: list[Row], name: str) -> list[Row]:
     if name != "triples" and any(text.text is None for row in group for text in row[:3]):
         raise InputError(f"this run has ids without texts; --format {name} needs texts, --format triples does not")
     return group
-
-
-def _write(store: Store, relative: str, records: Iterator[dict[str, Any]], schema: pa.Schema | None) -> tuple[str, int]:
-    with store.attempt(relative) as path:
-        if schema is None:
-            with open(path, "wb") as lines:
-                lines.writelines(orjson.dumps(record) + b"\n" for record in records)
-        else:
-            chunks = iter(lambda: list(islice(records, CHUNK)), [])
-            write_parquet(path, (pa.Table.from_pylist(chunk, schema) for chunk in chunks), schema)
-        digest, size = hashlib.sha256(), 0
-        with open(path, "rb") as written:
-            while block := written.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    return digest.hexdigest(), size

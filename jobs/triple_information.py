@@ -20,8 +20,8 @@ from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packe
 from jobs import work
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
-from jobs.rank import read_source
-from jobs.score import receive
+from jobs.ranking import read_source
+from jobs.score import receive, token_weights
 from jobs.settle import CELLS
 from jobs.tables import SCORES
 
@@ -55,12 +55,12 @@ def triples_task(
         with job.store.open(job.at("factor", f"{task}.npy")) as file:
             plus, minus = np.load(file)
         loaded[source] = (plus, minus, n)
-    rows = 0
+    rows, weights = 0, token_weights(job)
     for part in range(parts):
         relative = f"scores/fold={name}/part-{part:03d}.parquet"
         with job.store.open(f"{job.publish}/{relative}") as file:
             scores = pq.read_table(file)
-        refs, vectors = _refs(job, name, part, first + part, buckets, scores)
+        refs, vectors = _refs(job, name, part, first + part, buckets, scores, weights)
         with threadpool_limits(1, "blas"):
             values = information_of(scores, vectors, refs, loaded, job.lam)
         at = SCORES.schema.get_field_index("information")
@@ -71,12 +71,12 @@ def triples_task(
 
 
 def _refs(
-    job: work.Job, name: str, part: int, number: int, buckets: list[str], scores: pa.Table
+    job: work.Job, name: str, part: int, number: int, buckets: list[str], scores: pa.Table, weights: np.ndarray
 ) -> tuple[tuple[RefArray, RefArray, RefArray], VectorArray]:
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
     with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
         cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-    vectors = receive(job, number, buckets)[0]
+    vectors = receive(job, number, buckets, weights)[0]
     q, p, n = (cell[f"{role}_ref"].to_numpy() for role in ("q", "p", "n"))
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
     if not np.array_equal(from_arrow(cell["triple_id"])[usable], from_arrow(scores["triple_id"])):

@@ -7,6 +7,8 @@ twice takes its first vector in the order of files and rows.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -60,11 +62,13 @@ def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]
     with (
         parquet_file(unit.path) as file,
         work.writing(job.store, job.at("vectors", f"{name}.arrow"), schema) as out,
+        ExitStack() as stack,
     ):
+        indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
         columns = [c for c in ("text", "id", "side", "vector") if c in file.schema_arrow.names]
         groups = list(range(unit.start, file.num_row_groups if unit.stop is None else unit.stop))
         for batch in file.iter_batches(ROWS, row_groups=groups, columns=columns):
-            ids, known = ids_of(job, pa.table(batch), unit.path, indexed)
+            ids, known = ids_of(pa.table(batch), unit.path, indexes)
             vectors, usable = as_matrix(batch["vector"], job.dim)
             keep = known & usable
             table = pa.table([as_arrow(ids[keep]), _binary(vectors[keep])], schema=schema)
@@ -138,10 +142,11 @@ def _binary(matrix: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])
 
 
-def ids_of(
-    job: work.Job | None, table: pa.Table, path: str, indexed: tuple[Side, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the text id of every row, S16 (n,), and whether it could be made. `job` has the indexes of `indexed`."""
+def ids_of(table: pa.Table, path: str, indexes: Mapping[Side, Index]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the text id of every row, S16 (n,), and whether it could be made.
+
+    Where a side has an index, a user's id stands for the text that it names there; else it is the text id itself.
+    """
     side = string_column(table["side"], path, "side")[0].to_list()
     texts = (
         string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
@@ -158,11 +163,9 @@ def ids_of(
         text_id(s, t if t is not None else u) if ok else bytes(ID_BYTES)
         for s, t, u, ok in zip(side, texts, users, known.tolist(), strict=True)
     ).copy()
-    for one in indexed:
-        assert job is not None
+    for one, index in indexes.items():
         at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
-        with open_index(job, one) as index:
-            _resolve(index, at, [str(users[i]) for i in at], ids, known)
+        _resolve(index, at, [str(users[i]) for i in at], ids, known)
     return ids, known
 
 

@@ -13,6 +13,7 @@ RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: t
 
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
+NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
@@ -29,8 +30,8 @@ def mix(
 
     Example: eci mix --parts dense-aware=0.7,dense-band=0.3 --out demo-out
     """
-    from jobs.mix import mix as find
-    from jobs.mix import mix_lines
+    from jobs.mixing import mix as find
+    from jobs.mixing import mix_lines
 
     found = find(out, run_id, parts, source)
     if json:
@@ -55,6 +56,7 @@ def select(
     ] = False,
     diverse: Annotated[bool, typer.Option("--diverse", help=DIVERSE)] = False,
     by: Annotated[str | None, typer.Option(help=ORDER)] = None,
+    negatives: Annotated[int | None, typer.Option(help=NEGATIVES)] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Triples of a file.")] = 100_000,
     memory: Memory = None,
     run_id: RunId = None,
@@ -64,7 +66,7 @@ def select(
 
     Example: eci select --per-query 8 --no-violations --format bge --to train-bge --out demo-out
     """
-    from jobs.mix import shares_of
+    from jobs.mixing import shares_of
     from jobs.selection import Choice
     from jobs.selection import select as write
 
@@ -79,7 +81,7 @@ def select(
         diverse=diverse,
         by=by,
     )
-    manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows)
+    manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows, negatives)
     if json:
         echo_json(manifest)
         return

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from jobs.catalog import query
 from jobs.config import Strict, make_config
 from jobs.diff import attention, diff
 from jobs.errors import InputError
+from jobs.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples
 
@@ -54,6 +56,31 @@ def test_strict_names_the_new_leader_and_the_rates_that_jumped(nights: Any) -> N
     assert found[0].startswith(f"the top source is {ranked[-1]}, it was {ranked[0]}")
     assert any("violation rate" in line for line in attention(str(out), runs[1], Strict(violation_rate=0.0)))
     assert attention(str(out), runs[2], Strict(violation_rate=1.0, reject_rate=1.0)) in ([], found[:1])
+
+
+def test_a_reject_rate_that_rose_and_a_source_that_is_gone_need_attention(tmp_path: Path) -> None:
+    lake = vector_lake(tmp_path / "lake", 16, 600, sources=3)
+    settings = {"vectors": str(lake.vectors), "folds": 4}
+    run_lake(tmp_path / "out", lake.triples, **settings)
+    rows = [row for row in lake.rows if row[3] != "source 2"]
+    rows += [(row[0], row[1], f"no vector {i}", "source 1") for i, row in enumerate(rows[:40])]
+    write_triples(lake.triples, rows)
+    second = run_lake(tmp_path / "out", lake.triples, **settings)
+    every = Strict(violation_rate=1.0)
+    found = attention(str(tmp_path / "out"), second.run_id, every)
+    assert "source 2 is gone" in found
+    rejects = [line for line in found if "reject rate" in line]
+    assert len(rejects) == 1
+    assert rejects[0].startswith("source 1: reject rate 0.0% -> ")
+    lax = attention(str(tmp_path / "out"), second.run_id, Strict(violation_rate=1.0, reject_rate=0.5))
+    assert not any("reject rate" in line for line in lax)
+
+
+def test_the_history_has_every_run_s_sources(nights: Any) -> None:
+    out, runs, ranked = nights
+    sql = "SELECT run_id, count(*) AS n FROM source_eci_history WHERE kind = 'source' GROUP BY run_id ORDER BY run_id"
+    rows = query(Store(str(out)), sql).read_all().to_pylist()
+    assert rows == [{"run_id": run_id, "n": len(ranked)} for run_id in runs]
 
 
 def test_eci_run_strict_exits_with_3_and_says_why(eci: Callable[..., Any], tmp_path: Path) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from eci_sql.information import score_means
+from eci_sql.moments import sum_packed, unpack_upper
 from jobs.config import make_config
 from jobs.errors import InputError
+from jobs.finished import Finished
 from jobs.hybrids import resolve, triples_of
-from jobs.mix import mix, parse_parts
+from jobs.mixing import mix, parse_parts
 from tests.conftest import run_lake
 from tests.decide.conftest import HYBRID, Decided
 from tests.lakes import write_triples
@@ -69,6 +74,37 @@ def test_eci_mix_finds_the_run_s_best_mixture_and_scores_given_shares(decided: D
     one = mix(str(decided.out), parts="source 1=1")
     assert one["eci"] == pytest.approx(sources["source 1"]["eci"], rel=1e-12)
     assert one["triples"] == {"source 1": sources["source 1"]["n_examples"]}
+
+
+def test_the_interval_of_the_gain_is_the_jackknife_of_the_difference(decided: Decided) -> None:
+    run = Finished.open(str(decided.out))
+    found = mix(str(decided.out), parts="source 0=0.5,source 1=0.5")
+    assert found == mix(str(decided.out), parts="source 0=0.5,source 1=0.5")
+
+    def eci(names: list[str], without: int) -> float:
+        kept = np.arange(run.folds) != without
+        means = []
+        for name in names:
+            sums = run.moments(name)
+            n = sums.n[kept].sum()
+            means.append([unpack_upper(sum_packed(packed[kept]), run.dim) / n for packed in sums[:2]])
+        plus, minus = np.mean(means, axis=0)
+        return score_means(plus, minus, run.lam).eci
+
+    gains = np.array([eci(["source 0", "source 1"], f) - eci([found["best_source"]], f) for f in range(run.folds)])
+    se = np.sqrt((run.folds - 1) * np.var(gains))
+    half = stats.t.ppf(0.975, run.folds - 1) * se
+    assert found["gain_se"] == pytest.approx(se, rel=1e-6)
+    assert (found["gain_lo"], found["gain_hi"]) == pytest.approx((found["gain"] - half, found["gain"] + half), rel=1e-6)
+
+
+def test_a_search_may_be_restricted_to_some_sources(decided: Decided) -> None:
+    sources = by_name(decided, "source")
+    some = sorted(sources, key=lambda name: sources[name]["rank"])[2:4]
+    found = mix(str(decided.out), sources=some)
+    assert set(found["shares"]) == set(some)
+    assert found["best_source"] == some[0]
+    assert found["eci"] >= sources[some[0]]["eci"]
 
 
 def test_triples_of_a_mixture_take_no_triple_twice() -> None:

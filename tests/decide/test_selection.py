@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.finished import Finished
-from jobs.selection import Choice, select
-from jobs.training_files import OUTPUTS
+from jobs.selection import Choice, Selection, select
+from jobs.store import Store
+from jobs.training_files import OUTPUTS, Row, rows_of, spool_texts, write_shards
 from tests.decide.conftest import Decided
 from tests.formats.reading import read
 
@@ -45,6 +47,56 @@ def test_a_round_trip_through_ingest_gives_the_same_triples(decided: Decided, tm
         found.update(reading.rows.select(columns).iter_rows())
     width = 4 if name in ("triples", "sbert-hard-negatives") else 3
     assert found == Counter(row[:width] for row in decided.lake.rows)
+
+
+@pytest.mark.parametrize("negatives", [2, 5, 64])
+def test_tuples_of_several_negatives_are_data_sets_without_a_null_and_read_back_as_the_same_triples(
+    decided: Decided, tmp_path: Path, negatives: int
+) -> None:
+    manifest = select(str(decided.out), str(tmp_path), "sbert-tuples", Choice(), shard_rows=400, negatives=negatives)
+    files = sorted((tmp_path / "data").rglob("*.parquet"))
+    assert [str(path.relative_to(tmp_path)) for path in files] == [file["path"] for file in manifest["files"]]
+    found: Counter[tuple[str, ...]] = Counter()
+    pairs = {row[:2] for row in decided.lake.rows}
+    for path, written in zip(files, manifest["files"], strict=True):
+        count = int(path.parent.name.removeprefix("negatives-"))
+        table = pq.read_table(path)
+        names = ["negative"] if count == 1 else [f"negative_{k}" for k in range(1, count + 1)]
+        # the trainer goes by the columns' order, and every column after the second holds negatives
+        assert table.column_names == ["anchor", "positive", *names]
+        assert not any(column.null_count for column in table.columns)
+        assert written["records"] == len(table)
+        assert written["triples"] == len(table) * count
+        assert count <= negatives
+        found.update(read("sbert-tuples", path).rows.select("query", "positive", "negative").iter_rows())
+    assert found == Counter(row[:3] for row in decided.lake.rows)
+    full = [file for file in manifest["files"] if f"negatives-{negatives}/" in file["path"]]
+    rest = sum(file["records"] for file in manifest["files"]) - sum(file["records"] for file in full)
+    assert rest <= len(pairs), "a query and positive leave at most one tuple that is not full"
+
+
+def test_a_budget_of_a_query_is_the_width_of_its_tuples(decided: Decided, tmp_path: Path) -> None:
+    manifest = select(str(decided.out), str(tmp_path), "sbert-tuples", Choice(per_query=3))
+    assert manifest["negatives"] == 3
+    table = pq.read_table(tmp_path / "data" / "negatives-3")
+    assert table.column_names == ["anchor", "positive", "negative_1", "negative_2", "negative_3"]
+    assert all(len({*row.values()}) == 5 for row in table.to_pylist())
+
+
+def test_a_training_set_that_fails_half_way_leaves_no_file(decided: Decided, tmp_path: Path) -> None:
+    run = Finished.open(str(decided.out))
+    with Selection(run, Choice(), 1 << 30) as selection:
+        texts = spool_texts(run, selection.ids(), selection.folder)
+
+        def rows() -> Iterator[Row]:
+            for number, row in enumerate(rows_of(selection.rows(), texts)):
+                if number == 900:
+                    raise OSError("the disk is full")
+                yield row
+
+        with pytest.raises(OSError, match="disk is full"):
+            write_shards(rows(), "sbert-tuples", Store(str(tmp_path)), 100_000, 4)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_the_manifest_names_the_run_and_what_was_asked_for(decided: Decided, tmp_path: Path) -> None:
@@ -130,6 +182,15 @@ def test_what_cannot_be_is_said_in_one_line(decided: Decided, tmp_path: Path) ->
         with pytest.raises(InputError, match=message):
             select(str(decided.out), str(tmp_path / to), name, choice)
         assert not (tmp_path / to / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("name", "negatives"), [("bge", 2), ("sbert-tuples", 65), ("sbert-tuples", 0)])
+def test_a_number_of_negatives_that_cannot_be_is_refused(
+    decided: Decided, tmp_path: Path, name: str, negatives: int
+) -> None:
+    with pytest.raises(InputError, match="--negatives"):
+        select(str(decided.out), str(tmp_path / "to"), name, Choice(), negatives=negatives)
+    assert not (tmp_path / "to").exists()
 
 
 def test_ids_and_uuids_survive_arrow(decided: Decided) -> None:

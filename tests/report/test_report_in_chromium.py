@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.report import report
+from jobs.report_file import report
 from tests.hostile import hostile_out
 from tests.report.chromium import BROWSER, Page
 
@@ -30,6 +30,20 @@ def test_charts_are_drawn_and_nothing_is_said_or_asked_for(url, width, dark):
     assert page.value["page"] == width, "the page scrolls sideways"
     assert page.value["ink"] == ("rgb(232, 236, 241)" if dark else "rgb(26, 31, 38)")
     assert "var(--accent)" in page.value["legend"], "a source's name was taken for a colour"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, True), (390, False)])
+def test_ablations_and_the_sample_are_drawn(runs, tmp_path, width, dark):
+    report(runs.out, runs.asked, to=str(tmp_path / "page.html"))
+    script = """({drawn: ['ablations', 'ablated'].map(n => document.querySelectorAll(`#chart-${n} svg`).length),
+                 tau: document.querySelector('#chart-ablations').textContent,
+                 cell: document.querySelector('#chart-ablated').textContent,
+                 sample: document.querySelector('#sample').textContent, page: document.documentElement.scrollWidth})"""
+    page = Page().visit((tmp_path / "page.html").as_uri(), width=width, dark=dark, script=script)
+    assert page.console == [] and page.errors == [] and len(page.requests) == 1
+    assert page.value["drawn"] == [1, 1] and page.value["page"] == width
+    assert "without locality" in page.value["tau"] and "as run" in page.value["cell"]
+    assert "open at the level asked" in page.value["sample"]
 
 
 def test_a_table_sorts_by_number_and_says_so(url):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.console import sample_lines
 from jobs.documentation import collect_pairs
+from jobs.results import ranking_of
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import write_triples, write_vectors
 
@@ -60,5 +62,14 @@ def test_only_the_samples_texts_are_embedded_and_a_later_run_embeds_the_rest(tmp
     sampled = run_lake(tmp_path / "out", tmp_path / "triples.parquet", sample_queries=20, folds=8)
     assert 20 <= sampled.ranking.to_pylist()[0]["sample_share"] * len(pairs) < 100
     assert 0 < sampled.totals["texts_embedded"] < sampled.totals["texts"]
+    told = ranking_of(str(tmp_path / "out"))
+    left = sampled.totals["texts"] - sampled.totals["texts_embedded"]
+    assert told["left_to_embed"]["texts"] == left
+    used, cost = sample_lines(told["sample"], told["left_to_embed"])
+    assert used.startswith(f"Used {told['sample']['queries']} of {len(pairs)} queries")
+    assert cost.startswith(f"A run over all queries would embed what the cache lacks of {left:,} more texts, at most")
     whole = run_lake(tmp_path / "out", tmp_path / "triples.parquet", folds=8)
+    told = ranking_of(str(tmp_path / "out"))
+    assert told["left_to_embed"]["texts"] == 0
+    assert sample_lines(told["sample"], told["left_to_embed"]) == []
     assert sampled.totals["texts_embedded"] + whole.totals["texts_embedded"] == whole.totals["texts"]

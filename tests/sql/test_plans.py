@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from eci_sql.connection import connect, statement
-from eci_sql.udfs import TokenSets, Vectors, register, register_information
+from eci_sql.udfs import Texts, register, register_information
 from jobs.collect import TOKENS
 from jobs.ingest import TRIPLES
-from jobs.settle import CELLS
+from jobs.score import REFS
 from jobs.tables import SUMS
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
@@ -25,6 +24,7 @@ ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
              *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
+CELL = pa.schema([("ordinal", pa.int64()), ("source", pa.string()), *((ref, pa.int32()) for ref in REFS)])
 SUMMED = [
     ("fold", pa.int32()),
     ("n_examples", pa.int64()),
@@ -34,7 +34,7 @@ SUMMED = [
 
 STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
     "settle": ("incoming", TRIPLES, {}),
-    "scores": ("cell", CELLS.append(pa.field("ordinal", pa.int64())), {"temperature": 0.05, "kappa": 0.5}),
+    "scores": ("cell", CELL, {"temperature": 0.05, "kappa": 0.5}),
     "sums": ("scored", pa.schema(SCORED), {}),
     "idf": ("tokens", TOKENS, {"passages": 10}),
     "information": ("sums", pa.schema(SUMMED), {"lambda": 1.0}),
@@ -45,9 +45,7 @@ STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with connect() as con:
-        nothing = np.zeros(0, dtype=np.int64)
-        register(con, Vectors(np.zeros((0, 4), np.float32), np.zeros(0, bool)),
-                 TokenSets(np.zeros(1, np.int64), nothing, np.zeros(0), np.zeros(0, bool)))  # fmt: skip
+        register(con, Texts())
         register_information(con)
         yield con
 

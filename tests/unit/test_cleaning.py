@@ -6,15 +6,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from jobs.ablate import ablate
 from jobs.catalog import query
 from jobs.cleaning import Rules, clean
 from jobs.commit import committed, latest
 from jobs.errors import InputError
 from jobs.lock import holding
 from jobs.pipeline import RunResult
+from jobs.progress import Silent
 from jobs.store import Store
+from jobs.tables import ABLATIONS
 from tests.conftest import run_lake
 
 DAY = 86_400
@@ -92,6 +97,29 @@ def test_caches_of_encoders_that_no_run_names_go(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "cache/embeddings").iterdir()] == ["used-1"]
 
 
+def ablations(path: Path, encoder: str) -> None:
+    rows = [{"run_id": path.stem, "ablation": "encoder", "value": encoder}]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, ABLATIONS.schema), path)
+
+
+def test_ablations_go_with_their_run_and_their_encoders_when_no_table_names_them(tmp_path: Path) -> None:
+    (tmp_path / "runs/r1").mkdir(parents=True)
+    (tmp_path / "runs/r1/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "own-1"}}))
+    (tmp_path / "LATEST").write_text("r1")
+    ablations(tmp_path / "ablations/r0.parquet", "small")
+    ablations(tmp_path / "ablations/r1.parquet", "large")
+    for name in ("small", "large"):
+        below = put(tmp_path / f"ablations/encoders/{name}-9/runs/x/manifest.json")
+        below.write_text(json.dumps({"encoder": {"name": name}}))
+    assert kinds(tmp_path, Rules(unused_encoders=True, dry_run=True)) == ["ablation's encoder", "ablations"]
+    assert kinds(tmp_path, Rules()) == ["ablations"]
+    assert kinds(tmp_path, Rules(unused_encoders=True)) == ["ablation's encoder"]
+    left = sorted(str(path.relative_to(tmp_path / "ablations")) for path in (tmp_path / "ablations").glob("*/*"))
+    assert left == ["encoders/large-9"]
+    assert [path.name for path in (tmp_path / "ablations").glob("*.parquet")] == ["r1.parquet"]
+
+
 def small_run(folder: Path, kappa: float) -> RunResult:
     import polars as pl
 
@@ -125,11 +153,16 @@ def small_run(folder: Path, kappa: float) -> RunResult:
 def test_old_runs_go_and_readers_see_the_others(tmp_path: Path) -> None:
     runs = [small_run(tmp_path, kappa).run_id for kappa in (0.1, 0.2)]
     out = tmp_path / "out"
+    for run_id in runs:
+        ablate(str(out), Silent(), run_id, only=["sample"])
     removed = clean(str(out), Rules(keep_runs=1)).removed
+    assert [item.path for item in removed if item.kind == "ablations"] == [f"ablations/{runs[0]}.parquet"]
     assert [item.path for item in removed if item.kind == "run"] == [f"runs/{run_id}" for run_id in runs[:1]]
     store = Store(str(out))
     assert committed(store) == [latest(store)] == runs[1:]
-    assert query(store, "SELECT DISTINCT run_id FROM source_eci").read_all().to_pylist() == [{"run_id": runs[1]}]
+    for view in ("source_eci", "source_eci_history", "ablations"):
+        found = query(store, f"SELECT DISTINCT run_id FROM {view}").read_all().to_pylist()
+        assert found == [{"run_id": runs[1]}], view
     assert clean(str(out), Rules(keep_runs=1)).removed == ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -36,6 +36,7 @@ def test_the_example_of_the_package_runs_and_prints_nothing(lake, capfd, monkeyp
 
 def test_public_names_are_these_and_all_can_be_had():
     assert dir(jobs) == [
+        "Choice",
         "EciError",
         "Input",
         "InputError",
@@ -50,10 +51,10 @@ def test_public_names_are_these_and_all_can_be_had():
     assert all(callable(getattr(jobs, name)) for name in dir(jobs))
 
 
-def test_modules_do_not_hide_the_functions_of_the_same_name():
-    for name in ("rank", "mix", "report"):
-        importlib.import_module(f"jobs.{name}")
-        assert callable(getattr(jobs, name))
+def test_no_module_has_the_name_of_a_public_function():
+    """Importing such a module would put it in the function's place."""
+    modules = {module.name for module in pkgutil.iter_modules(jobs.__path__)}
+    assert {name for name in dir(jobs) if name in modules} == set()
 
 
 def test_an_unknown_name_is_told():
@@ -67,3 +68,15 @@ def test_importing_the_package_imports_nothing_heavy():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_script_that_workers_cannot_import_is_told_how(lake, tmp_path):
+    """Workers are processes that import the script; one without the guard would start a run in each of them."""
+    (tmp_path / "script.py").write_text(
+        'import jobs\njobs.run(jobs.RunConfig(inputs=[jobs.Input(triples="lake/*.parquet")], out="OUT",\n'
+        '                        vectors=["vectors.parquet"], workers=1, folds=4))\n'
+    )
+    found = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert found.returncode != 0 and not (tmp_path / "OUT" / "runs").exists()
+    last = found.stderr.strip().splitlines()[-1]
+    assert "call jobs.run below `if __name__ == '__main__':`" in last

@@ -14,8 +14,8 @@ import pytest
 
 from jobs import commit
 from jobs.errors import InputError
-from jobs.report import MOST_BYTES, bundle, page_of, report, write_report
 from jobs.report_data import BIN, ReportData, read_report
+from jobs.report_file import MOST_BYTES, bundle, page_of, report, write_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import verdict
 from jobs.store import Store

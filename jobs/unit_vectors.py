@@ -1,0 +1,31 @@
+"""Unit vectors from rows as a cache or a user's file has them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_CACHE_ROWS = 256
+
+
+def unit_scale(rows: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return 1 / the rows' lengths, float64 (n,), and 0 for rows that are not `valid`, not finite or of no length.
+
+    Vectors that a float16 cache has rounded are off unit length by some 1e-4; the formula wants unit vectors.
+    """
+    norms = np.empty(len(rows))
+    for start in range(0, len(rows), _CACHE_ROWS):
+        part = slice(start, start + _CACHE_ROWS)
+        block = rows[part].astype(np.float64)
+        norms[part] = np.sqrt(np.einsum("ij,ij->i", block, block))
+    usable = valid & np.isfinite(norms) & (norms > 0)
+    return np.divide(1, norms, out=np.zeros_like(norms), where=usable)
+
+
+def unit_rows(rows: np.ndarray, scale: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return rows (n, d) times `scale` (n,) as float32 (n, d): unit vectors, and zeros where `scale` is 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit: np.ndarray = np.multiply(
+            rows, scale[:, None], out=np.empty(rows.shape, np.float32) if out is None else out, casting="same_kind"
+        )
+    unit[scale == 0] = 0
+    return unit
