@@ -17,8 +17,8 @@ lint: $(VENV)/ready  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds
-	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash -s
+crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
+	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s
 
 scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
 	ECI_SCALE=1 $(BIN)/python -m pytest tests/scale -s

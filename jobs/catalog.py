@@ -107,6 +107,8 @@ def write_catalog(store: Store) -> None:
     with store.attempt("catalog.duckdb") as path:
         Path(path).unlink(missing_ok=True)
         with duckdb.connect(path) as con:
+            if not store.local:
+                con.register_filesystem(store.filesystem()[0])
             for statement in views(store):
                 con.execute(statement)
 
@@ -122,6 +124,8 @@ def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
     statements = views(store)
     con = connect(available_memory() // 4, threads or available_cores())
     register_information(con)
+    if not store.local:
+        con.register_filesystem(store.filesystem()[0])
     readable = ", ".join(literal(store.path(folder) + "/") for folder in ("runs", "ablations"))
     con.execute(f"SET allowed_directories = [{readable}]")
     con.execute("SET enable_external_access = false")

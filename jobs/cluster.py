@@ -24,12 +24,13 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs import work
 from jobs.config import RunConfig
-from jobs.errors import EciError, InputError
+from jobs.errors import EciError, InputError, reason_of
 from jobs.progress import Progress
 from onnx_models.errors import EncoderError
 
 TOPIC = "eci-progress"
 QUIET_SECONDS = 0.3
+COUNT_SECONDS = 5.0
 WORKERLESS_SECONDS = 120.0
 
 
@@ -113,6 +114,8 @@ def _configure(threads: int) -> None:
             "distributed.worker.multiprocessing-method": "spawn",
             "distributed.nanny.pre-spawn-environ": thread_environment(threads),
             "distributed.admin.system-monitor.gil.enabled": False,
+            # `Cluster.run` takes a task that was there when workers died once more, alone
+            "distributed.scheduler.allowed-failures": 1,
             "distributed.scheduler.worker-ttl": os.environ.get("DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL", "60s"),
         }
     )
@@ -153,17 +156,23 @@ def _cluster_class(name: str) -> Any:
 
 
 class Cluster:
-    """The workers of a run for the length of a `with` block: local processes, a scheduler's, or a cluster class's."""
+    """The workers of a run for the length of a `with` block: local processes, a scheduler's, or a cluster class's.
+
+    Certificates for a scheduler at tls:// are Dask's own settings (distributed.comm.tls), by environment or file.
+    """
 
     def __init__(self, config: RunConfig, threads: int, progress: Progress) -> None:
         self.config, self.threads, self.progress = config, threads, progress
-        self.workers = config.cores()
+        self.workers, self._counted = config.cores(), 0.0
         self._cluster: Any = None
         self._client: Any = None
 
     def __enter__(self) -> Cluster:
         from distributed import Client
 
+        given = self.config.scheduler or self.config.cluster
+        if self.config.out.startswith("memory:") and not given:
+            raise InputError(f"{self.config.out}: memory:// is seen by one process only, and workers are processes")
         _configure(self.threads)
         try:
             if self.config.scheduler:
@@ -172,14 +181,15 @@ class Cluster:
                 with _ctrl_c_ignored():
                     self._cluster = self._start()
                     self._client = Client(self._cluster)
-        except (OSError, TimeoutError) as error:
-            where = self.config.scheduler or self.config.cluster or "local workers"
-            raise InputError(
-                f"{where}: no cluster: {' '.join(str(error).split())}; is it running, and reachable?"
-            ) from None
+        except (OSError, TimeoutError, TypeError, ValueError, RuntimeError) as error:
+            if self._cluster is not None:
+                self._cluster.close(timeout=5)
+            # worker processes import the script that started them
+            advice = "in a script of your own, call jobs.run below `if __name__ == '__main__':`"
+            if given:
+                advice = "check [cluster_options]" if self.config.cluster else "is it running, and reachable?"
+            raise InputError(f"{given or 'local workers'}: no cluster: {reason_of(error)}; {advice}") from error
         self._client.subscribe_topic(TOPIC, self._heard)
-        if self.config.scheduler:
-            self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
         return self
 
     def _start(self) -> Any:
@@ -213,6 +223,13 @@ class Cluster:
         message = event[1] if isinstance(event, tuple) else event
         self.progress.advance(message["stage"], message["rows"])
 
+    def _width(self) -> int:
+        """Return the number of workers, which comes and goes where they are not this run's own."""
+        if (self.config.scheduler or self.config.cluster) and time.monotonic() - self._counted > COUNT_SECONDS:
+            self._counted = time.monotonic()
+            self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        return self.workers
+
     def _some_finished(self, futures: list[Any], stage: str) -> set[Any]:
         """Wait until some futures are finished. Raises EciError when no worker has been there for WORKERLESS_SECONDS."""
         from distributed import wait
@@ -238,6 +255,9 @@ class Cluster:
         Args:
             rows: how many rows the stage will report (None: the tasks are counted).
 
+        A task that fails ends the run. One that was there when workers died is run once more, alone: the ones that only
+        waited on those workers are cleared by this, and the one that kills them is named.
+
         Raises:
             EciError: a task failed; the message names it.
         """
@@ -245,17 +265,25 @@ class Cluster:
         waiting = [name for name in tasks if name not in done]
         self.progress.start(stage, len(tasks), len(done), rows)
         names: dict[Any, str] = {}
+        suspects: list[str] = []
+        alone: str | None = None
 
-        def submit() -> None:
-            name = waiting.pop(0)
+        def submit(name: str) -> None:
             names[self._client.submit(execute, job, stage, name, tasks[name], pure=False)] = name
 
         try:
-            while waiting or names:
-                while waiting and len(names) < 2 * self.workers:
-                    submit()
+            while waiting or names or suspects:
+                if suspects and not names:
+                    alone = suspects.pop(0)
+                    submit(alone)
+                while waiting and not suspects and alone is None and len(names) < 2 * self._width():
+                    submit(waiting.pop(0))
                 for future in self._some_finished(list(names), stage):
                     name = names.pop(future)
+                    if name != alone and _was_killed(future):
+                        suspects.append(name)
+                        continue
+                    alone = None
                     done[name] = _result(future, stage, name)
                     self.progress.finished(stage, name, done[name])
                     future.release()
@@ -263,6 +291,13 @@ class Cluster:
             self._client.cancel(list(names))
         self.progress.end(stage)
         return {name: done[name] for name in tasks}
+
+
+def _was_killed(future: Any) -> bool:
+    """Return whether a task has failed because the workers died that it was on."""
+    from distributed import KilledWorker
+
+    return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
 def _result(future: Any, stage: str, name: str) -> dict[str, Any]:
@@ -273,11 +308,15 @@ def _result(future: Any, stage: str, name: str) -> dict[str, Any]:
         return dict(future.result())
     except (EciError, EncoderError, MetricError) as error:
         raise error if isinstance(error, InputError) else EciError(f"{stage} {name}: {error}") from None
-    except KilledWorker as error:
+    except KilledWorker:
         raise EciError(
-            f"{stage} {name}: the worker died {error.last_worker and 'each time '}it ran this task (out of memory, or "
-            "killed); give more --memory per worker or fewer --workers, then run again: finished tasks are kept"
+            f"{stage} {name}: every worker that ran this task died (out of memory, or killed), the last time with no other "
+            "task beside it; give more --memory per worker or fewer --workers, then run again: finished tasks are kept"
         ) from None
+    except ImportError as error:
+        raise EciError(
+            f"{stage} {name}: a worker cannot import what the task needs: {error}; workers need the same eci-lake installed"
+        ) from error
     except OSError as error:
         raise _of_os_error(error, stage, name) from error
     except Exception as error:

@@ -1,8 +1,9 @@
 """Commit: from finished work to a run that readers see.
 
 Order: every published file is in the work folder under its final name; the manifest names them all; the folder becomes
-runs/<run_id> by one rename; LATEST names the run; the catalog follows. A reader that starts from LATEST sees one whole
-run at every moment. A kill between two steps is picked up by the next run over the same inputs and settings.
+runs/<run_id> by one rename; LATEST names the run; the catalog follows. An object store cannot rename a folder: there the
+files are put into runs/<run_id>, which is a run from the moment that its manifest is put. A reader that starts from LATEST
+sees one whole run at every moment. A kill between two steps is picked up by the next run over the same inputs and settings.
 """
 
 from __future__ import annotations
@@ -50,15 +51,34 @@ def commit(job: work.Job, manifest: dict[str, Any]) -> None:
     """Write the manifest and put the run in its place; `finish` then makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     job.store.write_text(f"{job.publish}/manifest.json", text)
-    job.store.sweep(job.publish)
-    job.store.move_folder(job.publish, f"runs/{job.run_id}")
+    if job.store.local:
+        job.store.sweep(job.publish)
+        job.store.move_folder(job.publish, f"runs/{job.run_id}")
 
 
-def finish(store: Store, run_id: str) -> None:
-    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing."""
+def seen(store: Store) -> str | None:
+    """Return what `finish` must be given: the version of LATEST in an object store, else None."""
+    return None if store.local else store.version("LATEST")
+
+
+def finish(store: Store, run_id: str, before: str | None = None) -> None:
+    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
+
+    Args:
+        before: what `seen` said when the run began.
+
+    Raises:
+        EciError: LATEST in an object store has changed since then.
+    """
     from jobs.catalog import write_catalog
 
-    store.write_text("LATEST", run_id + "\n")
+    if store.local:
+        store.write_text("LATEST", run_id + "\n")
+    elif not store.put_if("LATEST", run_id + "\n", before):
+        raise EciError(
+            f"{store.path('LATEST')}: names {latest(store)} now, which another run has put there since this one began; "
+            f"run {run_id} is whole, and not the newest; run again to make it so"
+        )
     write_catalog(store)
 
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from jobs.errors import InputError, nearest
 
+SECRET_IN_ADDRESS = re.compile(
+    r"://[^/@]*:[^/@]*@|://.*[?&](sig|sv|token|[\w-]*(signature|credential|token))=", re.IGNORECASE
+)
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -152,6 +155,12 @@ class RunConfig(_Settings):
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
+        named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
+        if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named, *self.corpus, *self.queries, *self.vectors)):
+            raise ValueError(
+                "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "
+                "take credentials from the environment"
+            )
         sampled = self.until_decided is not None or self.sample_queries is not None
         if self.until_decided is not None and self.sample_queries is not None:
             raise ValueError("give --until-decided or --sample-queries, not both")

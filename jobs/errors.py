@@ -44,3 +44,10 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
         if close and name.lower() == close[0]:
             return f"; did you mean {name!r}?"
     return ""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception as a few words on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,7 +1,8 @@
 """One run at a time in an output root.
 
-The holder keeps OUT/work/LOCK locked (flock) for as long as it lives; the kernel lets go when it dies, so a dead
-holder never blocks anybody. The file says who holds it, for the message that a second run gives.
+In a folder the holder keeps OUT/work/LOCK locked (flock) for as long as it lives; the kernel lets go when it dies, so a
+dead holder never blocks anybody. The file says who holds it, for the message that a second run gives. In an object store
+the same object is a lease (`jobs.lease`).
 """
 
 from __future__ import annotations
@@ -9,26 +10,25 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
+from jobs import lease
 from jobs.errors import HeldError
+from jobs.lease import LOCK as LOCK
 from jobs.store import Store
-
-LOCK = "work/LOCK"
 
 
 @contextmanager
-def holding(store: Store) -> Iterator[None]:
-    """Hold the output root for the length of the block.
+def holding(store: Store) -> Iterator[Callable[[], None]]:
+    """Hold the output root for the length of the block; gives a function that raises HeldError if the hold was lost.
 
     Raises:
         HeldError: another run holds it; the message says which host and process, and since when.
     """
     if not store.local:
-        yield
+        with lease.Lease(store) as held:
+            yield held.check
         return
     path = store.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -40,17 +40,19 @@ def holding(store: Store) -> Iterator[None]:
             raise HeldError(
                 f"{store.path()}: held by another run ({_holder(descriptor)}); wait for it, or stop it"
             ) from None
-        text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
-        yield
+        os.pwrite(descriptor, json.dumps(lease.me()).encode(), 0)
+        yield lambda: None  # a lock in the kernel is not lost
     finally:
         os.close(descriptor)
 
 
 def holder(store: Store) -> str | None:
     """Return who holds the output root, in words, or None where nobody does."""
-    if not store.local or not store.exists(LOCK):
+    if not store.local:
+        found = lease.read(store)
+        return None if found is None or lease.dead(store, found[0]) else lease.in_words(found[0])
+    if not store.exists(LOCK):
         return None
     descriptor = os.open(store.path(LOCK), os.O_RDONLY)
     try:
@@ -60,10 +62,6 @@ def holder(store: Store) -> str | None:
     finally:
         os.close(descriptor)
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _holder(descriptor: int) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from jobs import commit, work
 from jobs.cluster import Cluster
 from jobs.config import RunConfig
-from jobs.errors import InputError
+from jobs.errors import HeldError, InputError
 from jobs.lock import holding
 from jobs.prepare import Prepared, prepare
 from jobs.progress import Progress, Silent
@@ -56,22 +56,29 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
         HeldError: another run holds the output root.
         EciError: a stage failed; a rerun goes on from the finished tasks.
     """
-    prepared = prepare(config)
     store = Store(config.out)
     fresh = not store.exists("")
-    try:
-        with holding(store):
-            return _run(config, prepared, store, progress or Silent(), log)
-    except InputError:
-        if fresh:
-            store.remove("")
-        raise
+    prepared = prepare(config)
+    with holding(store) as check:
+        try:
+            return _run(config, prepared, store, check, progress or Silent(), log)
+        except InputError:
+            # nothing is left of a root that was made for this run alone
+            if fresh and not store.names("runs"):
+                store.remove("")
+            raise
 
 
 def _run(
-    config: RunConfig, prepared: Prepared, store: Store, progress: Progress, log: Callable[[str], None] | None
+    config: RunConfig,
+    prepared: Prepared,
+    store: Store,
+    check: Callable[[], None],
+    progress: Progress,
+    log: Callable[[str], None] | None,
 ) -> RunResult:
     key = work_key(prepared)
+    before = commit.seen(store)
     standing = _standing(store, key)
     if standing is not None:
         return standing
@@ -81,11 +88,15 @@ def _run(
         if not store.exists(f"runs/{job.run_id}/manifest.json"):
             with Cluster(config, job.threads, progress) as cluster:
                 Stages(config, prepared, job, progress, key).run(cluster)
-        commit.finish(store, job.run_id)
+        check()
+        commit.finish(store, job.run_id, before)
         store.remove(job.work)
+    except HeldError:
+        raise
     except InputError:
         # what the input or the settings did wrong leaves nothing behind
         store.remove(job.work)
+        store.remove(job.publish)
         raise
     return result_of(store, job.run_id)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs import work
 from jobs.config import RunConfig, available_cores
 from jobs.errors import InputError
 from jobs.formats.files import expand
+from jobs.store import Store
 
 PART_BYTES = 64 << 20
 LEAST_PART_ROWS = 4096
@@ -54,6 +56,13 @@ def encoder_choice(config: RunConfig) -> EncoderChoice:
     return EncoderChoice(config.encoder, card.name, fingerprint, card.dim, temperature, card.title_separator)
 
 
+def _anywhere(name: str | None) -> str | None:
+    """Return an encoder's name, or its folder so that workers find it from another working folder."""
+    from onnx_models.cards import built_in_names
+
+    return name if name is None or name in built_in_names() else str(Path(name).absolute())
+
+
 def threads_of(config: RunConfig) -> int:
     """Return the threads of one worker: the cores shared out."""
     return max(1, available_cores() // config.cores())
@@ -64,14 +73,16 @@ def job_for(
 ) -> work.Job:
     """Return the job of a configuration, with its work in a folder below OUT."""
     choice = choice or encoder_choice(config)
+    store = Store(config.out)
     return work.Job(
-        out=config.out,
+        # workers may have another working folder
+        out=store.path(),
         work=folder,
-        publish=f"{folder}/publish",
+        publish=f"{folder}/publish" if store.local or not run_id else f"runs/{run_id}",
         run_id=run_id,
         folds=config.folds,
         buckets=buckets,
-        encoder=choice.name,
+        encoder=_anywhere(choice.name),
         fingerprint=choice.fingerprint,
         dim=choice.dim,
         temperature=choice.temperature,

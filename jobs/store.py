@@ -1,7 +1,8 @@
 """The output root as files that appear whole or not at all.
 
 Covers: a local folder, or any fsspec URL. A file is written under an attempt name and becomes visible by one rename
-(local) or one put (object store), and is complete when it does. Does not cover: what the files mean.
+(local) or one put (object store), and is complete when it does; small objects can be put on condition that nobody else
+has put them since. Does not cover: what the files mean. Credentials of an object store come from the environment.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 
+from jobs.errors import EciError, InputError, reason_of
 from jobs.faults import step
 
 ATTEMPT = ".attempt-"
@@ -35,9 +38,35 @@ class Store:
         """Whether the root is a folder of this machine (or a mount)."""
         return "://" not in self.root or self.root.startswith("file://")
 
-    def _fs(self) -> tuple[Any, str]:
-        fs, inner = fsspec.core.url_to_fs(self.root)
-        return fs, inner
+    def filesystem(self) -> tuple[Any, str]:
+        """Return the root's fsspec filesystem, and the root's path inside it.
+
+        Raises:
+            InputError: no filesystem is installed for this kind of address.
+        """
+        try:
+            # Other processes write here too: a listing that is remembered is a wrong one.
+            fs, inner = fsspec.core.url_to_fs(self.path(), use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"{self.root}: no filesystem for this address: {reason_of(error)}") from error
+        return fs, inner.rstrip("/")
+
+    def _at(self, relative: str) -> tuple[Any, str]:
+        fs, inner = self.filesystem()
+        return fs, f"{inner}/{relative}" if relative else inner
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn the errors of an object store's client into one; only what is not there stays FileNotFoundError."""
+        try:
+            yield
+        except (FileNotFoundError, EciError):
+            raise
+        except Exception as error:  # each client has errors of its own
+            raise EciError(
+                f"{self.path()}: the store does not answer: {reason_of(error)}; credentials and endpoint come from the "
+                "environment"
+            ) from error
 
     def path(self, relative: str = "") -> str:
         """Return the full path or URL of a relative path."""
@@ -47,19 +76,22 @@ class Store:
         return f"{self.root.rstrip('/')}/{relative}" if relative else self.root.rstrip("/")
 
     def exists(self, relative: str) -> bool:
-        """Return whether a file or folder is there."""
+        """Return whether a file or folder is there. Raises EciError where an object store does not answer."""
         if self.local:
             return os.path.exists(self.path(relative))
-        fs, inner = self._fs()
-        return bool(fs.exists(f"{inner}/{relative}"))
+        fs, path = self._at(relative)
+        with self._answering(), suppress(FileNotFoundError):
+            fs.info(path)
+            return True
+        return False
 
     def read_bytes(self, relative: str) -> bytes:
         """Return a file's content. Raises FileNotFoundError."""
         if self.local:
             return Path(self.path(relative)).read_bytes()
-        fs, inner = self._fs()
-        fs.invalidate_cache()
-        return bytes(fs.cat_file(f"{inner}/{relative}"))
+        fs, path = self._at(relative)
+        with self._answering():
+            return bytes(fs.cat_file(path))
 
     def read_text(self, relative: str) -> str:
         """Return a file's content as UTF-8 text. Raises FileNotFoundError."""
@@ -69,8 +101,8 @@ class Store:
         """Open a file for random reads: memory-mapped where it is local."""
         if self.local:
             return pa.memory_map(self.path(relative))
-        fs, inner = self._fs()
-        return pa.PythonFile(fs.open(f"{inner}/{relative}", "rb"), mode="r")
+        fs, path = self._at(relative)
+        return pa.PythonFile(fs.open(path, "rb"), mode="r")
 
     @contextmanager
     def attempt(self, relative: str) -> Iterator[str]:
@@ -79,11 +111,14 @@ class Store:
             with _local_attempt(self.path(relative)) as path:
                 yield path
             return
-        fs, inner = self._fs()
+        fs, final = self._at(relative)
         with tempfile.TemporaryDirectory(prefix="eci-") as folder:
             path = os.path.join(folder, "attempt")
+            step("open", final)
             yield path
-            fs.put_file(path, f"{inner}/{relative}")
+            step("put", final)
+            with self._answering():
+                fs.put_file(path, final)
 
     def write_text(self, relative: str, text: str) -> None:
         """Write a small text file, visible whole or not at all."""
@@ -98,12 +133,10 @@ class Store:
             except FileNotFoundError:
                 return []
         else:
-            fs, inner = self._fs()
-            fs.invalidate_cache()
-            try:
-                found = [str(p).rstrip("/").rsplit("/", 1)[-1] for p in fs.ls(f"{inner}/{relative}", detail=False)]
-            except FileNotFoundError:
-                return []
+            fs, path = self._at(relative)
+            found = []
+            with self._answering(), suppress(FileNotFoundError):
+                found = [str(p).rstrip("/").rsplit("/", 1)[-1] for p in fs.ls(path, detail=False)]
         return sorted(name for name in found if not name.startswith(ATTEMPT))
 
     def remove(self, relative: str) -> None:
@@ -115,9 +148,9 @@ class Store:
             else:
                 Path(path).unlink(missing_ok=True)
             return
-        fs, inner = self._fs()
-        if fs.exists(f"{inner}/{relative}"):
-            fs.rm(f"{inner}/{relative}", recursive=True)
+        fs, path = self._at(relative)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
 
     def sweep(self, relative: str) -> None:
         """Remove what killed processes have left of files that they were writing below a folder of ours alone."""
@@ -128,15 +161,72 @@ class Store:
                         Path(folder, name).unlink(missing_ok=True)
 
     def move_folder(self, source: str, target: str) -> None:
-        """Move a folder: one rename where it is local, copies and deletes in an object store."""
-        if self.local:
-            os.makedirs(os.path.dirname(self.path(target)), exist_ok=True)
-            step("publish", target)
-            os.rename(self.path(source), self.path(target))
-            _sync_folder(os.path.dirname(self.path(target)))
-            return
-        fs, inner = self._fs()
-        fs.mv(f"{inner}/{source}", f"{inner}/{target}", recursive=True)
+        """Move a local folder by one rename."""
+        os.makedirs(os.path.dirname(self.path(target)), exist_ok=True)
+        step("publish", target)
+        os.rename(self.path(source), self.path(target))
+        _sync_folder(os.path.dirname(self.path(target)))
+
+    def version(self, relative: str) -> str | None:
+        """Return what changes whenever an object is put anew (an ETag), or None where there is none."""
+        fs, path = self._at(relative)
+        try:
+            info = fs.info(path)
+        except FileNotFoundError:
+            return None
+        return next((str(info[key]) for key in ("ETag", "etag", "generation", "mtime", "created") if key in info), "")
+
+    def put_if(self, relative: str, text: str, version: str | None) -> bool:
+        """Put a small object if it is still at `version` (None: not there); returns whether it was put.
+
+        One conditional put in S3, and for new objects wherever the filesystem has it; elsewhere a look and then a put.
+        """
+        fs, path = self._at(relative)
+        # The look comes first even so: some S3-compatible servers pass over conditions.
+        if self.version(relative) != version:
+            return self._holds(relative, text)
+        condition = {"IfMatch": version} if version and "s3" in _protocols(fs) else {}
+        step("put", path)
+        try:
+            fs.pipe_file(path, text.encode(), mode="overwrite" if version is not None else "create", **condition)
+        except OSError:
+            # A put that is sent again after a lost answer is refused by its own first one.
+            if self.version(relative) == version:
+                raise
+            return self._holds(relative, text)
+        return True
+
+    def _holds(self, relative: str, text: str) -> bool:
+        try:
+            return self.read_text(relative) == text
+        except FileNotFoundError:
+            return False
+
+    def now(self) -> float:
+        """Return the time by an object store's own clock, in seconds since 1970."""
+        fs, path = self._at(f"work/.clock-{uuid.uuid4().hex[:12]}")
+        fs.pipe_file(path, b"")
+        try:
+            return written_at(fs.info(path))
+        finally:
+            fs.rm_file(path)
+
+    def written(self, relative: str) -> float:
+        """Return when an object was put, by the same clock. Raises FileNotFoundError."""
+        fs, path = self._at(relative)
+        return written_at(fs.info(path))
+
+
+def written_at(info: Mapping[str, Any]) -> float:
+    """Return when a file was written, in seconds since 1970 (0 where its filesystem does not say), from fsspec's `info`."""
+    when = next((info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if info.get(k)), 0)
+    if isinstance(when, str):
+        when = datetime.fromisoformat(when)
+    return when.timestamp() if isinstance(when, datetime) else float(when)
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 @contextmanager

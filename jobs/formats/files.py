@@ -14,6 +14,7 @@ import fsspec
 import orjson
 
 from jobs.errors import InputError
+from jobs.errors import reason_of as reason_of
 from jobs.formats.base import Unit
 from jobs.formats.compression import READ_ERRORS, decompressed
 from jobs.formats.compression import compression_of as compression_of
@@ -118,13 +119,6 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     except READ_ERRORS:
         pass
     return b"".join(parts).removeprefix(b"\xef\xbb\xbf")
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an exception as a few words on one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def size_of(path: str) -> int:
