@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.adapter import Examples
-from jobs.collection import Collection, read_collection
+from jobs.collection import Collection, Texts, read_collection
 from jobs.config import RunConfig, make_config
 from jobs.embedding import embed_texts
 from jobs.errors import InputError
 from jobs.finetuning import OBJECTIVES, Evaluation, Grid, Outcome, finetune
+from jobs.full_finetuning import finetune_encoder, load_trainable
 from jobs.ids import Side
 from jobs.pipeline import RunResult, run
 from jobs.progress import Progress, Silent
@@ -49,6 +50,7 @@ class Settings:
         negatives: the user's files, PATH or NAME=PATH.  ranks: of those that are run files.
         per_query: negatives of each pair and source.  seeds: trainings of each source and objective.
         grid: the learning rates and steps to choose from.
+        finetune: the Hugging Face folder of the encoder's weights, to fine-tune all of it as well; None: the adapter only.
         workers, memory: as for a run.
     """
 
@@ -62,6 +64,7 @@ class Settings:
     per_query: int = 4
     seeds: int = 5
     grid: Grid = Grid()
+    finetune: str | None = None
     workers: int = 0
     memory: str = ""
 
@@ -111,6 +114,7 @@ def validate(
     seconds: dict[str, float] = {}
     config = _config(settings, settings.encoder)
     encoder = encoder_choice(config)
+    trainable = load_trainable(settings.finetune) if settings.finetune is not None else None
     with _timed("reading", seconds):
         collection = read_collection(settings.collection, encoder.title_separator)
         split = split_collection(collection)
@@ -128,6 +132,12 @@ def validate(
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
         examples = _examples(training, names, vectors)
         outcomes = {o: _finetuned(settings, examples, dev, test, encoder.temperature, o, progress) for o in OBJECTIVES}
+    if trainable is not None:
+        with _timed("fine-tuning the encoder", seconds):
+            held_out = (_texts(collection.queries, split.test), _texts(collection.documents, split.test_documents))
+            outcomes["encoder"] = finetune_encoder(
+                trainable, training, names, held_out, test, encoder.temperature, progress
+            )
     found = Validation(
         settings, collection, split, training, names, scored, scores, test.metrics(None), outcomes, missing, seconds
     )
@@ -200,12 +210,16 @@ def _write_lake(out: str, training: Training, names: list[str]) -> None:
             write_parquet(path, [table], TRIPLES)
 
 
+def _texts(texts: Texts, rows: np.ndarray) -> list[str]:
+    return [texts.texts[i] for i in rows.tolist()]
+
+
 def _evaluation(collection: Collection, split: Split, queries: np.ndarray, vectors: _Vectors) -> Evaluation:
     documents = split.test_documents.tolist()
     local = {document: i for i, document in enumerate(documents)}
     return Evaluation(
-        vectors.of("query", [collection.queries.texts[i] for i in queries.tolist()]),
-        vectors.of("passage", [collection.documents.texts[i] for i in documents]),
+        vectors.of("query", _texts(collection.queries, queries)),
+        vectors.of("passage", _texts(collection.documents, split.test_documents)),
         [{local[d]: grade for d, grade in collection.relevant[q].items() if d in local} for q in queries.tolist()],
     )
 

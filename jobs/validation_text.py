@@ -10,22 +10,28 @@ from rich.text import Text
 
 from jobs.validation_tables import AT_RANDOM
 
-OBJECTIVES = (("negatives", "own negatives"), ("in-batch", "and in-batch"))
+LABELS = {"negatives": "own negatives", "in-batch": "and in-batch", "encoder": "whole encoder"}
+
+
+def objectives(tables: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the objectives that were trained, and what they are called."""
+    there = {row["objective"] for row in tables["validation_sources"]}
+    return [(objective, label) for objective, label in LABELS.items() if objective in there]
 
 
 def source_table(tables: dict[str, Any]) -> Table:
-    """Return the sources by falling ECI with their nDCG@10 under both objectives."""
+    """Return the sources by falling ECI with their nDCG@10 under each objective."""
     table = _table(
         "source",
         "ECI",
         "95 % +-",
         "triples",
-        *(f"nDCG@10 {label}" for _, label in OBJECTIVES),
+        *(f"nDCG@10 {label}" for _, label in objectives(tables)),
         "violations",
         "hardness",
     )
     by_objective = [
-        {r["source"]: r for r in tables["validation_sources"] if r["objective"] == o} for o, _ in OBJECTIVES
+        {r["source"]: r for r in tables["validation_sources"] if r["objective"] == o} for o, _ in objectives(tables)
     ]
     for source, row in by_objective[0].items():
         cells = [_interval(rows[source], "ndcg", 4) for rows in by_objective]
@@ -53,7 +59,7 @@ def predictor_table(tables: dict[str, Any], objective: str, label: str) -> Table
 def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
     """Yield the answer in sentences: what ECI picked and lost, how much is real, what was chosen on the dev queries."""
     told = tables["validation"]
-    for objective, label in OBJECTIVES:
+    for objective, label in objectives(tables):
         rows = [r for r in tables["validation_sources"] if r["objective"] == objective]
         summary = {
             r["predictor"]: r

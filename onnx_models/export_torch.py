@@ -1,4 +1,4 @@
-"""Exports with PyTorch what export.py cannot build. The only module that imports torch and transformers.
+"""Exports with PyTorch what export.py cannot build. Only this module and finetune_torch.py import torch.
 
 Covers: any encoder that transformers' AutoModel loads from a local folder without remote code, and pickled weights.
 """
@@ -56,17 +56,32 @@ class _Pooled(torch.nn.Module):  # type: ignore[misc]
         return torch.nn.functional.normalize(self.dense(vector), dim=1)
 
 
+def load_pooled(found: ModelFolder) -> torch.nn.Module:
+    """Return the folder's model with its pooling behind it: ids and mask (n, t) to unit vectors (n, d).
+
+    Raises:
+        EncoderError: transformers cannot load the folder.
+    """
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True, "attn_implementation": "eager"}
+    try:
+        model = transformers.AutoModel.from_pretrained(str(found.path), dtype=torch.float32, **options)
+        return _Pooled(model.eval(), found).eval()
+    except Exception as error:  # transformers raises anything
+        raise EncoderError(
+            f"{found.path} cannot be loaded with PyTorch ({type(error).__name__}: {str(error)[:200]})"
+        ) from error
+
+
 def export_model(found: ModelFolder, target: Path) -> int:
     """Write the model as ONNX and return the length of its vectors.
 
     Raises:
         EncoderError: transformers cannot load the folder, or torch cannot export it.
     """
-    transformers.utils.logging.set_verbosity_error()
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True, "attn_implementation": "eager"}
+    wrapped = load_pooled(found)
     try:
-        model = transformers.AutoModel.from_pretrained(str(found.path), dtype=torch.float32, **options)
-        wrapped = _Pooled(model.eval(), found).eval()
         ids = torch.ones(2, 8, dtype=torch.int64)
         dim = int(wrapped(ids, torch.ones_like(ids)).shape[1])
         axes = {0: "batch", 1: "tokens"}
@@ -75,7 +90,7 @@ def export_model(found: ModelFolder, target: Path) -> int:
             input_names=["input_ids", "attention_mask"], output_names=[VECTOR],
             dynamic_axes={"input_ids": axes, "attention_mask": axes, VECTOR: {0: "batch"}},
         )  # fmt: skip
-    except Exception as error:  # torch and transformers raise anything
+    except Exception as error:  # torch raises anything
         raise EncoderError(
             f"{found.path} cannot be exported with PyTorch ({type(error).__name__}: {str(error)[:200]})"
         ) from error

@@ -25,6 +25,13 @@ def validate(
     ranks: Annotated[str | None, typer.Option(help="Ranks of a run file to take, such as 20:40 (1:10).")] = None,
     per_query: Annotated[int, typer.Option(min=2, max=64, help="Negatives of each pair and source.")] = 4,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Trainings of each source and objective.")] = 5,
+    finetune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="Also fine-tune the whole encoder, from its Hugging Face folder (needs PyTorch; about an hour).",
+        ),
+    ] = None,
     workers: Workers = None,
     memory: Memory = None,
     json: Json = False,
@@ -39,7 +46,7 @@ def validate(
     from jobs.validation_tables import read_tables
 
     given: dict[str, Any] = {"encoder": encoder, "score_encoder": score_encoder, "temperature": temperature}
-    given |= {"ranks": ranks, "workers": workers, "memory": memory}
+    given |= {"ranks": ranks, "workers": workers, "memory": memory, "finetune": finetune}
     settings = Settings(collection, out, negatives=tuple(negatives or ()), per_query=per_query, seeds=seeds,
                         **{key: value for key, value in given.items() if value is not None})  # fmt: skip
     progress, close = progress_for(quiet)
@@ -57,10 +64,10 @@ def validate(
 def print_validation(tables: dict[str, Any]) -> None:
     """Print the tables of `jobs.validation_tables.read_tables`."""
     from jobs.console import make_console
-    from jobs.validation_text import OBJECTIVES, predictor_table, source_table, validation_lines
+    from jobs.validation_text import objectives, predictor_table, source_table, validation_lines
 
     console = make_console()
-    for part in (source_table(tables), *(predictor_table(tables, *objective) for objective in OBJECTIVES)):
+    for part in (source_table(tables), *(predictor_table(tables, *objective) for objective in objectives(tables))):
         console.print()
         console.print(part)
     console.print()
