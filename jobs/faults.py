@@ -2,7 +2,7 @@
 
 Off unless ECI_FAULT=FILE:N:WHAT is set, WHAT being KILL or the name of an error such as ENOSPC. Steps are counted over
 all processes of the run by the length of FILE, one byte a step. ECI_FAULT_AT=OPERATION:SUFFIX:WHAT does the same
-at a step named by its operation (open, fsync, rename, publish) and the end of its path.
+at a step named by its operation (open, fsync, rename, publish; open, put in object stores) and the end of its path.
 """
 
 from __future__ import annotations

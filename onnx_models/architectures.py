@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from onnx_models.errors import EncoderError
-from onnx_models.graph import GraphBuilder
+from onnx_models.graph import GraphBuilder, Matrix
 
 Array = NDArray[np.float32]
 
@@ -117,7 +117,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
 class Weights:
     """A model's arrays by the names that the architectures know, whatever prefix a task head put before them."""
 
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
+    def __init__(self, arrays: Mapping[str, Matrix]) -> None:
         """Find the prefix. Raises EncoderError when there are no word embeddings."""
         marker = "embeddings.word_embeddings.weight"
         found = sorted((name for name in arrays if name.endswith(marker)), key=len)
@@ -126,7 +126,14 @@ class Weights:
         self._arrays, self._prefix = arrays, found[0].removesuffix(marker)
 
     def __call__(self, name: str, *shape: int) -> Array:
-        """Return an array. Raises EncoderError when it is missing or not of the shape that config.json implies."""
+        """Return a float32 array. Raises EncoderError as `matrix` does, and for an array in int8."""
+        array = self.matrix(name, *shape)
+        if not isinstance(array, np.ndarray):
+            raise EncoderError(f"{name} is in int8, allowed are only embedding tables and linear weights")
+        return array
+
+    def matrix(self, name: str, *shape: int) -> Matrix:
+        """Return an array, float32 or int8. Raises EncoderError when it is missing or not of the shape that config.json implies."""
         full = self._prefix + name
         if full not in self._arrays:
             raise EncoderError(f"the weights lack {full}: config.json and the weights do not belong together")
@@ -137,9 +144,9 @@ class Weights:
             )
         return array
 
-    def linear(self, name: str, inputs: int, outputs: int) -> tuple[Array, Array]:
+    def linear(self, name: str, inputs: int, outputs: int) -> tuple[Matrix, Array]:
         """Return a linear layer's weight, turned to (in, out), and bias."""
-        return self(f"{name}.weight", outputs, inputs).T, self(f"{name}.bias", outputs)
+        return self.matrix(f"{name}.weight", outputs, inputs).T, self(f"{name}.bias", outputs)
 
 
 def add_encoder(graph: GraphBuilder, shape: Shape, weights: Weights) -> str:
@@ -163,17 +170,17 @@ def add_encoder(graph: GraphBuilder, shape: Shape, weights: Weights) -> str:
 
 
 def _embeddings(graph: GraphBuilder, shape: Shape, weights: Weights) -> str:
-    words = weights("embeddings.word_embeddings.weight")
-    places = weights("embeddings.position_embeddings.weight", shape.positions, shape.hidden)
-    tokens = graph.op("Gather", [graph.constant(words), "input_ids"])
+    words = weights.matrix("embeddings.word_embeddings.weight")
+    places = weights.matrix("embeddings.position_embeddings.weight", shape.positions, shape.hidden)
+    tokens = graph.rows(words, "input_ids")
     if shape.kind in OFFSET_POSITIONS:
         # Real tokens are counted from padding_id + 1; padding keeps padding_id. The mask marks the real ones.
         counted = graph.op("CumSum", ["attention_mask", graph.constant(np.array(1, dtype=np.int64))])
         positions = graph.op("Add", [graph.op("Mul", [counted, "attention_mask"]), graph.integers(shape.padding_id)])
-        placed = graph.op("Gather", [graph.constant(places), positions])
+        placed = graph.rows(places, positions)
     else:
         length = graph.op("Slice", [graph.op("Shape", ["input_ids"]), graph.integers(1), graph.integers(2)])
-        placed = graph.op("Slice", [graph.constant(places), graph.integers(0), length, graph.integers(0)])
+        placed = graph.op("Slice", [graph.matrix(places), graph.integers(0), length, graph.integers(0)])
     x = graph.op("Add", [tokens, placed])
     if shape.kind in ("bert", "roberta", "xlm-roberta"):
         x = graph.op("Add", [x, graph.constant(weights("embeddings.token_type_embeddings.weight")[0])])

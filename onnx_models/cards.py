@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -27,6 +27,9 @@ DEFAULT_ENCODER = "minilm-l6-v2-int8"
 
 DEFAULT_TEMPERATURE = 0.05
 """Temperature of a card that gives none: scale 20, as in sentence-transformers' ranking losses."""
+
+REBUILD_VERSION = 1
+"""Changes with the graph that rebuilding makes, so that vectors of two graphs never meet in one cache."""
 
 CARD_FILE = "card.toml"
 POOLINGS = ("mean", "cls", "last", "none")
@@ -87,6 +90,9 @@ class EncoderCard:
         approximate: whether its vectors differ from the model's by more than a ranking should bear
             unseen (mean cosine below 0.999).
         fidelity: what was measured of that; None for a model as it was exported.
+        rebuild: the architecture by the keys of config.json, where the file's weights are put into this package's own
+            graph when it is opened (rebuilding.py); empty where the file runs as it is. `inputs` and `output` are then
+            those of that graph.
     """
 
     name: str
@@ -111,6 +117,7 @@ class EncoderCard:
     data: tuple[CardFile, ...] = ()
     approximate: bool = False
     fidelity: Fidelity | None = None
+    rebuild: Mapping[str, str | int | float] = field(default_factory=dict, hash=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -139,7 +146,9 @@ class EncoderCard:
             file.verified_path()
 
     def _vector_settings(self) -> dict[str, object]:
-        data = {"data_sha256": [file.sha256 for file in self.data]} if self.data else {}
+        data: dict[str, object] = {"data_sha256": [file.sha256 for file in self.data]} if self.data else {}
+        if self.rebuild:
+            data["rebuild"] = [REBUILD_VERSION, dict(self.rebuild)]
         return data | {
             "batching": [BATCHING_VERSION, TOKEN_BUDGET if self.batch_invariant else 1],
             "dim": self.dim,
@@ -245,6 +254,7 @@ def card_of(values: Mapping[str, Any], origin: str, folder: Path) -> EncoderCard
         data=tuple(_card_file(table, folder) for table in model.tables("data")),
         approximate=fields.flag("approximate", default=False),
         fidelity=_fidelity(fields.table("fidelity")) if fields.has("fidelity") else None,
+        rebuild=_rebuild(model.table("rebuild")) if model.has("rebuild") else {},
     )
     for table in (fields, model, tokenizer):
         table.finish()
@@ -261,6 +271,18 @@ def _fidelity(table: Fields) -> Fidelity:
     )
     table.finish()
     return fidelity
+
+
+def _rebuild(table: Fields) -> dict[str, str | int | float]:
+    sizes = ("num_hidden_layers", "num_attention_heads", "hidden_size", "max_position_embeddings")
+    config: dict[str, str | int | float] = {
+        "model_type": table.choice("model_type", ("bert",)),
+        "hidden_act": table.text("hidden_act", "gelu"),
+        "layer_norm_eps": table.positive("layer_norm_eps", 1e-12),
+        **{key: table.integer(key, 1, 1_000_000) for key in sizes},
+    }
+    table.finish()
+    return config
 
 
 def _card_file(table: Fields, folder: Path) -> CardFile:

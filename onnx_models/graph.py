@@ -33,6 +33,34 @@ class Dense:
     activation: str
 
 
+@dataclass(frozen=True)
+class Int8Array:
+    """A matrix as int8 numbers times a float32 scale that broadcasts over them: a quarter of its size in a file."""
+
+    numbers: NDArray[np.int8]
+    scale: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.numbers.shape
+
+    @property
+    def T(self) -> "Int8Array":  # noqa: N802 - NumPy's name
+        """The transpose."""
+        return Int8Array(self.numbers.T, self.scale.T)
+
+    def expanded(self) -> NDArray[np.float32]:
+        """Return the matrix as float32."""
+        return self.numbers * self.scale
+
+    def __mul__(self, factor: np.float32) -> "Int8Array":
+        return Int8Array(self.numbers, self.scale * factor)
+
+
+Matrix = NDArray[np.float32] | Int8Array
+
+
 class GraphBuilder:
     """Nodes and constants in the order in which they are asked for."""
 
@@ -63,9 +91,25 @@ class GraphBuilder:
         """Add a constant of int64 (n,); returns its name."""
         return self.constant(np.array(values, dtype=np.int64))
 
-    def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> str:
+    def matrix(self, values: Matrix) -> str:
+        """Add a float32 matrix; returns its name. ONNX Runtime multiplies int8 out once, when it loads the model."""
+        if not isinstance(values, Int8Array):
+            return self.constant(values)
+        return self._multiplied(self.constant(values.numbers), self.constant(values.scale))
+
+    def rows(self, table: Matrix, numbers: str) -> str:
+        """Add the choice of a table's rows by number; a table in int8 stays so, only the chosen rows become float32."""
+        if not isinstance(table, Int8Array):
+            return self.op("Gather", [self.constant(table), numbers])
+        chosen = [self.op("Gather", [self.constant(part), numbers]) for part in (table.numbers, table.scale)]
+        return self._multiplied(*chosen)
+
+    def _multiplied(self, numbers: str, scale: str) -> str:
+        return self.op("Mul", [self.op("Cast", [numbers], to=TensorProto.FLOAT), scale])
+
+    def linear(self, x: str, weight: Matrix, bias: NDArray[np.float32] | None) -> str:
         """Add x @ weight + bias, weight (in, out); returns the output's name."""
-        y = self.op("MatMul", [x, self.constant(weight)])
+        y = self.op("MatMul", [x, self.matrix(weight)])
         return y if bias is None else self.op("Add", [y, self.constant(bias)])
 
     def pooled(self, states: str, mask: str, pooling: str) -> str:
@@ -97,18 +141,21 @@ class GraphBuilder:
             vector = self.op("LpNormalization", [vector], axis=1, p=2)
         return vector
 
-    def model(self, inputs: Sequence[str], vector: str, dim: int) -> onnx.ModelProto:
-        """Return the model: inputs int64 (batch, tokens), output `sentence_embedding` float32 (batch, dim).
+    def model(self, inputs: Sequence[str], output: str, dim: int, name: str = VECTOR) -> onnx.ModelProto:
+        """Return the model: inputs int64 (batch, tokens), output float32, named as given.
+
+        The output is (batch, dim) as `sentence_embedding`, and (batch, tokens, dim) as `last_hidden_state`.
 
         Raises:
             EncoderError: the graph is not valid (a bug in what built it).
         """
-        self.nodes.append(helper.make_node("Identity", [vector], [VECTOR], name=VECTOR))
+        self.nodes.append(helper.make_node("Identity", [output], [name], name=name))
+        size: list[str | int] = ["batch", "tokens", dim] if name == STATES else ["batch", dim]
         graph = helper.make_graph(
             self.nodes,
             "encoder",
             [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
-            [helper.make_tensor_value_info(VECTOR, TensorProto.FLOAT, ["batch", dim])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, size)],
             self.constants,
         )
         return helper.make_model(

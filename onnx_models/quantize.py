@@ -27,6 +27,7 @@ from onnx_models.int8_graph import (
     with_static_int8,
 )
 from onnx_models.making import file_entry, make_encoder
+from onnx_models.rebuilding import float_model
 from onnx_models.session import Encoder, open_encoder
 
 Method = Literal["static", "weights"]
@@ -61,7 +62,7 @@ def quantize_encoder(
     chosen = _usable(texts)
     judges, calibration = chosen[::3][:MOST_JUDGED], [t for i, t in enumerate(chosen) if i % 3][:MOST_CALIBRATION]
     encoder = open_encoder(card)
-    model = onnx.load(str(card.model.path()))
+    model = float_model(card)
     groups = linear_groups(model)
     draft = _Draft(card, to, judges, encoder.encode(judges, "passage"), report)
     kept: list[str] = []
@@ -121,7 +122,8 @@ class _Draft:
             "weights": "int8 weights, float32 arithmetic",
         }[method]
         values = self.values() | {
-            "name": name or f"{self.card.name}-int8" + ("" if method == "static" else "-weights"),
+            "name": name
+            or f"{self.card.name.removesuffix('-int8')}-{'static-int8' if method == 'static' else 'int8-weights'}",
             "precision": precision,
             "approximate": approximate,
             "fidelity": asdict(fidelity),

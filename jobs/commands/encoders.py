@@ -152,24 +152,34 @@ def verify(
     texts: Texts,
     reference: Annotated[str | None, typer.Option(help="The encoder to compare with.")] = None,
     triples: Annotated[list[str] | None, typer.Option(help="Triples whose sources both encoders rank.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes for that (0: one for each core).")] = 0,
+    collection: Annotated[
+        str | None, typer.Option(help="A folder with corpus.jsonl, queries.jsonl and qrels/*.tsv: nDCG@10 of both.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes for these (0: one for each core).")] = 0,
     most: Annotated[int, typer.Option(min=2, help="Most texts to take, spread over the file.")] = 500,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check an encoder on your texts: golden vectors, batch dependence, speed, likeness to another, and the ranking.
+    """Check an encoder on your texts: golden vectors, batch dependence, speed, and what it changes against another one.
 
     Example: eci encoders verify my-encoders/mine-int8 --texts passages.txt --reference my-encoders/mine
     """
+    from dataclasses import asdict
+
+    from jobs.encoder_retrieval import compare_retrieval
     from jobs.encoder_tools import compare_rankings, read_sample, verify_encoder
 
-    if triples and reference is None:
-        raise InputError("--triples compares two rankings: give --reference too")
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    if reference is None and (triples or collection):
+        raise InputError(f"{'--triples' if triples else '--collection'} compares two encoders: give --reference too")
     found = verify_encoder(encoder, read_sample(texts, most), reference)
+    if collection and reference is not None:
+        found["retrieval"] = asdict(compare_retrieval(encoder, reference, collection, workers, say))
     if triples and reference is not None:
-        found["ranking"] = compare_rankings(
-            encoder, reference, triples, workers, lambda line: None if quiet else typer.echo(line, err=True)
-        )
+        found["ranking"] = compare_rankings(encoder, reference, triples, workers, say)
     if json:
         echo_json(found)
         return
@@ -192,6 +202,13 @@ def _verdict(found: dict[str, Any]) -> list[str]:
             f"ten nearest neighbours     {found['neighbours_kept']:.1%} kept",
             f"speed over reference       {found['speed_over_reference']:.2f}",
         ]  # fmt: skip
+    if "retrieval" in found:
+        searched = found["retrieval"]
+        lines.append(
+            f"nDCG@10 of {searched['queries']:,} queries  {searched['ndcg']:.4f}, reference {searched['reference_ndcg']:.4f}: change "
+            f"{searched['change']:+.4f}, 95 % interval {searched['change_lo']:+.4f} .. {searched['change_hi']:+.4f}; "
+            f"{searched['queries_changed']:.1%} of the queries change"
+        )
     if "ranking" in found:
         ranking = found["ranking"]
         tau = "not defined" if ranking["kendall_tau"] is None else f"{ranking['kendall_tau']:.3f}"

@@ -29,7 +29,7 @@ def validate(
         str | None,
         typer.Option(
             metavar="MODEL_DIR",
-            help="Also fine-tune the whole encoder, from its Hugging Face folder (needs PyTorch; about an hour).",
+            help="Also fine-tune the whole encoder, from its Hugging Face folder (an hour; needs PyTorch).",
         ),
     ] = None,
     workers: Workers = None,

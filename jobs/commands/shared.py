@@ -118,7 +118,7 @@ def print_ranking(out: str, run_id: str | None) -> None:
     console.print()
     for line in verdict(found["ranking"], found["pairs"]):
         console.print(line, markup=False, soft_wrap=True)
-    for line in sample_lines(found["sample"]):
+    for line in sample_lines(found["sample"], found["left_to_embed"]):
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())

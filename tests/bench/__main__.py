@@ -1,4 +1,4 @@
-"""`make bench`: ratios to the limits of this machine, all of a table from one run. Prints JSON lines."""
+"""`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, then encoders."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import os
 import sys
 
+from tests.bench import encoders
 from tests.bench.score import measure
 
 
 def main() -> None:
-    """Measure the score stage; `python -m tests.bench.encoders` measures encoders."""
+    """Measure the score stage and the encoders; each also runs by itself, `python -m tests.bench.encoders`."""
     rows = int(os.environ.get("ECI_BENCH_ROWS", "1000000"))
     sys.stdout.write(json.dumps({"bench": "score", **measure(rows)}) + "\n")
+    sys.stdout.flush()
+    encoders.main([])
 
 
 if __name__ == "__main__":

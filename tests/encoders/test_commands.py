@@ -65,6 +65,14 @@ def test_wrong_calls_are_one_line_and_exit_code_2(eci: Eci, tmp_path: Path) -> N
         ("verify", "minilm-l6-v2-int8", "--texts", "none.txt"): "none.txt: cannot be read",
         ("verify", "e5-base-v2", "--texts", "few.txt"): "ships no weights",
         ("verify", "minilm-l6-v2-int8", "--texts", "few.txt", "--triples", "t.parquet"): "give --reference too",
+        (
+            "verify",
+            "minilm-l6-v2-int8",
+            "--texts",
+            "few.txt",
+            "--collection",
+            "c",
+        ): "--collection compares two encoders",
     }
     for call, message in calls.items():
         done = eci("encoders", *call)

@@ -73,7 +73,7 @@ def test_a_folder_with_a_card_is_loaded(tmp_path: Path) -> None:
         ("query_prefix", "query_prefx", r"unknown key query_prefx \(did you mean 'query_prefix'"),
         ('output = "', 'output_name = "x"\noutput = "', r"unknown key model.output_name"),
         ('sha256 = "8199', 'sha256 = "zz99', r"model.sha256 is 'zz99.*64 lower-case hexadecimal"),
-        ('"token_type_ids"]', '"tokens"]', r"model.inputs is .*allowed is a list of distinct"),
+        ('"attention_mask"]', '"tokens"]', r"model.inputs is .*allowed is a list of distinct"),
         ('name = "minilm', 'name = "../minilm', r"name is '../minilm.*allowed is letters"),
         ("dim = 384", "dim = = 384", r"not a readable TOML file"),
     ],
