@@ -29,6 +29,9 @@ from jobs.progress import Progress
 from onnx_models.errors import EncoderError
 
 TOPIC = "eci-progress"
+MEASURED = ("seconds", "cpu_seconds", "peak_bytes")
+"""What the summary of every task has beside its own: by the clock, of all its threads, and its highest resident memory."""
+
 QUIET_SECONDS = 0.3
 COUNT_SECONDS = 5.0
 WORKERLESS_SECONDS = 120.0
@@ -58,13 +61,14 @@ def execute(job: work.Job, stage: str, name: str, task: Task) -> dict[str, Any]:
     import pyarrow as pa
 
     pa.set_cpu_count(job.threads)
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     _reset_peak()
     arguments = dict(task.arguments)
     if task.reports:
         arguments["report"] = _reporter(stage)
     summary = task.function(job, name, **arguments)
     summary["seconds"] = round(time.monotonic() - started, 3)
+    summary["cpu_seconds"] = round(time.process_time() - busy, 3)
     summary["peak_bytes"] = _peak_bytes()
     work.write_marker(job, stage, name, summary)
     return summary

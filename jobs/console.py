@@ -101,8 +101,9 @@ def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str
         return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
     best, second = rows[0]["source"], rows[1]["source"]
     pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
-    share = f" ({pair['difference'] / rows[1]['eci']:.0%} more)" if rows[1]["eci"] > 0 else ""
     top = rows[0]["eci"]
+    # a percentage of next to nothing tells nothing
+    share = f" ({pair['difference'] / rows[1]['eci']:.0%} more)" if rows[1]["eci"] > top / 100 else ""
     lead = f"{number(pair['difference'], top)}{share}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
     lines = [f"{best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
     order = [row["source"] for row in rows]

@@ -64,6 +64,7 @@ def make_manifest(
         name: {
             "tasks": len(tasks),
             "seconds": round(sum(s.get("seconds", 0) for s in tasks.values()), 3),
+            "cpu_seconds": round(sum(s.get("cpu_seconds", 0) for s in tasks.values()), 3),
             "peak_bytes": max((s.get("peak_bytes", 0) for s in tasks.values()), default=0),
         }
         for name, tasks in done.items()

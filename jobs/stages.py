@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs import commit, work
-from jobs.cluster import Cluster, Task
+from jobs.cluster import MEASURED, Cluster, Task
 from jobs.collect import Cells, collect_task
 from jobs.config import RunConfig
 from jobs.embed import embed_task
@@ -229,7 +229,7 @@ class Stages:
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in summary.items() if key not in ("seconds", "peak_bytes")}
+    return {key: value for key, value in summary.items() if key not in MEASURED}
 
 
 def _first_detail(job: work.Job) -> str:

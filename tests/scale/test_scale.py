@@ -49,7 +49,7 @@ def run(triples: Path, vectors: Path, out: Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     manifest = json.loads((out / "runs" / told["run_id"] / "manifest.json").read_text())
-    stages = {name: stage["seconds"] for name, stage in manifest["stages"].items()}
+    stages = {name: stage["cpu_seconds"] for name, stage in manifest["stages"].items()}
     peak = max(stage["peak_bytes"] for stage in manifest["stages"].values())
     return {
         "seconds": round(seconds, 1),
