@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from eci_sql.moments import BLOCK_ROWS, ROW_BITS, add_residuals
+from jobs.config import available_cores
 from tests.scale.lake import DIM, generate
 
 
@@ -72,12 +73,12 @@ def copy_seconds(files: list[Path], repeats: int = 3) -> float:
 
 
 def measure(rows: int) -> dict[str, float]:
-    """Run over a generated lake with one worker, and set its stages against the limits."""
+    """Run over a generated lake with a worker a core, and set its stages against the limits."""
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1, "blas"):
         lake = generate(Path(folder) / "lake", rows, files=4)
         out = Path(folder) / "out"
         command = [sys.executable, "-m", "jobs.cli", "run", "--triples", str(lake.triples), "--format", "triples", "--vectors",
-                   str(lake.vectors), "--out", str(out), "--workers", "1", "--memory", "4GB", "--quiet"]  # fmt: skip
+                   str(lake.vectors), "--out", str(out), "--workers", str(available_cores()), "--memory", "4GB", "--quiet"]  # fmt: skip
         subprocess.run(
             command, env=os.environ | {"ECI_FAULT_AT": "open:publish/manifest.json:EIO"}, capture_output=True
         )

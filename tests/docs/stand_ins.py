@@ -64,9 +64,7 @@ def furnish(folder: Path) -> None:
     save_model(token_model(), folder / "my-onnx-model" / "onnx" / "model.onnx")
     _lines(folder / "passages.jsonl", [{"text": pair.positive} for pair in pairs])
     for name in {match[1] for line in command_lines() if (match := re.search(r"eci validate (\S+)", line))}:
-        # this one a Python block of the README makes
-        if name != "documentation":
-            _collection(folder / name, pairs)
+        _collection(folder / name, pairs)
     negatives = [
         {"qid": f"q{i}", "pos": [f"d{i}"], "neg": {"bm25": [f"d{(i + 1) % PAIRS}"], "llm": [f"d{(i + 2) % PAIRS}"]}}
         for i in range(PAIRS)
