@@ -37,22 +37,28 @@ TRIPLES = pa.schema(
 def ingest_task(
     job: work.Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
 ) -> dict[str, Any]:
-    """Read one unit; returns counts of rows by source and of rejects."""
+    """Read one unit; returns counts of rows (by source, and of good ones by fold) and of rejects."""
     sources: Counter[str] = Counter()
-    rejects, rows = [], 0
+    rejects, rows, by_fold = [], 0, np.zeros(job.folds, dtype=np.int64)
     with ExitStack() as stack:
         sink = stack.enter_context(TextSink(job, "ingest", name))
         out = stack.enter_context(work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES))
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
         for batch in format_named(format_name).read(unit, options):
             checked = check(batch.rows, indexes)
-            _write(job, out, checked, number)
+            by_fold += _write(job, out, checked, number)
             sink.add(checked.texts)
             rejects += [batch.rejects, checked.rejects]
             sources.update(checked.source.to_list())
             rows += len(batch.rows) + len(batch.rejects)
     rejected = work_rejects(job, "ingest", name, rejects)
-    return {"rows": rows, "rejected": rejected, "chunks": sink.chunks, "sources": dict(sources)}
+    return {
+        "rows": rows,
+        "rejected": rejected,
+        "chunks": sink.chunks,
+        "sources": dict(sources),
+        "by_fold": by_fold.tolist(),
+    }
 
 
 def bad_file_task(job: work.Job, name: str, error: InputError) -> dict[str, Any]:
@@ -64,10 +70,12 @@ def bad_file_task(job: work.Job, name: str, error: InputError) -> dict[str, Any]
     frame = pl.DataFrame([(0, None, "bad_record", str(error), '""')], schema=REJECTS, orient="row")
     with TextSink(job, "ingest", name), work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES):
         pass
-    return {"rows": 1, "rejected": work_rejects(job, "ingest", name, [frame]), "chunks": 0, "sources": {}}
+    return {"rows": 1, "rejected": work_rejects(job, "ingest", name, [frame]), "chunks": 0, "sources": {},
+            "by_fold": [0] * job.folds}  # fmt: skip
 
 
-def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> None:
+def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:
+    """Write a batch's rows by fold; returns how many each fold has, int64 (folds,)."""
     folds = folds_of(np.ascontiguousarray(checked.ids[:, 0]), job.folds)
     order = np.argsort(folds, kind="stable")
     ids = checked.ids[order]
@@ -83,3 +91,4 @@ def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, numbe
         schema=TRIPLES,
     )
     work.write_partitions(out, table, folds[order], job.folds)
+    return np.bincount(folds, minlength=job.folds)

@@ -66,7 +66,6 @@ def holder(store: Store) -> str | None:
 
 def _holder(descriptor: int) -> str:
     try:
-        who = json.loads(os.pread(descriptor, 4096, 0))
-        return f"host {who['host']}, process {who['pid']}, since {who['since']}"
+        return lease.in_words(json.loads(os.pread(descriptor, 4096, 0)))
     except (ValueError, KeyError):
-        return "it has just started"
+        return lease.in_words({})

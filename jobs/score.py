@@ -133,9 +133,8 @@ def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) ->
         if column not in ("ordinal", "source"):
             rows = rows.append_column(column, found[column])
     usable = pc.and_(rows["s_neg"].is_valid(), rows["s_pos"].is_valid())
-    scored = rows if pc.all(usable).as_py() else rows.filter(usable)
+    scored, rejected = rows.filter(usable), rows.filter(pc.invert(usable))
     con.register("scored", scored)
-    rejected = rows.filter(pc.invert(usable)) if scored is not rows else rows.slice(0, 0)
     reason = pa.repeat("bad_vector", len(rejected))
     return scored, rejected.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
 

@@ -50,15 +50,16 @@ REJECTED = pa.schema([*TRIPLES, ("reason", pa.string())])
 
 
 def settle_task(
-    job: work.Job, name: str, fold: int, units: list[tuple[str, int]], banded: bool = False
+    job: work.Job, name: str, fold: int, units: list[tuple[str, int]], rows: int, banded: bool = False
 ) -> dict[str, Any]:
     """Settle one fold. Returns counts, and of each part its rows, and its band where parts are cut at bands.
 
     Args:
         units: (ingest task, its chunks).
+        rows: of the fold, over all units.
         banded: whether parts end at the sample positions 1/2, 1/4, 1/8, ..., so that nested samples are whole parts.
     """
-    pieces = -(-sum(_rows_in(job, fold, units)) // PIECE_ROWS) or 1
+    pieces = -(-rows // PIECE_ROWS) or 1
     found = Settled()
     with (
         work.writing(job.store, job.at("settle", f"{name}.cells.arrow"), CELLS) as cells,
@@ -111,10 +112,6 @@ def _settle(job: work.Job, incoming: pa.Table, found: Settled) -> tuple[pa.Table
     found.rejected_by_source.update(rejected["source"].to_pylist())
     found.queries.update(queries_by_band(from_arrow(accepted["query_id"])))
     return accepted, rejected
-
-
-def _rows_in(job: work.Job, fold: int, units: list[tuple[str, int]]) -> Iterator[int]:
-    return (len(batch) for batch in _batches(job, fold, units))
 
 
 def _batches(job: work.Job, fold: int, units: list[tuple[str, int]]) -> Iterator[pa.RecordBatch]:

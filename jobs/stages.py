@@ -136,9 +136,10 @@ class Stages:
 
     def _settle(self) -> dict[str, Task]:
         units = self._chunks("ingest")
+        rows = [sum(found) for found in zip(*(s["by_fold"] for s in self.done["ingest"].values()), strict=True)]
         banded = self.config.until_decided is not None or self.config.sample_queries is not None
         return {
-            name: Task(settle_task, {"fold": fold, "units": units, "banded": banded})
+            name: Task(settle_task, {"fold": fold, "units": units, "rows": rows[fold], "banded": banded})
             for fold, name in enumerate(self.folds)
         }
 

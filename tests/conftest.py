@@ -13,6 +13,7 @@ import pytest
 
 from jobs.config import make_config
 from jobs.pipeline import RunResult, run
+from tests.lakes import VectorLake, vector_lake
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 DIFFER = ("run_id", "created_at")
@@ -24,6 +25,12 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder shared/data with real collections is not beside the repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
+    """400 triples of three sources with vectors of 16 dimensions."""
+    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 400, sources=3)
 
 
 def run_lake(out: Path, triples: Any, **settings: Any) -> RunResult:

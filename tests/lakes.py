@@ -24,6 +24,11 @@ class VectorLake:
     queries: dict[str, np.ndarray]
     passages: dict[str, np.ndarray]
 
+    def command(self, *more: str) -> list[str]:
+        """Return the arguments of a small run over the lake, into `out` in the working folder."""
+        given = ["--triples", str(self.triples), "--vectors", str(self.vectors)]
+        return ["run", *given, "--out", "out", "--folds", "4", "--memory", "4GB", *more]
+
 
 def vector_lake(folder: Path, dim: int, triples: int, sources: int = 5, seed: int = 0) -> VectorLake:
     """Write `triples` distinct triples of `sources` sources that differ in how near their negatives are.

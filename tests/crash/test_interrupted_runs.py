@@ -15,18 +15,13 @@ import psutil
 import pytest
 
 from tests.crash.runs import assert_whole, finish, published, start
-from tests.lakes import VectorLake, vector_lake
+from tests.lakes import VectorLake
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
-    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 400, sources=3)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    code, _, err = finish(start(lake, out))
+    code, _, err = finish(start(small_lake, out))
     assert code == 0, err
     return published(out)
 
@@ -50,37 +45,37 @@ COMMIT_POINTS = [
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_a_driver_killed_while_it_commits_is_picked_up(
-    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, point: str
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, point: str
 ) -> None:
-    code, _, err = finish(start(lake, tmp_path / "out", ECI_FAULT_AT=point + ":KILL"))
+    code, _, err = finish(start(small_lake, tmp_path / "out", ECI_FAULT_AT=point + ":KILL"))
     assert code == -signal.SIGKILL, err
-    code, _, err = finish(start(lake, tmp_path / "out"))
+    code, _, err = finish(start(small_lake, tmp_path / "out"))
     assert code == 0, err
     assert_whole(tmp_path / "out", undisturbed)
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_in_one_line_and_resumes(
-    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, signal_sent: int
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, signal_sent: int
 ) -> None:
     out = tmp_path / "out"
-    process = start(lake, out)
+    process = start(small_lake, out)
     wait_for(out / "work" / "*" / "settle" / "00.json")
     os.killpg(process.pid, signal_sent)
     code, _, err = finish(process)
     assert code == 1
     assert err.strip() == "eci: stopped; finished tasks are kept, the same command goes on from there"
     assert not (out / "LATEST").exists()
-    code, _, err = finish(start(lake, out))
+    code, _, err = finish(start(small_lake, out))
     assert code == 0, err
     assert_whole(out, undisturbed)
 
 
 def test_a_killed_worker_costs_its_tasks_and_nothing_else(
-    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(lake, out, workers=2)
+    process = start(small_lake, out, workers=2)
     wait_for(out / "work" / "*" / "ingest" / "000000.json")
     workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
     assert workers
@@ -90,11 +85,11 @@ def test_a_killed_worker_costs_its_tasks_and_nothing_else(
     assert_whole(out, undisturbed)
 
 
-def test_a_second_run_into_the_same_output_names_the_first(lake: VectorLake, tmp_path: Path) -> None:
+def test_a_second_run_into_the_same_output_names_the_first(small_lake: VectorLake, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = start(lake, out)
+    first = start(small_lake, out)
     wait_for(out / "work" / "LOCK")
-    code, _, err = finish(start(lake, out))
+    code, _, err = finish(start(small_lake, out))
     assert code == 2
     assert f"process {first.pid}" in err
     assert "Traceback" not in err
@@ -102,26 +97,26 @@ def test_a_second_run_into_the_same_output_names_the_first(lake: VectorLake, tmp
 
 
 def test_a_failing_disk_ends_the_run_in_one_line_and_a_rerun_succeeds(
-    lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    code, _, err = finish(start(lake, out, ECI_FAULT_AT="open:exchange/002.arrow:ENOSPC"))
+    code, _, err = finish(start(small_lake, out, ECI_FAULT_AT="open:exchange/002.arrow:ENOSPC"))
     assert code == 1
     assert err.startswith("eci: exchange 002: the disk is full") and err.count("\n") == 1
     assert not (out / "LATEST").exists()
-    code, _, err = finish(start(lake, out))
+    code, _, err = finish(start(small_lake, out))
     assert code == 0, err
     assert_whole(out, undisturbed)
 
 
-def test_a_full_disk_leaves_the_run_before_in_place(lake: VectorLake, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_run_before_in_place(small_lake: VectorLake, tmp_path: Path) -> None:
     small = tmp_path / "disk"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode:
         pytest.skip("no small file system can be mounted here (needs root)")
     try:
-        code, _, err = finish(start(lake, small / "out"))
+        code, _, err = finish(start(small_lake, small / "out"))
         assert code == 1
         assert "the disk is full" in err and "Traceback" not in err
         assert not (small / "out" / "LATEST").exists()

@@ -1,4 +1,4 @@
-"""A small lake and the tables that a local run makes of it."""
+"""The tables that a local run makes of the small lake."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import run_lake, tables_of
-from tests.lakes import VectorLake, vector_lake
-
-
-@pytest.fixture(scope="session")
-def small_lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
-    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 400, sources=3)
+from tests.lakes import VectorLake
 
 
 @pytest.fixture(scope="session")

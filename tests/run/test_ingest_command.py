@@ -49,19 +49,6 @@ def test_a_run_says_which_format_it_has_recognised(eci: Callable[..., Any], tmp_
     lake = vector_lake(tmp_path / "lake", 8, 120, sources=2)
     tuples = [{"anchor": q, "positive": p, "negative": n} for q, p, n, _ in lake.rows]
     (tmp_path / "mined.jsonl").write_text("\n".join(map(json.dumps, tuples)))
-    command = [
-        "run",
-        "--triples",
-        "mined.jsonl",
-        "--triples",
-        lake.triples,
-        "--vectors",
-        lake.vectors,
-        "--out",
-        "out",
-        "--folds",
-        "4",
-    ]
-    done = eci(*command, "--memory", "4GB", "-q")
+    done = eci(*lake.command("--triples", "mined.jsonl", "-q"))
     assert done.returncode == 0, done.stderr
     assert "Read as sbert-tuples (1 file), triples (1 file)." in done.stdout

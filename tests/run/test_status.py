@@ -12,20 +12,7 @@ from tests.lakes import vector_lake
 
 def test_an_unfinished_run_shows_its_stage_and_a_finished_one_nothing(eci: Callable[..., Any], tmp_path: Path) -> None:
     lake = vector_lake(tmp_path / "lake", 8, 120, sources=2)
-    command = [
-        "run",
-        "--triples",
-        lake.triples,
-        "--vectors",
-        lake.vectors,
-        "--out",
-        "out",
-        "--folds",
-        "4",
-        "--memory",
-        "4GB",
-        "--log-json",
-    ]
+    command = lake.command("--log-json")
     done = eci(*command, ECI_FAULT_AT="open:exchange/003.arrow:EIO")
     assert done.returncode == 1
     logged = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]

@@ -49,7 +49,7 @@ def test_pieces_leave_no_trace_in_the_files(banded: bool, tmp_path: Path, monkey
         job = job_in(tmp_path / name)
         write_fold(job)
         monkeypatch.setattr(settle, "PIECE_ROWS", rows)
-        summary = settle.settle_task(job, "00", 0, [("u", CHUNKS)], banded)
+        summary = settle.settle_task(job, "00", 0, [("u", CHUNKS)], ROWS, banded)
         cells, requests, rejects = (batches(job, kind) for kind in ("cells", "requests", "rejects"))
         found.append((cells, requests, sorted(map(str, sum(rejects, []))), summary))
     assert found[0] == found[1]
