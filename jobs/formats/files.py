@@ -13,8 +13,7 @@ from typing import IO, Any, cast
 import fsspec
 import orjson
 
-from jobs.errors import InputError
-from jobs.errors import reason_of as reason_of
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import Unit
 from jobs.formats.compression import READ_ERRORS, decompressed
 from jobs.formats.compression import compression_of as compression_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.errors import InputError
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import Unit
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
@@ -21,7 +21,6 @@ from jobs.formats.files import (
     lines,
     open_input,
     parse_json,
-    reason_of,
     refuse_pointer,
 )
 from jobs.formats.records import json_records, parquet_records

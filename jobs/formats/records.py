@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.errors import InputError
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, Unit
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
@@ -28,7 +28,6 @@ from jobs.formats.files import (
     lines,
     open_input,
     parse_json,
-    reason_of,
     refuse_pointer,
 )
 
