@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from jobs.config import available_cores
 from tests.crash.runs import assert_whole, finish, published, start
 from tests.lakes import VectorLake
 
@@ -23,58 +28,108 @@ pytestmark = pytest.mark.skipif("ECI_CRASH" not in os.environ, reason="takes an 
 ROUNDS = int(os.environ.get("ECI_CRASH_ROUNDS", "100"))
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """An undisturbed run: its tables, its number of I/O steps, and the charts' bundle, which takes seconds to make."""
+
+    tables: dict[str, Any]
+    steps: int
+    bundle: Path
+
+
 @pytest.fixture(scope="module")
-def undisturbed(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
-    """The tables of an undisturbed small run, and its number of I/O steps."""
+def undisturbed(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
-    code, _, err = finish(start(small_lake, folder / "out", small=True, ECI_FAULT=f"{folder / 'steps'}:0:EIO"))
+    code, _, err = finish(start(small_lake, folder / "first", small=True))
     assert code == 0, err
-    return published(folder / "out"), (folder / "steps").stat().st_size
+    (bundle,) = (folder / "first" / "cache").glob("vega-*.js")
+    out = seeded(folder / "out", bundle)
+    code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{folder / 'steps'}:0:EIO"))
+    assert code == 0, err
+    return Undisturbed(published(out), (folder / "steps").stat().st_size, bundle)
+
+
+def seeded(out: Path, bundle: Path) -> Path:
+    """Make an OUT that has the charts' bundle already."""
+    (out / "cache").mkdir(parents=True)
+    shutil.copyfile(bundle, out / "cache" / bundle.name)
+    return out
+
+
+def at_once(rounds: Iterable[int], one: Callable[[int], None]) -> None:
+    """Run rounds, as many at a time as there are cores; the first that fails is raised."""
+    with ThreadPoolExecutor(available_cores()) as pool:
+        pending = [pool.submit(one, number) for number in rounds]
+        try:
+            for done in pending:
+                done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def goes_on(lake: VectorLake, out: Path, expected: dict[str, Any], workers: int = 1) -> None:
+    """The same command goes on to the undisturbed tables; OUT is removed then."""
+    code, _, err = finish(start(lake, out, workers, small=True))
+    assert code == 0, (out.name, err)
+    assert_whole(out, expected)
+    shutil.rmtree(out)
+
+
+def one_clear_line(code: int, err: str) -> bool:
+    return code == 1 and err.startswith("eci: ") and err.count("\n") == 1
 
 
 def test_every_failing_step_is_one_clear_line_and_a_rerun_succeeds(
-    small_lake: VectorLake, undisturbed: tuple[dict[str, Any], int], tmp_path: Path
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    expected, steps = undisturbed
-    for step in range(1, steps + 1):
-        out = tmp_path / f"out-{step}"
-        what = ("ENOSPC", "EIO")[step % 2]
-        code, _, err = finish(
-            start(small_lake, out, small=True, ECI_FAULT=f"{tmp_path / f'steps-{step}'}:{step}:{what}")
-        )
-        if code != 0:  # a step in a report or a status file that came after all that counts
-            assert code == 1 and err.startswith("eci: ") and err.count("\n") == 1, (step, code, err)
-        code, _, err = finish(start(small_lake, out, small=True))
-        assert code == 0, (step, err)
-        assert_whole(out, expected)
-    print(f"{steps} steps, each failed once", file=sys.stderr)
+    def fail(step: int) -> None:
+        out = seeded(tmp_path / f"out-{step}", undisturbed.bundle)
+        fault = f"{tmp_path / f'steps-{step}'}:{step}:{('ENOSPC', 'EIO')[step % 2]}"
+        code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=fault))
+        # 0: a step in a report or a status file that came after all that counts
+        assert code == 0 or one_clear_line(code, err), (step, code, err)
+        goes_on(small_lake, out, undisturbed.tables)
+
+    at_once(range(1, undisturbed.steps + 1), fail)
+    print(f"{undisturbed.steps} steps, each failed once", file=sys.stderr)
 
 
-def test_every_step_survives_a_kill(
-    small_lake: VectorLake, undisturbed: tuple[dict[str, Any], int], tmp_path: Path
-) -> None:
-    expected, steps = undisturbed
-    killed = 0
-    for step in range(1, steps + 1):
-        out = tmp_path / f"out-{step}"
+def test_every_step_survives_a_kill(small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    codes = []
+
+    def kill(step: int) -> None:
+        out = seeded(tmp_path / f"out-{step}", undisturbed.bundle)
         code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{tmp_path / f'steps-{step}'}:{step}:KILL"))
         assert code in (0, -signal.SIGKILL), (step, code, err)
-        killed += code != 0
-        code, _, err = finish(start(small_lake, out, small=True))
-        assert code == 0, (step, err)
-        assert_whole(out, expected)
-    print(f"{steps} steps killed, {killed} of them in the driver", file=sys.stderr)
+        codes.append(code)
+        goes_on(small_lake, out, undisturbed.tables)
+
+    at_once(range(1, undisturbed.steps + 1), kill)
+    print(f"{len(codes)} steps killed, {sum(map(bool, codes))} of them in the driver", file=sys.stderr)
+
+
+@pytest.mark.parametrize("what", ["ENOSPC", "KILL"])
+@pytest.mark.parametrize("operation", ["open", "fsync", "rename"])
+def test_the_charts_bundle_may_fail_to_be_written(
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path, operation: str, what: str
+) -> None:
+    out = tmp_path / "out"
+    fault = f"{operation}:{undisturbed.bundle.name}:{what}"
+    code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT_AT=fault))
+    assert code == -signal.SIGKILL if what == "KILL" else code == 0 or one_clear_line(code, err), (code, err)
+    goes_on(small_lake, out, undisturbed.tables)
 
 
 def test_random_kills_of_workers_and_drivers_change_nothing(
-    small_lake: VectorLake, undisturbed: tuple[dict[str, Any], int], tmp_path: Path
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    expected, _ = undisturbed
     chance = random.Random(7)
-    for number in range(ROUNDS):
-        out = tmp_path / f"out-{number}"
+    moments = [chance.uniform(0.2, 6) for _ in range(ROUNDS)]
+
+    def kill(number: int) -> None:
+        out = seeded(tmp_path / f"out-{number}", undisturbed.bundle)
         process = start(small_lake, out, workers=2, small=True)
-        time.sleep(chance.uniform(0.2, 6))
+        time.sleep(moments[number])
         who = ("worker", "driver", "both")[number % 3]
         victims = workers_of(process.pid)[:1] if who != "driver" else []
         for victim in victims:
@@ -83,14 +138,14 @@ def test_random_kills_of_workers_and_drivers_change_nothing(
             process.kill()
         code, _, err = finish(process)
         assert code in (0, -signal.SIGKILL), (number, who, err)
-        code, _, err = finish(start(small_lake, out, workers=2, small=True))
-        assert code == 0, (number, who, err)
-        assert_whole(out, expected)
+        goes_on(small_lake, out, undisturbed.tables, workers=2)
+
+    at_once(range(ROUNDS), kill)
     print(f"{ROUNDS} random kills", file=sys.stderr)
 
 
 def test_a_worker_that_stops_answering_does_not_hold_the_run(
-    small_lake: VectorLake, undisturbed: tuple[dict[str, Any], int], tmp_path: Path
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     process = start(small_lake, tmp_path / "out", workers=2, small=True, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s")
     end = time.monotonic() + 60
@@ -100,7 +155,7 @@ def test_a_worker_that_stops_answering_does_not_hold_the_run(
         os.kill(worker.pid, signal.SIGSTOP)
     code, _, err = finish(process, timeout=300)
     assert code == 0, err
-    assert_whole(tmp_path / "out", undisturbed[0])
+    assert_whole(tmp_path / "out", undisturbed.tables)
 
 
 def workers_of(driver: int) -> list[psutil.Process]:
