@@ -12,11 +12,14 @@ import logging
 import os
 import resource
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,8 +56,20 @@ def thread_environment(threads: int) -> dict[str, str]:
     return limits | {"TOKENIZERS_PARALLELISM": "false", "ARROW_IO_THREADS": "2"}
 
 
-def execute(job: work.Job, stage: str, name: str, task: Task) -> dict[str, Any]:
-    """Run one task in a worker: its function, then its marker. A task that is marked already is not run again."""
+@cache
+def _installed() -> str:
+    return version("eci-lake")
+
+
+def execute(job: work.Job, stage: str, name: str, task: Task, driver: str) -> dict[str, Any]:
+    """Run one task in a worker: its function, then its marker. A task that is marked already is not run again.
+
+    Raises:
+        EciError: the worker's eci-lake is not of the version of the driver's; its tables could be others.
+    """
+    if _installed() != driver:
+        host = socket.gethostname()
+        raise EciError(f"the worker on {host} has eci-lake {_installed()}, this run {driver}: install the same on both")
     done = work.read_marker(job, stage, name)
     if done is not None:
         return done
@@ -273,7 +288,7 @@ class Cluster:
         alone: str | None = None
 
         def submit(name: str) -> None:
-            names[self._client.submit(execute, job, stage, name, tasks[name], pure=False)] = name
+            names[self._client.submit(execute, job, stage, name, tasks[name], _installed(), pure=False)] = name
 
         try:
             while waiting or names or suspects:

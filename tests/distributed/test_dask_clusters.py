@@ -12,7 +12,7 @@ from jobs.commit import latest
 from jobs.errors import InputError
 from jobs.store import Store
 from tests.conftest import run_lake, same_bytes, tables_of
-from tests.distributed.services import SMALL, arguments, certificates, dask_cluster
+from tests.distributed.services import REPOSITORY, SMALL, arguments, certificates, dask_cluster
 from tests.lakes import VectorLake
 
 
@@ -28,6 +28,19 @@ def test_a_run_on_a_scheduler_publishes_the_bytes_of_a_local_run(
         done = eci(*arguments(small_lake, "out"), "--scheduler", address)
     assert done.returncode == 0, done.stderr
     assert_as_local(tmp_path / "out", local_tables)
+
+
+def test_workers_of_another_version_are_refused_before_they_do_anything(
+    eci: Callable[..., Any], small_lake: VectorLake, tmp_path: Path
+) -> None:
+    told = tmp_path / "other" / "eci_lake-0.0.1.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: eci-lake\nVersion: 0.0.1\n")
+    with dask_cluster(tmp_path / "dask", PYTHONPATH=f"{told.parent}:{REPOSITORY}") as address:
+        done = eci(*arguments(small_lake, "out"), "--scheduler", address)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "has eci-lake 0.0.1, this run" in done.stderr
+    assert not (tmp_path / "out" / "LATEST").exists()
 
 
 def test_a_run_over_tls_publishes_the_same_bytes_and_strangers_are_refused(
