@@ -21,7 +21,7 @@ _CACHE_ROWS = 64
 
 @dataclass(frozen=True)
 class TokenSets:
-    """Sets of token ids of n texts: text i has `tokens[offsets[i]:offsets[i + 1]]`, ascending, each once.
+    """Sets of token ids of n texts: text i has `tokens[offsets[i]:offsets[i + 1]]` (int32), ascending, each once.
 
     Token ids number the tokens that some query holds, with their idf in `weights`: a query's set is whole, and of a
     passage's set no other token can count. `known` (n,) is False for a text that is absent (ids only).
@@ -37,10 +37,11 @@ class TokenSets:
 
         Every query token is searched for in its negative's tokens, all pairs at once.
         """
-        lengths = self.offsets[queries + 1] - self.offsets[queries]
-        pair = np.repeat(np.arange(len(queries)), lengths)
-        before = np.cumsum(lengths) - lengths
-        wanted = self.tokens[np.arange(len(pair)) + np.repeat(self.offsets[queries] - before, lengths)]
+        first = self.offsets[queries]
+        lengths = self.offsets[queries + 1] - first
+        pair = np.repeat(np.arange(len(queries), dtype=np.int32), lengths)
+        before = np.cumsum(lengths, dtype=np.int32) - lengths
+        wanted = self.tokens[np.arange(len(pair), dtype=np.int32) + np.repeat(first - before, lengths)]
         found = self._contains(negatives[pair], wanted)
         idf = self.weights[wanted]
         total = np.bincount(pair, idf, len(queries))
@@ -59,13 +60,13 @@ class TokenSets:
         at, end = self.offsets[texts], self.offsets[texts + 1]
         step = 1 << int((end - at).max(initial=0)).bit_length() >> 1
         while step:
-            ahead = at + step
-            below = self.tokens[np.minimum(ahead, len(self.tokens)) - 1] < wanted
+            ahead = at + np.int32(step)
+            below = self.tokens.take(ahead - 1, mode="clip") < wanted
             below &= ahead <= end
-            at += step * below
+            at += np.int32(step) * below
             step >>= 1
         inside: np.ndarray = at < end
-        inside &= self.tokens[np.minimum(at, len(self.tokens) - 1)] == wanted
+        inside &= self.tokens.take(at, mode="clip") == wanted
         return inside
 
 

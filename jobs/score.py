@@ -166,7 +166,7 @@ def receive(job: work.Job, number: int, buckets: list[str], weights: np.ndarray)
     scale = table["scale"].to_numpy()
     lists = table["tokens"].combine_chunks()
     sets = TokenSets(
-        np.concatenate([[0], np.cumsum(np.asarray(lists.value_lengths()), dtype=np.int64)]),
+        np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int32),
         lists.flatten().to_numpy(),
         weights,
         table["known"].to_numpy(),

@@ -25,7 +25,7 @@ def unit_rows(rows: np.ndarray, scale: np.ndarray, out: np.ndarray | None = None
     """Return rows (n, d) times `scale` (n,) as float32 (n, d): unit vectors, and zeros where `scale` is 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         unit: np.ndarray = np.multiply(
-            rows, scale[:, None], out=np.empty(rows.shape, np.float32) if out is None else out, casting="same_kind"
+            rows, scale.astype(np.float32)[:, None], out=np.empty(rows.shape, np.float32) if out is None else out
         )
     unit[scale == 0] = 0
     return unit
