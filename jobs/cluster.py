@@ -198,7 +198,7 @@ class Cluster:
                 self._client = Client(self.config.scheduler, timeout="20s")
             else:
                 with _ctrl_c_ignored():
-                    self._cluster = self._start()
+                    self._cluster = self._start_workers()
                     self._client = Client(self._cluster)
         except (OSError, TimeoutError, TypeError, ValueError, RuntimeError) as error:
             if self._cluster is not None:
@@ -210,6 +210,13 @@ class Cluster:
             raise InputError(f"{given or 'local workers'}: no cluster: {reason_of(error)}; {advice}") from error
         self._client.subscribe_topic(TOPIC, self._heard)
         return self
+
+    def _start_workers(self) -> Any:
+        """Start the cluster; where a local worker dies while it starts, everything is started once more."""
+        if not self.config.cluster:
+            with suppress(RuntimeError):
+                return self._start()
+        return self._start()
 
     def _start(self) -> Any:
         if self.config.cluster:

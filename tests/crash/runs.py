@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from jobs import cleaning
 from jobs.commit import latest
 from jobs.store import Store
@@ -53,3 +55,12 @@ def assert_whole(out: Path, expected: dict[str, Any]) -> None:
         if p.is_file() and (p.name.startswith(".attempt-") or "work" in p.relative_to(out).parts[:1])
     ]
     assert [p.name for p in left if p.name != "LOCK"] == []
+
+
+def workers_of(driver: int) -> list[psutil.Process]:
+    """The worker processes of a driver."""
+    try:
+        children = psutil.Process(driver).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []

@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.crash.runs import assert_whole, finish, published, start
+from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 
 
@@ -77,12 +76,24 @@ def test_a_killed_worker_costs_its_tasks_and_nothing_else(
     out = tmp_path / "out"
     process = start(small_lake, out, workers=2)
     wait_for(out / "work" / "*" / "ingest" / "000000.json")
-    workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
-    assert workers
-    workers[0].kill()
+    workers_of(process.pid)[0].kill()
     code, _, err = finish(process)
     assert code == 0, err
     assert_whole(out, undisturbed)
+
+
+def test_a_worker_killed_while_it_starts_is_started_again(
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    process = start(small_lake, tmp_path / "out")
+    end = time.monotonic() + 60
+    while not (workers := workers_of(process.pid)):
+        assert time.monotonic() < end, "no worker came"
+        time.sleep(0.01)
+    workers[0].kill()
+    code, _, err = finish(process)
+    assert code == 0, err
+    assert_whole(tmp_path / "out", undisturbed)
 
 
 def test_a_second_run_into_the_same_output_names_the_first(small_lake: VectorLake, tmp_path: Path) -> None:

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from jobs.config import available_cores
-from tests.crash.runs import assert_whole, finish, published, start
+from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 
 pytestmark = pytest.mark.skipif("ECI_CRASH" not in os.environ, reason="takes an hour: run it with `make crash`")
@@ -156,12 +155,3 @@ def test_a_worker_that_stops_answering_does_not_hold_the_run(
     code, _, err = finish(process, timeout=300)
     assert code == 0, err
     assert_whole(tmp_path / "out", undisturbed.tables)
-
-
-def workers_of(driver: int) -> list[psutil.Process]:
-    """The worker processes of a driver."""
-    try:
-        children = psutil.Process(driver).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.Error:
-        return []
