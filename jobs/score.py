@@ -108,6 +108,7 @@ def score_task(
         work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
         members.append(members_of(scored, len(texts.vectors.valid), sources))
         rejects.append(rejected)
+        _let_go(con, texts)  # before the next part's vectors come, and while other stages use this worker
         report(len(scored))
     table = moments.table(job.run_id, fold)
     with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
@@ -125,6 +126,12 @@ def _connection(memory: int, thread: int) -> tuple[duckdb.DuckDBPyConnection, Te
     con, texts = connect(memory, 1), Texts()
     register(con, texts)
     return con, texts
+
+
+def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:
+    for view in ("cell", "scored"):
+        con.unregister(view)
+    del texts.vectors, texts.sets
 
 
 def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) -> tuple[pa.Table, pa.Table]:
