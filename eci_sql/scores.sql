@@ -1,14 +1,13 @@
 -- scores: similarities, ingredients and weight of every triple of one part of a fold (DESIGN section 2)
--- inputs:  cell (ordinal, source, q_ref, p_ref, n_ref): numbers of texts, so that no id passes through a sort
+-- inputs:  cell (q_ref, p_ref, n_ref): numbers of texts
 --          similarities(q_ref, p_ref, n_ref), a struct of three, and lexical_overlap(q_ref, n_ref): NumPy UDFs over
 --          the part's vectors and token sets; a similarity is null where a vector is missing or unusable
 -- params:  temperature, kappa
--- columns: ordinal, source, s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
--- grain:   one row for each triple
+-- columns: s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
+-- grain:   one row for each triple, in the order of cell: nothing here may sort, join or group, and the connection
+--          preserves the order of insertion (connection.py)
 WITH compared AS (
     SELECT
-        ordinal,
-        source,
         unnest(similarities(q_ref, p_ref, n_ref)),
         lexical_overlap(q_ref, n_ref) AS lexical_overlap
     FROM cell
@@ -31,4 +30,3 @@ SELECT
     residuality,
     consistency * locality * residuality AS weight
 FROM ingredients
-ORDER BY ordinal

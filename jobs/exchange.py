@@ -75,13 +75,17 @@ def exchange_task(
     tokens = _in_vocabulary(job, f"{bucket:03d}", sets["tokens"].combine_chunks())
     known = sets["known"].combine_chunks()
     sent = 0
+    gathered = np.empty((0, job.dim), dtype=vectors.dtype)
     with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None) as out:
         for fold, start, stop in cells:
             with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
                 for part in range(start, stop):
                     at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
+                    if len(at) > len(gathered):  # fresh memory for every part would cost as much as filling it
+                        gathered = np.empty((2 * len(at), job.dim), dtype=vectors.dtype)
+                    rows = vectors.take(at, axis=0, out=gathered[: len(at)], mode="clip")
                     columns = [
-                        pa.Array.from_buffers(pa.binary(width), len(at), [None, pa.py_buffer(vectors[at])]),
+                        pa.Array.from_buffers(pa.binary(width), len(at), [None, pa.py_buffer(rows)]),
                         pa.array(scale[at]),
                         known.take(pa.array(at)),
                         tokens.take(pa.array(at)),

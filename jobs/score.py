@@ -139,14 +139,12 @@ def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) ->
 
     The first are left as the connection's view `scored`.
     """
-    ordinal = pa.array(np.arange(len(cell)))
-    con.register("cell", cell.select(["source", *REFS]).append_column("ordinal", ordinal))
+    con.register("cell", cell.select(REFS))
     params = {"temperature": job.temperature, "kappa": job.kappa}
     found = con.sql(statement("scores"), params=params).to_arrow_table().combine_chunks()
     rows = cell
     for column in found.column_names:
-        if column not in ("ordinal", "source"):
-            rows = rows.append_column(column, found[column])
+        rows = rows.append_column(column, found[column])
     usable = pc.and_(rows["s_neg"].is_valid(), rows["s_pos"].is_valid())
     scored, rejected = rows.filter(usable), rows.filter(pc.invert(usable))
     con.register("scored", scored)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from eci_sql.connection import connect, statement
-from eci_sql.udfs import Texts, register, register_information
+from eci_sql.udfs import Texts, TokenSets, Vectors, register, register_information
 from jobs.collect import TOKENS
 from jobs.ingest import TRIPLES
 from jobs.score import REFS
@@ -24,7 +25,7 @@ ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
              *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
-CELL = pa.schema([("ordinal", pa.int64()), ("source", pa.string()), *((ref, pa.int32()) for ref in REFS)])
+CELL = pa.schema([(ref, pa.int32()) for ref in REFS])
 SUMMED = [
     ("fold", pa.int32()),
     ("n_examples", pa.int64()),
@@ -60,3 +61,22 @@ def test_a_statement_has_no_quadratic_plan(connection: duckdb.DuckDBPyConnection
     connection.register(table, rows)
     plan = connection.execute(f"EXPLAIN {statement(name)}", parameters).fetchall()[0][1]
     assert not [operator for operator in QUADRATIC if operator in plan.upper()], plan
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_scores_come_in_the_order_of_their_triples(threads: int) -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((500, 8)).astype(np.float32)
+    refs = rng.integers(0, len(vectors), (3, 300_000)).astype(np.int32)
+    batches = pa.Table.from_arrays([pa.array(ref) for ref in refs], REFS).to_batches(max_chunksize=7_000)
+    texts = Texts()
+    texts.vectors = Vectors(vectors, np.ones(len(vectors), dtype=bool))
+    nothing = np.zeros(len(vectors) + 1, dtype=np.int32)
+    texts.sets = TokenSets(nothing, nothing[:0], np.empty(0), np.ones(len(vectors), dtype=bool))
+    with connect(threads=threads) as con:
+        register(con, texts)
+        con.register("cell", pa.Table.from_batches(batches))
+        found = con.sql(statement("scores"), params={"temperature": 0.05, "kappa": 0.5}).to_arrow_table()
+    assert np.array_equal(
+        found["s_neg"].to_numpy(), np.einsum("ij,ij->i", *(vectors[refs[k]].astype(float) for k in (0, 2)))
+    )
