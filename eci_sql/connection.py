@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 FOLDER = Path(__file__).parent
 
@@ -36,6 +40,40 @@ def connect(memory: int = 1 << 30, threads: int = 1, temporary: str | None = Non
     )
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def kept(
+    memory: int,
+    threads: int,
+    prepare: Callable[[duckdb.DuckDBPyConnection], Any] | None = None,
+    **views: pa.Table,
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Any]]:
+    """Lend this thread's connection of these settings, with tables as views for the length of the block.
+
+    It is opened once and stays open: opening takes 30 ms, which is what a small fold takes altogether.
+
+    Args:
+        memory, threads: as of `connect`.
+        prepare: called once with the new connection, to register functions.
+
+    Yields:
+        The connection, and what `prepare` has returned.
+    """
+    connection, prepared = _opened(memory, threads, prepare, threading.get_ident())
+    try:
+        for name, table in views.items():
+            connection.register(name, table)
+        yield connection, prepared
+    finally:
+        for name in views:
+            connection.unregister(name)
+
+
+@cache
+def _opened(memory: int, threads: int, prepare: Any, thread: int) -> tuple[duckdb.DuckDBPyConnection, Any]:
+    connection = connect(memory, threads)
+    return connection, prepare(connection) if prepare else None
 
 
 @cache

@@ -164,9 +164,11 @@ def _add_exact(total: IntArray, product: FloatArray) -> None:
 
 def pack_upper(matrix: IntArray) -> IntArray:
     """Upper triangle by rows, as stored in `moments`: (d, d) int64 sums to (d (d + 1) / 2,) in units of 2^-UNIT_BITS."""
-    packed = np.ascontiguousarray(matrix).reshape(-1)[_upper(matrix.shape[0])]
+    packed: IntArray = np.ascontiguousarray(matrix).reshape(-1).take(_upper(matrix.shape[0]), mode="clip")
     shift = SUM_BITS - UNIT_BITS
-    return (packed + (1 << (shift - 1))) >> shift
+    packed += 1 << (shift - 1)
+    packed >>= shift
+    return packed
 
 
 def unpack_upper(packed: IntArray | FloatArray, dim: int) -> FloatArray:
@@ -181,11 +183,8 @@ def unpack_upper(packed: IntArray | FloatArray, dim: int) -> FloatArray:
     """
     if dim_of(len(packed)) != dim:
         raise MetricError(f"{len(packed)} packed values do not fit dimension {dim}")
-    values = packed * 2.0**-UNIT_BITS
-    matrix = np.empty((dim, dim), dtype=np.float64)
-    matrix.reshape(-1)[_upper(dim)] = values
-    matrix.reshape(-1)[_lower(dim)] = values
-    return matrix
+    values = packed.take(_places(dim), mode="clip")
+    return np.multiply(values, 2.0**-UNIT_BITS, dtype=np.float64)
 
 
 def dim_of(packed_len: int) -> int:
@@ -221,9 +220,12 @@ def _upper(dim: int) -> NDArray[np.intp]:
 
 
 @lru_cache(maxsize=8)
-def _lower(dim: int) -> NDArray[np.intp]:
+def _places(dim: int) -> NDArray[np.intp]:
+    """Where each entry of a symmetric matrix lies in its packed upper triangle, (d, d)."""
+    places = np.empty((dim, dim), dtype=np.intp)
     row, column = np.triu_indices(dim)
-    return column * dim + row
+    places[row, column] = places[column, row] = np.arange(len(row))
+    return places
 
 
 def _diagonal(dim: int) -> NDArray[np.intp]:

@@ -109,8 +109,13 @@ class Texts:
     sets: TokenSets = field(init=False)
 
 
-def register(connection: duckdb.DuckDBPyConnection, texts: Texts) -> None:
-    """Register `similarities(INTEGER, INTEGER, INTEGER)`, a struct, and `lexical_overlap(INTEGER, INTEGER)`."""
+def register(connection: duckdb.DuckDBPyConnection) -> Texts:
+    """Register `similarities(INTEGER, INTEGER, INTEGER)`, a struct, and `lexical_overlap(INTEGER, INTEGER)`.
+
+    Returns:
+        The texts that both look at, to be filled before they are called.
+    """
+    texts = Texts()
 
     def similarities(query: pa.Array, positive: pa.Array, negative: pa.Array) -> pa.Array:
         found = texts.vectors.similarities(_ints(query), _ints(positive), _ints(negative))
@@ -125,6 +130,7 @@ def register(connection: duckdb.DuckDBPyConnection, texts: Texts) -> None:
         connection.create_function(  # type: ignore[call-overload]
             function.__name__, function, ["INTEGER"] * arguments, result, type="arrow", null_handling="special"
         )
+    return texts
 
 
 def _ints(column: pa.Array) -> np.ndarray:

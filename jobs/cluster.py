@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -47,6 +47,19 @@ class Task:
     function: Callable[..., dict[str, Any]]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     reports: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tasks by their names, and how many rows they will report together (None: the tasks are counted)."""
+
+    name: str
+    tasks: Mapping[str, Task]
+    rows: int | None = None
+
+
+Key = tuple[str, str]
+"""A task of a run: its stage and its name."""
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -256,67 +269,79 @@ class Cluster:
             self.workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
         return self.workers
 
-    def _some_finished(self, futures: list[Any], stage: str) -> set[Any]:
+    def _some_finished(self, keys: Mapping[Any, Key]) -> set[Any]:
         """Wait until some futures are finished. Raises EciError when no worker has been there for WORKERLESS_SECONDS."""
         from distributed import wait
 
         missing_since: float | None = None
         while True:
             try:
-                return set(wait(futures, timeout=5, return_when="FIRST_COMPLETED").done)
+                return set(wait(list(keys), timeout=5, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
                 if self._client.scheduler_info(n_workers=-1)["workers"]:
                     missing_since = None
                     continue
             missing_since = missing_since or time.monotonic()
             if time.monotonic() - missing_since > WORKERLESS_SECONDS:
+                stage = next(iter(keys.values()))[0]
                 raise EciError(
                     f"{stage}: no worker has been connected for {WORKERLESS_SECONDS:.0f} s (killed, out of memory, or "
                     "never started); run again: finished tasks are kept"
                 )
 
-    def run(self, job: work.Job, stage: str, tasks: Mapping[str, Task], rows: int | None = None) -> dict[str, Any]:
-        """Run a stage's tasks and return their summaries by name; those with a marker are not run again.
+    def run(self, job: work.Job, *stages: Stage) -> dict[str, dict[str, dict[str, Any]]]:
+        """Run the tasks of stages that do not wait for one another; returns their summaries by stage and name.
 
-        Args:
-            rows: how many rows the stage will report (None: the tasks are counted).
-
-        A task that fails ends the run. One that was there when workers died is run once more, alone: the ones that only
-        waited on those workers are cleared by this, and the one that kills them is named.
+        Those with a marker are not run again. A task that fails ends the run. One that was there when workers died is
+        run once more, alone: the ones that only waited on those workers are cleared by this, and the one that kills
+        them is named.
 
         Raises:
             EciError: a task failed; the message names it.
         """
-        done = {name: summary for name in tasks if (summary := work.read_marker(job, stage, name)) is not None}
-        waiting = [name for name in tasks if name not in done]
-        self.progress.start(stage, len(tasks), len(done), rows)
-        names: dict[Any, str] = {}
-        suspects: list[str] = []
-        alone: str | None = None
+        tasks = {(stage.name, name): task for stage in stages for name, task in stage.tasks.items()}
+        done = {key: summary for key in tasks if (summary := work.read_marker(job, *key)) is not None}
+        waiting = [key for key in tasks if key not in done]
+        self._begin(stages, done)
+        keys: dict[Any, Key] = {}
+        suspects: list[Key] = []
+        alone: Key | None = None
 
-        def submit(name: str) -> None:
-            names[self._client.submit(execute, job, stage, name, tasks[name], _installed(), pure=False)] = name
+        def submit(key: Key) -> None:
+            keys[self._client.submit(execute, job, *key, tasks[key], _installed(), pure=False)] = key
 
         try:
-            while waiting or names or suspects:
-                if suspects and not names:
+            while waiting or keys or suspects:
+                if suspects and not keys:
                     alone = suspects.pop(0)
                     submit(alone)
-                while waiting and not suspects and alone is None and len(names) < 2 * self._width():
+                while waiting and not suspects and alone is None and len(keys) < 2 * self._width():
                     submit(waiting.pop(0))
-                for future in self._some_finished(list(names), stage):
-                    name = names.pop(future)
-                    if name != alone and _was_killed(future):
-                        suspects.append(name)
+                for future in self._some_finished(keys):
+                    key = keys.pop(future)
+                    if key != alone and _was_killed(future):
+                        suspects.append(key)
                         continue
                     alone = None
-                    done[name] = _result(future, stage, name)
-                    self.progress.finished(stage, name, done[name])
+                    done[key] = _result(future, *key)
+                    self._count(key, done[key], all(k in done for k in tasks if k[0] == key[0]))
                     future.release()
         finally:
-            self._client.cancel(list(names))
-        self.progress.end(stage)
-        return {name: done[name] for name in tasks}
+            self._client.cancel(list(keys))
+        return {stage.name: {name: done[stage.name, name] for name in stage.tasks} for stage in stages}
+
+    def _begin(self, stages: Iterable[Stage], done: Mapping[Key, Any]) -> None:
+        for stage in stages:
+            kept = sum((stage.name, name) in done for name in stage.tasks)
+            self.progress.start(stage.name, len(stage.tasks), kept, stage.rows)
+            if kept == len(stage.tasks):
+                self.progress.end(stage.name)
+
+    def _count(self, key: Key, summary: dict[str, Any], last: bool) -> None:
+        stage, name = key
+        self.progress.finished(stage, name, summary)
+        if last:
+            self.progress.end(stage)
 
 
 def _was_killed(future: Any) -> bool:

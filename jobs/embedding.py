@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import work
-from jobs.cluster import Cluster, Task
+from jobs.cluster import Cluster, Stage, Task
 from jobs.config import RunConfig
 from jobs.embed import cache_of, embed_task
 from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
@@ -36,9 +36,8 @@ def embed_texts(
     _write(job, every, ids, texts)
     names = [f"{bucket:03d}" for bucket in range(BUCKETS)]
     with Cluster(config, job.threads, progress) as cluster:
-        cluster.run(
-            job, stage, {name: Task(embed_task, {"bucket": i}, reports=True) for i, name in enumerate(names)}, len(ids)
-        )
+        tasks = {name: Task(embed_task, {"bucket": i}, reports=True) for i, name in enumerate(names)}
+        cluster.run(job, Stage(stage, tasks, len(ids)))
     store.remove(job.work)
     vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)
     unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

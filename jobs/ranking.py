@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from eci_sql.connection import connect, statement
+from eci_sql.connection import connect, kept, statement
 from eci_sql.information import eci_v1, interval, jackknife_se, paired_difference, rank_bounds, spectrum
 from eci_sql.mixtures import Folds
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
@@ -75,9 +75,7 @@ def _information(job: work.Job, table: pa.Table) -> dict[str, Any]:
             "minus": as_lists(np.concatenate([whole_minus[None], whole_minus - minus])),
         }
     )
-    with connect(job.share // 2, 1) as con:
-        register_information(con)
-        con.register("sums", sums)
+    with kept(job.share // 2, 1, register_information, sums=sums) as (con, _):
         rows = con.sql(statement("information"), params={"lambda": job.lam}).to_arrow_table().to_pylist()
     trace, rank = spectrum(unpack_upper(whole_plus, dim_of(len(whole_plus))) / counts["n_examples"])
     return {

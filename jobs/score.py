@@ -7,16 +7,14 @@ Files of fold NN: NN.moments.arrow (batch = source, of one row or none), NN.memb
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eci_sql.connection import connect, statement
+from eci_sql.connection import kept, statement
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs import work
@@ -96,20 +94,20 @@ def score_task(
     members, rejects = [], [REJECTED.empty_table()]
     folder = f"{fold:02d}"
     weights = token_weights(job)
-    con, texts = _connection(job.share // 4, threading.get_ident())
-    for part in range(*parts):
-        with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
-            cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-        texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights)
-        scored, rejected = score_part(con, job, cell)
-        moments.add_sums(con.sql(statement("sums")).to_arrow_table())
-        _add_moments(moments, scored, texts.vectors)
-        path = f"scores/fold={folder}/part-{part:03d}.parquet"
-        work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
-        members.append(members_of(scored, len(texts.vectors.valid), sources))
-        rejects.append(rejected)
-        _let_go(con, texts)  # before the next part's vectors come, and while other stages use this worker
-        report(len(scored))
+    with kept(job.share // 4, 1, register) as (con, texts):
+        for part in range(*parts):
+            with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
+                cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
+            texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights)
+            scored, rejected = score_part(con, job, cell)
+            moments.add_sums(con.sql(statement("sums")).to_arrow_table())
+            _add_moments(moments, scored, texts.vectors)
+            path = f"scores/fold={folder}/part-{part:03d}.parquet"
+            work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
+            members.append(members_of(scored, len(texts.vectors.valid), sources))
+            rejects.append(rejected)
+            _let_go(con, texts)  # before the next part's vectors come, and while other stages use this worker
+            report(len(scored))
     table = moments.table(job.run_id, fold)
     with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
         rows = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
@@ -117,15 +115,8 @@ def score_task(
     with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
-    return {"scored": int(sum(table["n_examples"].to_pylist())), "rejected": sum(map(len, rejects))}
-
-
-@cache
-def _connection(memory: int, thread: int) -> tuple[duckdb.DuckDBPyConnection, Texts]:
-    """Return a thread's connection and the texts that its functions look at: opening one would take 30 ms of every fold."""
-    con, texts = connect(memory, 1), Texts()
-    register(con, texts)
-    return con, texts
+    by_source = dict(zip(table["source"].to_pylist(), table["n_examples"].to_pylist(), strict=True))
+    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": sum(map(len, rejects))}
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:

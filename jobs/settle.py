@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eci_sql.connection import connect, statement
+from eci_sql.connection import kept, statement
 from jobs import work
 from jobs.ids import ID_BYTES, ID_TYPE, as_arrow, buckets_of, from_arrow, id_array, positions_of, unique_inverse
 from jobs.ingest import TRIPLES
@@ -100,8 +100,7 @@ class Settled:
 
 def _settle(job: work.Job, incoming: pa.Table, found: Settled) -> tuple[pa.Table, pa.Table]:
     """Return a piece's accepted rows in sample order, and its rejected ones."""
-    with connect(job.share // 2, job.threads) as con:
-        con.register("incoming", incoming)
+    with kept(job.share // 2, job.threads, incoming=incoming) as (con, _):
         settled = con.sql(statement("settle")).to_arrow_table()
     reason = settled["reason"].cast(pa.string())
     copies = pc.fill_null(pc.equal(reason, "duplicate"), False)

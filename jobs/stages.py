@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs import commit, work
-from jobs.cluster import MEASURED, Cluster, Task
+from jobs.cluster import MEASURED, Cluster, Stage, Task
 from jobs.collect import Cells, collect_task
 from jobs.config import RunConfig
 from jobs.embed import embed_task
@@ -53,10 +53,13 @@ class Stages:
     def run(self, cluster: Cluster) -> None:
         """Run every stage and commit."""
 
+        def together(*stages: Stage) -> None:
+            for name, found in cluster.run(self.job, *stages).items():
+                self.done.setdefault(name, {}).update(found)
+
         def stage(name: str, tasks: dict[str, Task], rows: int | None = None) -> dict[str, dict[str, Any]]:
-            found: dict[str, dict[str, Any]] = cluster.run(self.job, name, tasks, rows)
-            self.done.setdefault(name, {}).update(found)
-            return found
+            together(Stage(name, tasks, rows))
+            return self.done[name]
 
         self._read(stage)
         self.hybrids = resolve(self.config.hybrids, self.sources())
@@ -67,14 +70,21 @@ class Stages:
         stage("vocabulary", {"all": Task(vocabulary_task, {"buckets": self.buckets, "passages": passages})})
         looks = plan_looks(settled, self.config.until_decided is not None, self.config.sample_queries)
         for number, cells in enumerate(looks.cells):
-            self._look(stage, cells, "" if looks.whole else f"-{number:02d}")
+            self._look(stage, together, cells, "" if looks.whole else f"-{number:02d}", number + 1 == len(looks.cells))
             self.sample: Sample = self._judge(looks, number)
             if self.sample.decided:
                 break
-        self._finish(stage)
+        if "rejects" not in self.done:
+            together(*self._summaries())
+        if self.config.information:
+            self._inform(stage, self._with_examples())
+        self._commit(self.sources())
 
-    def _look(self, stage: Any, cells: Cells, suffix: str) -> None:
-        """Embed, exchange and score the parts of one look, and score the sources over all looks so far."""
+    def _look(self, stage: Any, together: Any, cells: Cells, suffix: str, last: bool) -> None:
+        """Embed, exchange and score the parts of one look, and score the sources over all looks so far.
+
+        `last`: no look comes after this one, so that what follows the scores need not wait for the information.
+        """
         if self.job.encoder is not None:
             whole = None if not suffix else cells
             texts = 0 if suffix else sum(s["texts"] for s in self.done["collect"].values())
@@ -88,26 +98,31 @@ class Stages:
         sources = self.sources()
         numbers = [[i] for i in range(len(sources))]
         numbers += [[sources.index(part) for part in parts] for parts in self.hybrids.values()]
-        found = stage("information", {f"{i:05d}{suffix}": Task(information_task, {"numbers": n, "folds": list(self.scored)})
-                                      for i, n in enumerate(numbers)})  # fmt: skip
-        self.information = [found[f"{i:05d}{suffix}"] for i in range(len(numbers))]
+        tasks = {f"{i:05d}{suffix}": Task(information_task, {"numbers": n, "folds": list(self.scored)})
+                 for i, n in enumerate(numbers)}  # fmt: skip
+        together(*(self._summaries() if last else []), Stage("information", tasks))
+        self.information = [self.done["information"][f"{i:05d}{suffix}"] for i in range(len(numbers))]
 
     def _judge(self, looks: Any, number: int) -> Sample:
         return judge_look(looks, number, self.information[: len(self.sources())], self.sources(), self.config, self.job)
 
-    def _finish(self, stage: Any) -> None:
-        sources = self.sources()
+    def _with_examples(self) -> list[int]:
+        """Return the numbers of the sources that have scored triples."""
+        with_examples = {source for s in self.done["score"].values() for source in s["by_source"]}
+        return [i for i, source in enumerate(self.sources()) if source in with_examples]
+
+    def _summaries(self) -> list[Stage]:
+        """Return the stages that need the scores alone, those of one long task first."""
+        sources, scored = self.sources(), self._with_examples()
         pooled = [[sources.index(part) for part in parts] for parts in self.hybrids.values()]
-        stage("distinct", {b: Task(distinct_task, {"bucket": i, "folds": self.scored, "sources": sources, "hybrids": pooled})
-                           for i, b in enumerate(self.buckets)})  # fmt: skip
-        stage("rejects", {"all": self._rejects_task()})
-        stage("moments", {"all": Task(moments_task, {"sources": len(sources), "folds": self.scored})})
-        scored = [i for i in range(len(sources)) if self.information[i]["n_examples"]]
-        if len(scored) > 1:
-            stage("mixture", {"best": Task(mixture_task, {"numbers": scored, "folds": self.scored})})
-        if self.config.information:
-            self._inform(stage, scored)
-        self._commit(sources)
+        arguments = {"folds": self.scored, "sources": sources, "hybrids": pooled}
+        stages = [
+            Stage("mixture", {"best": Task(mixture_task, {"numbers": scored, "folds": self.scored})}),
+            Stage("moments", {"all": Task(moments_task, {"sources": len(sources), "folds": self.scored})}),
+            Stage("distinct", {b: Task(distinct_task, {"bucket": i, **arguments}) for i, b in enumerate(self.buckets)}),
+            Stage("rejects", {"all": self._rejects_task()}),
+        ]
+        return stages if len(scored) > 1 else stages[1:]
 
     def _read(self, stage: Any) -> None:
         prepared, job = self.prepared, self.job

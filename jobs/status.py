@@ -24,27 +24,28 @@ class Recorded:
 
     def __init__(self, inner: Progress, store: Store, folder: str, log: Callable[[str], None] | None = None) -> None:
         self._inner, self._store, self._path, self._log = inner, store, f"{folder}/status.json", log
-        self._state: dict[str, Any] = {}
-        self._started = self._written = 0.0
+        self._states: dict[str, dict[str, Any]] = {}
+        self._started: dict[str, float] = {}
+        self._written = 0.0
 
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """See Progress."""
         self._inner.start(stage, tasks, done, rows)
-        self._started = time.monotonic()
-        self._state = {"stage": stage, "tasks": tasks, "tasks_done": done, "rows": rows, "rows_done": 0}
+        self._started[stage] = time.monotonic()
+        self._states[stage] = {"stage": stage, "tasks": tasks, "tasks_done": done, "rows": rows, "rows_done": 0}
         self._write(force=True)
 
     def advance(self, stage: str, rows: int) -> None:
         """See Progress."""
         self._inner.advance(stage, rows)
-        if self._state.get("stage") == stage:
-            self._state["rows_done"] += rows
+        if stage in self._states:
+            self._states[stage]["rows_done"] += rows
             self._write()
 
     def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
         """See Progress."""
         self._inner.finished(stage, name, summary)
-        self._state["tasks_done"] += 1
+        self._states[stage]["tasks_done"] += 1
         self._write()
         if self._log is not None:
             plain = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
@@ -54,12 +55,15 @@ class Recorded:
         """See Progress."""
         self._inner.end(stage)
         self._write(force=True)
+        del self._states[stage]
 
     def _write(self, force: bool = False) -> None:
-        if force or time.monotonic() - self._written >= EVERY_SECONDS:
+        """Tell of the stage that was begun first, of those that are running."""
+        states = list(self._states.values())
+        if states and (force or time.monotonic() - self._written >= EVERY_SECONDS):
             self._written = time.monotonic()
-            seconds = self._written - self._started
-            told = self._state | {"stage_seconds": round(seconds, 1), "time": _now()}
+            seconds = self._written - self._started[states[0]["stage"]]
+            told = states[0] | {"stage_seconds": round(seconds, 1), "time": _now()}
             self._store.write_text(self._path, json.dumps(told))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from eci_sql.connection import connect, statement
-from eci_sql.udfs import Texts, TokenSets, Vectors, register, register_information
+from eci_sql.udfs import TokenSets, Vectors, register, register_information
 from jobs.collect import TOKENS
 from jobs.ingest import TRIPLES
 from jobs.score import REFS
@@ -46,7 +46,7 @@ STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with connect() as con:
-        register(con, Texts())
+        register(con)
         register_information(con)
         yield con
 
@@ -69,12 +69,11 @@ def test_scores_come_in_the_order_of_their_triples(threads: int) -> None:
     vectors = rng.standard_normal((500, 8)).astype(np.float32)
     refs = rng.integers(0, len(vectors), (3, 300_000)).astype(np.int32)
     batches = pa.Table.from_arrays([pa.array(ref) for ref in refs], REFS).to_batches(max_chunksize=7_000)
-    texts = Texts()
-    texts.vectors = Vectors(vectors, np.ones(len(vectors), dtype=bool))
     nothing = np.zeros(len(vectors) + 1, dtype=np.int32)
-    texts.sets = TokenSets(nothing, nothing[:0], np.empty(0), np.ones(len(vectors), dtype=bool))
     with connect(threads=threads) as con:
-        register(con, texts)
+        texts = register(con)
+        texts.vectors = Vectors(vectors, np.ones(len(vectors), dtype=bool))
+        texts.sets = TokenSets(nothing, nothing[:0], np.empty(0), np.ones(len(vectors), dtype=bool))
         con.register("cell", pa.Table.from_batches(batches))
         found = con.sql(statement("scores"), params={"temperature": 0.05, "kappa": 0.5}).to_arrow_table()
     assert np.array_equal(
