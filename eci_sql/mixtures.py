@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
-from scipy.optimize import LinearConstraint, minimize
 
 from eci_sql.errors import MetricError
 from eci_sql.information import Score, score_means
@@ -178,6 +177,8 @@ class _Objective:
 
     def ascend(self, alpha: FloatArray, tolerance: float) -> FloatArray:
         """Local optimum reached from alpha, on the simplex."""
+        from scipy.optimize import LinearConstraint, minimize  # a third of a second that only an ascent needs
+
         result = minimize(
             self._loss,
             alpha,

@@ -15,7 +15,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -302,7 +303,11 @@ class Cluster:
         tasks = {(stage.name, name): task for stage in stages for name, task in stage.tasks.items()}
         done = {key: summary for key in tasks if (summary := work.read_marker(job, *key)) is not None}
         waiting = [key for key in tasks if key not in done]
-        self._begin(stages, done)
+        left = Counter(stage for stage, _ in waiting)
+        for stage in stages:
+            self.progress.start(stage.name, len(stage.tasks), len(stage.tasks) - left[stage.name], stage.rows)
+            if not left[stage.name]:
+                self.progress.end(stage.name)
         keys: dict[Any, Key] = {}
         suspects: list[Key] = []
         alone: Key | None = None
@@ -324,24 +329,14 @@ class Cluster:
                         continue
                     alone = None
                     done[key] = _result(future, *key)
-                    self._count(key, done[key], all(k in done for k in tasks if k[0] == key[0]))
+                    self.progress.finished(*key, done[key])
+                    left[key[0]] -= 1
+                    if not left[key[0]]:
+                        self.progress.end(key[0])
                     future.release()
         finally:
             self._client.cancel(list(keys))
         return {stage.name: {name: done[stage.name, name] for name in stage.tasks} for stage in stages}
-
-    def _begin(self, stages: Iterable[Stage], done: Mapping[Key, Any]) -> None:
-        for stage in stages:
-            kept = sum((stage.name, name) in done for name in stage.tasks)
-            self.progress.start(stage.name, len(stage.tasks), kept, stage.rows)
-            if kept == len(stage.tasks):
-                self.progress.end(stage.name)
-
-    def _count(self, key: Key, summary: dict[str, Any], last: bool) -> None:
-        stage, name = key
-        self.progress.finished(stage, name, summary)
-        if last:
-            self.progress.end(stage)
 
 
 def _was_killed(future: Any) -> bool:

@@ -10,6 +10,7 @@ import math
 from typing import Any, Literal
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from jobs.report_ablations import ablation_charts
 from jobs.report_data import ReportData
@@ -23,16 +24,17 @@ MOST_LINES = 6
 
 def charts(data: ReportData) -> list[Chart]:
     """Return the charts that the data has something for."""
-    made = [
-        ranking(data),
-        plane(data),
-        heat(data),
-        *panels(data),
-        mixture(data),
-        *ablation_charts(data),
-        rejects(data),
-        history(data),
-    ]
+    with debug_mode(False):  # each figure is checked when it is whole, not its parts as they are made as well
+        made = [
+            ranking(data),
+            plane(data),
+            heat(data),
+            *panels(data),
+            mixture(data),
+            *ablation_charts(data),
+            rejects(data),
+            history(data),
+        ]
     return [chart for chart in made if chart is not None]
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jobs.progress import Silent
+from jobs.status import Recorded
+from jobs.store import Store
 from tests.lakes import vector_lake
 
 
@@ -23,3 +26,21 @@ def test_an_unfinished_run_shows_its_stage_and_a_finished_one_nothing(eci: Calla
     assert "not running" in eci("status", "--out", "out").stdout
     assert eci(*command).returncode == 0
     assert json.loads(eci("status", "--out", "out", "--json").stdout) == []
+
+
+def test_of_stages_side_by_side_the_one_that_was_begun_first_is_told(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    recorded = Recorded(Silent(), store, "work/key")
+
+    def told() -> dict[str, Any]:
+        return dict(json.loads(store.read_text("work/key/status.json")))
+
+    recorded.start("moments", 1, 0, None)
+    recorded.start("information", 2, 0, None)
+    recorded.finished("information", "00000", {})
+    assert (told()["stage"], told()["tasks_done"]) == ("moments", 0)
+    recorded.finished("moments", "all", {})
+    recorded.end("moments")
+    recorded.finished("information", "00001", {})
+    recorded.end("information")
+    assert (told()["stage"], told()["tasks_done"]) == ("information", 2)
