@@ -94,11 +94,13 @@ def score_task(
     members, rejects = [], [REJECTED.empty_table()]
     folder = f"{fold:02d}"
     weights = token_weights(job)
+    # a part has at most three texts a triple; memory that one part has touched serves the next, which costs no page faults
+    room = np.empty((3 * job.part_rows, job.dim), dtype=np.float32)
     with kept(job.share // 4, 1, register) as (con, texts):
         for part in range(*parts):
             with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
                 cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-            texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights)
+            texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights, room)
             scored, rejected = score_part(con, job, cell)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             _add_moments(moments, scored, texts.vectors)
@@ -149,10 +151,14 @@ def token_weights(job: work.Job) -> np.ndarray:
         return np.asarray(file.read_all()["idf"].to_numpy())
 
 
-def receive(job: work.Job, number: int, buckets: list[str], weights: np.ndarray) -> tuple[Vectors, TokenSets]:
+def receive(
+    job: work.Job, number: int, buckets: list[str], weights: np.ndarray, room: np.ndarray | None = None
+) -> tuple[Vectors, TokenSets]:
     """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
 
-    `weights`: those of `token_weights`.
+    Args:
+        weights: those of `token_weights`.
+        room: float32 (m, d) with a row for every text at least, to put the vectors into (None: new memory).
     """
     batches = []
     for bucket in buckets:
@@ -168,7 +174,7 @@ def receive(job: work.Job, number: int, buckets: list[str], weights: np.ndarray)
         table["known"].to_numpy(),
     )
     itemtype = np.float32 if job.encoder is None else np.float16
-    matrix = np.empty((len(scale), job.dim), dtype=np.float32)
+    matrix = np.empty((len(scale), job.dim), dtype=np.float32) if room is None else room[: len(scale)]
     start = 0
     while batches:  # a bucket's pages are let go before the next one's are touched
         rows = matrix_of(batches.pop(0)["vector"], itemtype, job.dim)
