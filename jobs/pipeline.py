@@ -87,7 +87,7 @@ def _run(
     try:
         if not store.exists(f"runs/{job.run_id}/manifest.json"):
             with Cluster(config, job.threads, progress) as cluster:
-                Stages(config, prepared, job, progress, key).run(cluster)
+                Stages(config, prepared, job, cluster, key).run()
         check()
         commit.finish(store, job.run_id, before)
         store.remove(job.work)

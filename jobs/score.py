@@ -108,7 +108,7 @@ def score_task(
             work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)
-            _let_go(con, texts)  # before the next part's vectors come, and while other stages use this worker
+            _let_go(con, texts)  # before the next part comes, and while other stages use this worker
             report(len(scored))
     table = moments.table(job.run_id, fold)
     with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
@@ -117,7 +117,7 @@ def score_task(
     with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
-    by_source = dict(zip(table["source"].to_pylist(), table["n_examples"].to_pylist(), strict=True))
+    by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
     return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": sum(map(len, rejects))}
 
 

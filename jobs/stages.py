@@ -25,7 +25,6 @@ from jobs.lookup import index_task, lookup_task
 from jobs.manifest import make_manifest
 from jobs.members import distinct_task
 from jobs.prepare import Prepared
-from jobs.progress import Progress
 from jobs.ranking import information_task, mixture_task, moments_task, rank_tables, rejects_task
 from jobs.report_file import write_report
 from jobs.score import score_task
@@ -41,8 +40,8 @@ Done = dict[str, dict[str, dict[str, Any]]]
 class Stages:
     """The stages of one run, in order; each reads what the ones before have returned."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, job: work.Job, progress: Progress, key: str) -> None:
-        self.config, self.prepared, self.job, self.progress, self.key = config, prepared, job, progress, key
+    def __init__(self, config: RunConfig, prepared: Prepared, job: work.Job, cluster: Cluster, key: str) -> None:
+        self.config, self.prepared, self.job, self.cluster, self.key = config, prepared, job, cluster, key
         self.done: Done = {}
         self.hybrids: dict[str, tuple[str, ...]] = {}
         self.scored: list[str] = []
@@ -50,37 +49,36 @@ class Stages:
         self.folds = [f"{fold:02d}" for fold in range(job.folds)]
         self.buckets = [f"{bucket:03d}" for bucket in range(job.buckets)]
 
-    def run(self, cluster: Cluster) -> None:
+    def run(self) -> None:
         """Run every stage and commit."""
-
-        def together(*stages: Stage) -> None:
-            for name, found in cluster.run(self.job, *stages).items():
-                self.done.setdefault(name, {}).update(found)
-
-        def stage(name: str, tasks: dict[str, Task], rows: int | None = None) -> dict[str, dict[str, Any]]:
-            together(Stage(name, tasks, rows))
-            return self.done[name]
-
-        self._read(stage)
+        self._read()
         self.hybrids = resolve(self.config.hybrids, self.sources())
-        settled = stage("settle", self._settle())
+        settled = self._stage("settle", self._settle())
         self._require_rows(settled)
-        stage("collect", self._collect([(fold, 0, len(settled[fold]["parts"])) for fold in self.folds]))
+        self._stage("collect", self._collect([(fold, 0, len(settled[fold]["parts"])) for fold in self.folds]))
         passages = sum(s["passages"] for s in self.done["collect"].values())
-        stage("vocabulary", {"all": Task(vocabulary_task, {"buckets": self.buckets, "passages": passages})})
+        self._stage("vocabulary", {"all": Task(vocabulary_task, {"buckets": self.buckets, "passages": passages})})
         looks = plan_looks(settled, self.config.until_decided is not None, self.config.sample_queries)
         for number, cells in enumerate(looks.cells):
-            self._look(stage, together, cells, "" if looks.whole else f"-{number:02d}", number + 1 == len(looks.cells))
+            self._look(cells, "" if looks.whole else f"-{number:02d}", number + 1 == len(looks.cells))
             self.sample: Sample = self._judge(looks, number)
             if self.sample.decided:
                 break
         if "rejects" not in self.done:
-            together(*self._summaries())
+            self._together(*self._summaries())
         if self.config.information:
-            self._inform(stage, self._with_examples())
+            self._inform(self._with_examples())
         self._commit(self.sources())
 
-    def _look(self, stage: Any, together: Any, cells: Cells, suffix: str, last: bool) -> None:
+    def _together(self, *stages: Stage) -> None:
+        for name, found in self.cluster.run(self.job, *stages).items():
+            self.done.setdefault(name, {}).update(found)
+
+    def _stage(self, name: str, tasks: dict[str, Task], rows: int | None = None) -> dict[str, dict[str, Any]]:
+        self._together(Stage(name, tasks, rows))
+        return self.done[name]
+
+    def _look(self, cells: Cells, suffix: str, last: bool) -> None:
         """Embed, exchange and score the parts of one look, and score the sources over all looks so far.
 
         `last`: no look comes after this one, so that what follows the scores need not wait for the information.
@@ -88,19 +86,19 @@ class Stages:
         if self.job.encoder is not None:
             whole = None if not suffix else cells
             texts = 0 if suffix else sum(s["texts"] for s in self.done["collect"].values())
-            stage("embed", {b + suffix: Task(embed_task, {"bucket": i, "cells": whole}, reports=True)
+            self._stage("embed", {b + suffix: Task(embed_task, {"bucket": i, "cells": whole}, reports=True)
                             for i, b in enumerate(self.buckets)}, texts or None)  # fmt: skip
-        stage("exchange", self._exchange(cells, suffix))
+        self._stage("exchange", self._exchange(cells, suffix))
         rows = sum(sum(self.done["settle"][fold]["parts"][start:stop]) for fold, start, stop in cells)
         scored = self._score(cells, suffix)
-        stage("score", scored, rows)
+        self._stage("score", scored, rows)
         self.scored += list(scored)
         sources = self.sources()
         numbers = [[i] for i in range(len(sources))]
         numbers += [[sources.index(part) for part in parts] for parts in self.hybrids.values()]
         tasks = {f"{i:05d}{suffix}": Task(information_task, {"numbers": n, "folds": list(self.scored)})
                  for i, n in enumerate(numbers)}  # fmt: skip
-        together(*(self._summaries() if last else []), Stage("information", tasks))
+        self._together(*(self._summaries() if last else []), Stage("information", tasks))
         self.information = [self.done["information"][f"{i:05d}{suffix}"] for i in range(len(numbers))]
 
     def _judge(self, looks: Any, number: int) -> Sample:
@@ -124,16 +122,16 @@ class Stages:
         ]
         return stages if len(scored) > 1 else stages[1:]
 
-    def _read(self, stage: Any) -> None:
+    def _read(self) -> None:
         prepared, job = self.prepared, self.job
         if prepared.texts:
-            stage("lookup", {t.name: Task(lookup_task, {"unit": t.unit, "side": t.side, "options": t.options})
+            self._stage("lookup", {t.name: Task(lookup_task, {"unit": t.unit, "side": t.side, "options": t.options})
                              for t in prepared.texts})  # fmt: skip
-            stage("index", {side: Task(index_task, {"side": side, "parts": [t.name for t in prepared.texts if t.side == side]})
+            self._stage("index", {side: Task(index_task, {"side": side, "parts": [t.name for t in prepared.texts if t.side == side]})
                             for side in prepared.indexed})  # fmt: skip
             # index files are opened under the lookup stage's folder, by their side
         if prepared.vectors:
-            stage("vectors", {v.name: Task(vectors_task, {"unit": v.unit, "indexed": prepared.indexed})
+            self._stage("vectors", {v.name: Task(vectors_task, {"unit": v.unit, "indexed": prepared.indexed})
                               for v in prepared.vectors})  # fmt: skip
             digest = sum(int(s["digest"], 16) for s in self.done["vectors"].values()) % (1 << 128)
             self.job = replace(job, fingerprint=f"vectors-{digest:032x}"[:24])
@@ -144,7 +142,7 @@ class Stages:
             else:
                 tasks[item.name] = Task(ingest_task, {"number": number, "unit": item.unit, "format_name": item.format,
                                                       "options": item.options, "indexed": prepared.indexed})  # fmt: skip
-        stage("ingest", tasks)
+        self._stage("ingest", tasks)
 
     def _chunks(self, name: str) -> list[tuple[str, int]]:
         return [(task, summary["chunks"]) for task, summary in self.done.get(name, {}).items()]
@@ -203,10 +201,12 @@ class Stages:
         files = [item.path for item in self.prepared.inputs]
         return Task(rejects_task, {"read": read, "files": files, "folded": folded})
 
-    def _inform(self, stage: Any, scored: list[int]) -> None:
+    def _inform(self, scored: list[int]) -> None:
         """Fill the scores' column `information`: a second pass over the exchanged vectors."""
         sources = self.sources()
-        kept = stage("factor", {f"{i:05d}": Task(factor_task, {"number": i, "folds": self.scored}) for i in scored})
+        kept = self._stage(
+            "factor", {f"{i:05d}": Task(factor_task, {"number": i, "folds": self.scored}) for i in scored}
+        )
         factors = {sources[i]: (f"{i:05d}", kept[f"{i:05d}"]["n_examples"]) for i in scored}
         tasks, first = {}, 0
         for name in self.folds:
@@ -214,7 +214,7 @@ class Stages:
             arguments = {"parts": parts, "first": first, "buckets": self.buckets, "factors": factors}
             tasks[name] = Task(triples_task, arguments, reports=True)
             first += parts
-        stage("triples", tasks, sum(s["scored"] for s in self.done["score"].values()))
+        self._stage("triples", tasks, sum(s["scored"] for s in self.done["score"].values()))
 
     def _commit(self, sources: list[str]) -> None:
         job, created = self.job, datetime.now(UTC)

@@ -6,6 +6,7 @@ then the whole lake again: only the new texts are embedded. Prints one line of J
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -45,20 +46,9 @@ def triples_of(collection: Collection) -> pl.DataFrame:
 
 def night(triples: Path, out: Path) -> tuple[float, dict[str, Any]]:
     """Run `eci run` and return its seconds and what it says."""
-    command = [
-        sys.executable,
-        "-m",
-        "jobs.cli",
-        "run",
-        "--triples",
-        str(triples),
-        "--out",
-        str(out),
-        "--quiet",
-        "--json",
-    ]
+    command = ["-m", "jobs.cli", "run", "--triples", str(triples), "--out", str(out), "--quiet", "--json"]
     started = time.monotonic()
-    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    told = json.loads(subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE).stdout)
     return round(time.monotonic() - started, 1), told
 
 
@@ -83,4 +73,6 @@ def main(collection: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("collection", help="a folder with corpus, queries and qrels")
+    main(parser.parse_args().collection)

@@ -24,9 +24,6 @@ from tests.scale.lake import generate
 SIZES = [int(size) for size in os.environ.get("ECI_SCALE_ROWS", "1000000,4000000,16000000").split(",")]
 MEMORY, WORKERS = 2 << 30, 2
 LINEAR = 1.15
-RATE, SYRK_FOR_RATE = 100_000, 400_000
-"""Triples a core-second that scoring has to keep on a core whose float64 syrk does SYRK_FOR_RATE rows (d = 384) in one; on a
-slower core, the same share of its own."""
 
 pytestmark = pytest.mark.skipif("ECI_SCALE" not in os.environ, reason="minutes to hours: run it with `make scale`")
 
@@ -94,11 +91,8 @@ def test_no_process_takes_more_than_its_share_of_memory(measured: dict[int, dict
     assert measured[SIZES[-1]]["peak_bytes"] <= MEMORY // WORKERS
 
 
-def test_scoring_keeps_its_rate(measured: dict[int, dict[str, Any]]) -> None:
-    figures = measured[SIZES[-1]]
-    assert figures["score_triples_per_core_second"] >= RATE * min(
-        1, figures["syrk_rows_per_core_second"] / SYRK_FOR_RATE
-    )
+def test_scoring_keeps_a_hundred_thousand_triples_a_core_second(measured: dict[int, dict[str, Any]]) -> None:
+    assert measured[SIZES[-1]]["score_triples_per_core_second"] >= 100_000
 
 
 @pytest.fixture(scope="module")
