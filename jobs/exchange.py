@@ -1,14 +1,15 @@
 """Stage 5: the exchange. Each bucket writes, for every part of every fold, the vectors and token sets that it wants.
 
-A shuffle through files, linear in the number of references: a task reads its own bucket, and a part reads its own
-batch of every bucket. File BBB.arrow (BBB-KK.arrow for look KK of a run that
-may stop early): batch = the part's number over the folds it was written for, rows in id order. Vectors do not compress,
-so the files are as they lie in memory and are mapped by their readers.
+A shuffle through files, linear in the number of references: a task reads its own buckets, one after the other, and a
+part reads its own batches of every bucket. A file serves several buckets where there are more than FILES of them, because
+every part opens every file. File BBB.arrow (BBB-KK.arrow for look KK of a run that may stop early), BBB its first bucket:
+batch = the bucket's place in the file * parts + the part's number over the folds it was written for, rows in id order.
+Vectors do not compress, so the files are as they lie in memory and are mapped by their readers.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,15 +21,24 @@ from jobs.ids import from_arrow, lookup
 from jobs.unit_vectors import unit_scale
 from jobs.vectors import load_vectors
 
+FILES = 64
 
-def exchange_schema(dim: int, itemsize: int) -> pa.Schema:
-    """Return the schema of an exchange file: vectors as float16 (encoder) or float32 (the user's own).
+
+class Exchanged(NamedTuple):
+    """Files of the exchange, in bucket order, and the number of parts that each holds the batches of."""
+
+    files: list[str]
+    parts: int
+
+
+def exchange_schema(job: work.Job) -> pa.Schema:
+    """Return the schema of an exchange file. `vector` is of the job's vector type, the row's bytes as they lie in memory.
 
     `scale` is what makes a vector one of unit length, 0 where there is no usable one.
     """
     return pa.schema(
         [
-            ("vector", pa.binary(dim * itemsize)),
+            ("vector", pa.binary(job.dim * job.vector_type.itemsize)),
             ("scale", pa.float64()),
             ("known", pa.bool_()),
             ("tokens", pa.list_(pa.int32())),
@@ -58,10 +68,28 @@ def vocabulary_task(job: work.Job, name: str, buckets: list[str], passages: int)
     return {"tokens": len(idf), "query_tokens": len(vocabulary), "passages": passages}
 
 
+def shared_files(buckets: int) -> list[list[int]]:
+    """Return the buckets that each exchange file serves, at most FILES lists in bucket order."""
+    each = -(-buckets // FILES)
+    return [list(range(start, min(start + each, buckets))) for start in range(0, buckets, each)]
+
+
 def exchange_task(
-    job: work.Job, name: str, bucket: int, cells: Cells, vector_units: list[tuple[str, int]]
+    job: work.Job, name: str, buckets: list[int], cells: Cells, vector_units: list[tuple[str, int]]
 ) -> dict[str, Any]:
-    """Write one bucket's exchange file: a batch for each part of `cells`, in their order."""
+    """Write the exchange file of some buckets: for each one a batch for each part of `cells`, in their order."""
+    schema = exchange_schema(job)
+    summary = {"texts": 0, "sent": 0, "without_vector": 0}
+    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None) as out:
+        for bucket in buckets:
+            for key, value in _send(job, bucket, cells, vector_units, out).items():
+                summary[key] += value
+    return summary
+
+
+def _send(
+    job: work.Job, bucket: int, cells: Cells, vector_units: list[tuple[str, int]], out: pa.RecordBatchFileWriter
+) -> dict[str, int]:
     with work.reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
@@ -70,28 +98,26 @@ def exchange_task(
     else:
         vectors, valid = cache_of(job).load(ids)
     scale = unit_scale(vectors, valid)
-    schema = exchange_schema(job.dim, vectors.itemsize)
-    width = vectors.shape[1] * vectors.itemsize
+    schema = exchange_schema(job)
     tokens = _in_vocabulary(job, f"{bucket:03d}", sets["tokens"].combine_chunks())
     known = sets["known"].combine_chunks()
     sent = 0
-    gathered = np.empty((0, job.dim), dtype=vectors.dtype)
-    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None) as out:
-        for fold, start, stop in cells:
-            with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
-                for part in range(start, stop):
-                    at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
-                    if len(at) > len(gathered):  # fresh memory for every part would cost as much as filling it
-                        gathered = np.empty((2 * len(at), job.dim), dtype=vectors.dtype)
-                    rows = vectors.take(at, axis=0, out=gathered[: len(at)], mode="clip")
-                    columns = [
-                        pa.Array.from_buffers(pa.binary(width), len(at), [None, pa.py_buffer(rows)]),
-                        pa.array(scale[at]),
-                        known.take(pa.array(at)),
-                        tokens.take(pa.array(at)),
-                    ]
-                    out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-                    sent += len(at)
+    gathered = np.empty((0, job.dim), dtype=job.vector_type)
+    for fold, start, stop in cells:
+        with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
+            for part in range(start, stop):
+                at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
+                if len(at) > len(gathered):  # fresh memory for every part would cost as much as filling it
+                    gathered = np.empty((2 * len(at), job.dim), dtype=job.vector_type)
+                rows = vectors.take(at, axis=0, out=gathered[: len(at)], mode="clip")
+                columns = [
+                    pa.Array.from_buffers(schema.field("vector").type, len(at), [None, pa.py_buffer(rows)]),
+                    pa.array(scale[at]),
+                    known.take(pa.array(at)),
+                    tokens.take(pa.array(at)),
+                ]
+                out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                sent += len(at)
     return {"texts": len(ids), "sent": sent, "without_vector": int((scale == 0).sum())}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jobs.cache import Cache
 from jobs.config import RunConfig
 from jobs.console import duration
+from jobs.exchange import shared_files
 from jobs.formats import format_named
 from jobs.formats.files import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
@@ -73,7 +74,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "workers": workers,
         "threads_per_worker": threads_of(config),
         "memory_per_worker": config.share(),
-        "tasks": len(prepared.inputs) + 2 * config.folds + 4 * prepared.buckets,
+        "tasks": len(prepared.inputs) + 2 * config.folds + 3 * prepared.buckets + len(shared_files(prepared.buckets)),
     }
 
 

@@ -24,6 +24,7 @@ from jobs.tables import FORMULA_VERSION
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
+WORK_LAYOUT = 2  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def prepare(config: RunConfig) -> Prepared:
     buckets = config.buckets or _buckets(sum(file.size for file in files))
     identity = {
         "version": version("eci-lake"),
+        "work_layout": WORK_LAYOUT,
         "formula": FORMULA_VERSION,
         "files": sorted((asdict(file) for file in files), key=lambda file: (file["what"], file["path"])),
         "inputs": [[t.path, t.format, asdict(t.options)] for t in inputs],

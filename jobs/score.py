@@ -18,6 +18,7 @@ from eci_sql.connection import kept, statement
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs import work
+from jobs.exchange import Exchanged
 from jobs.members import members_of, write_members
 from jobs.settle import CELLS, REJECTED
 from jobs.tables import MOMENTS, SCORES, SUMS
@@ -79,7 +80,7 @@ def score_task(
     fold: int,
     parts: tuple[int, int],
     first: int,
-    buckets: list[str],
+    exchanged: Exchanged,
     sources: list[str],
     report: Callable[[int], None],
 ) -> dict[str, Any]:
@@ -88,7 +89,6 @@ def score_task(
     Args:
         parts: the first part and the end.
         first: the number of the first one in the exchange files.
-        buckets: the exchange files, by bucket.
     """
     moments = Moments(sources, job.dim)
     members, rejects = [], [REJECTED.empty_table()]
@@ -100,7 +100,7 @@ def score_task(
         for part in range(*parts):
             with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
                 cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-            texts.vectors, texts.sets = receive(job, first + part - parts[0], buckets, weights, room)
+            texts.vectors, texts.sets = receive(job, first + part - parts[0], exchanged, weights, room)
             scored, rejected = score_part(con, job, cell)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             _add_moments(moments, scored, texts.vectors)
@@ -152,7 +152,7 @@ def token_weights(job: work.Job) -> np.ndarray:
 
 
 def receive(
-    job: work.Job, number: int, buckets: list[str], weights: np.ndarray, room: np.ndarray | None = None
+    job: work.Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
 ) -> tuple[Vectors, TokenSets]:
     """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
 
@@ -161,9 +161,9 @@ def receive(
         room: float32 (m, d) with a row for every text at least, to put the vectors into (None: new memory).
     """
     batches = []
-    for bucket in buckets:
-        with work.reading(job.store, job.at("exchange", f"{bucket}.arrow")) as file:
-            batches.append(file.get_batch(number))
+    for name in exchanged.files:
+        with work.reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
+            batches += [file.get_batch(at) for at in range(number, file.num_record_batches, exchanged.parts)]
     table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
     scale = table["scale"].to_numpy()
     lists = table["tokens"].combine_chunks()
@@ -173,11 +173,10 @@ def receive(
         weights,
         table["known"].to_numpy(),
     )
-    itemtype = np.float32 if job.encoder is None else np.float16
     matrix = np.empty((len(scale), job.dim), dtype=np.float32) if room is None else room[: len(scale)]
     start = 0
     while batches:  # a bucket's pages are let go before the next one's are touched
-        rows = matrix_of(batches.pop(0)["vector"], itemtype, job.dim)
+        rows = matrix_of(batches.pop(0)["vector"], job.vector_type, job.dim)
         unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
         start += len(rows)
     return Vectors(matrix, scale > 0), sets

@@ -17,7 +17,7 @@ from jobs.collect import Cells, collect_task
 from jobs.config import RunConfig
 from jobs.embed import embed_task
 from jobs.errors import InputError
-from jobs.exchange import exchange_task, vocabulary_task
+from jobs.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
 from jobs.hybrids import kind_and_parts, resolve, shares_named
 from jobs.ingest import bad_file_task, ingest_task
 from jobs.looks import Sample, judge_look, plan_looks
@@ -55,7 +55,7 @@ class Stages:
         self.hybrids = resolve(self.config.hybrids, self.sources())
         settled = self._stage("settle", self._settle())
         self._require_rows(settled)
-        self._stage("collect", self._collect([(fold, 0, len(settled[fold]["parts"])) for fold in self.folds]))
+        self._stage("collect", self._collect(self._all_parts()))
         passages = sum(s["passages"] for s in self.done["collect"].values())
         self._stage("vocabulary", {"all": Task(vocabulary_task, {"buckets": self.buckets, "passages": passages})})
         looks = plan_looks(settled, self.config.until_decided is not None, self.config.sample_queries)
@@ -166,6 +166,9 @@ class Stages:
         first = _first_detail(self.job)
         raise InputError(f"no triple can be scored: {rows} rows in, all rejected ({reasons or 'none read'}){first}")
 
+    def _all_parts(self) -> Cells:
+        return [(fold, 0, len(self.done["settle"][fold]["parts"])) for fold in self.folds]
+
     def _collect(self, cells: Cells) -> dict[str, Task]:
         origins = [(stage, name, chunks) for stage in ("lookup", "ingest") for name, chunks in self._chunks(stage)]
         return {
@@ -176,9 +179,14 @@ class Stages:
     def _exchange(self, cells: Cells, suffix: str) -> dict[str, Task]:
         units = self._chunks("vectors")
         return {
-            name + suffix: Task(exchange_task, {"bucket": bucket, "cells": cells, "vector_units": units})
-            for bucket, name in enumerate(self.buckets)
+            self.buckets[served[0]] + suffix: Task(
+                exchange_task, {"buckets": served, "cells": cells, "vector_units": units}
+            )
+            for served in shared_files(self.job.buckets)
         }
+
+    def _exchanged(self, cells: Cells, suffix: str) -> Exchanged:
+        return Exchanged(list(self._exchange(cells, suffix)), sum(stop - start for _, start, stop in cells))
 
     def sources(self) -> list[str]:
         """Return the sources that ingest met, by name."""
@@ -186,10 +194,10 @@ class Stages:
 
     def _score(self, cells: Cells, suffix: str) -> dict[str, Task]:
         tasks, first = {}, 0
-        buckets = [bucket + suffix for bucket in self.buckets]
+        exchanged = self._exchanged(cells, suffix)
         for name, start, stop in cells:
             tasks[name + suffix] = Task(score_task, {
-                "fold": int(name), "parts": (start, stop), "first": first, "buckets": buckets, "sources": self.sources(),
+                "fold": int(name), "parts": (start, stop), "first": first, "exchanged": exchanged, "sources": self.sources(),
             }, reports=True)  # fmt: skip
             first += stop - start
         return tasks
@@ -209,9 +217,10 @@ class Stages:
         )
         factors = {sources[i]: (f"{i:05d}", kept[f"{i:05d}"]["n_examples"]) for i in scored}
         tasks, first = {}, 0
-        for name in self.folds:
-            parts = len(self.done["settle"][name]["parts"])
-            arguments = {"parts": parts, "first": first, "buckets": self.buckets, "factors": factors}
+        cells = self._all_parts()
+        exchanged = self._exchanged(cells, "")
+        for name, _, parts in cells:
+            arguments = {"parts": parts, "first": first, "exchanged": exchanged, "factors": factors}
             tasks[name] = Task(triples_task, arguments, reports=True)
             first += parts
         self._stage("triples", tasks, sum(s["scored"] for s in self.done["score"].values()))

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
 from jobs import work
+from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
 from jobs.ranking import read_source
@@ -45,7 +46,7 @@ def triples_task(
     name: str,
     parts: int,
     first: int,
-    buckets: list[str],
+    exchanged: Exchanged,
     factors: dict[str, tuple[str, int]],
     report: Callable[[int], None],
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def triples_task(
         relative = f"scores/fold={name}/part-{part:03d}.parquet"
         with job.store.open(f"{job.publish}/{relative}") as file:
             scores = pq.read_table(file)
-        refs, vectors = _refs(job, name, part, first + part, buckets, scores, weights)
+        refs, vectors = _refs(job, name, part, first + part, exchanged, scores, weights)
         with threadpool_limits(1, "blas"):
             values = information_of(scores, vectors, refs, loaded, job.lam)
         at = SCORES.schema.get_field_index("information")
@@ -71,12 +72,12 @@ def triples_task(
 
 
 def _refs(
-    job: work.Job, name: str, part: int, number: int, buckets: list[str], scores: pa.Table, weights: np.ndarray
+    job: work.Job, name: str, part: int, number: int, exchanged: Exchanged, scores: pa.Table, weights: np.ndarray
 ) -> tuple[tuple[RefArray, RefArray, RefArray], VectorArray]:
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
     with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
         cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-    vectors = receive(job, number, buckets, weights)[0]
+    vectors = receive(job, number, exchanged, weights)[0]
     q, p, n = (cell[f"{role}_ref"].to_numpy() for role in ("q", "p", "n"))
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
     if not np.array_equal(from_arrow(cell["triple_id"])[usable], from_arrow(scores["triple_id"])):

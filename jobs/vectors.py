@@ -130,7 +130,7 @@ def load_vectors(
     return vectors, present
 
 
-def matrix_of(column: pa.Array, dtype: type, dim: int) -> np.ndarray:
+def matrix_of(column: pa.Array, dtype: np.dtype[Any] | type, dim: int) -> np.ndarray:
     """Return a column of fixed-size binaries as a matrix (n, dim) without copying."""
     data: np.ndarray = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
     return data.reshape(-1, dim)[column.offset : column.offset + len(column)]

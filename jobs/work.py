@@ -49,6 +49,11 @@ class Job:
     part_rows: int
 
     @property
+    def vector_type(self) -> np.dtype[Any]:
+        """The numbers of a vector: float16 of an encoder's cache, float32 of the user's own."""
+        return np.dtype(np.float32 if self.encoder is None else np.float16)
+
+    @property
     def store(self) -> Store:
         """The output root as a store."""
         return Store(self.out)

@@ -38,7 +38,7 @@ def test_a_thousand_shuffled_files_equal_one(lake: VectorLake, reference: dict[s
     assert same_bytes(score_tables(tmp_path / "many", lake, tmp_path / "out"), reference) == []
 
 
-@pytest.mark.parametrize("buckets", [1, 64])
+@pytest.mark.parametrize("buckets", [1, 64, 256])
 def test_the_number_of_buckets_does_not_matter(
     lake: VectorLake, reference: dict[str, Any], tmp_path: Path, buckets: int
 ) -> None:
@@ -54,7 +54,7 @@ def test_parts_of_a_fold_add_up_to_the_same_moments(
 ) -> None:
     monkeypatch.setattr(settings, "LEAST_PART_ROWS", 64)
     monkeypatch.setattr(settings, "PART_BYTES", 1)
-    parts = score_tables(lake.triples, lake, tmp_path / "out")
+    parts = score_tables(lake.triples, lake, tmp_path / "out", buckets=128)  # two buckets share an exchange file
     assert len([path for path in parts if path.startswith("scores/")]) > 3 * 8
     same = [path for path in parts if not path.startswith("scores/")]
     assert same_bytes({p: parts[p] for p in same}, {p: reference[p] for p in same}) == []
