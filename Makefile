@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := .ci/constraints.txt
+# Every run starts processes, and without bytecode each of them would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint crash scale bench clean
 

@@ -7,10 +7,13 @@ Covers: the page's sections and the two ways to write it. Does not cover: readin
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from platformdirs import user_cache_dir
 
 from jobs import commit
 from jobs.errors import EciError
@@ -79,7 +82,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
 
 def build(store: Store, folder: str, manifest: dict[str, Any], memory: int, threads: int) -> str:
     """Return the page. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads), bundle_in(store))
+    return page_of(read_report(store, folder, manifest, memory, threads), bundle())
 
 
 def page_of(data: ReportData, bundle: str) -> str:
@@ -93,25 +96,23 @@ def page_of(data: ReportData, bundle: str) -> str:
     return page
 
 
-def bundle_in(store: Store) -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script, from OUT's cache: bundling takes seconds at every run."""
-    path = f"cache/vega-{version('vl-convert-python')}.js"
-    try:
-        return store.read_text(path)
-    except FileNotFoundError:
-        script = bundle()
-        store.write_text(path, script)
-        return script
-
-
 @cache
 def bundle() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script. It may not close its script element."""
+    """Return Vega, Vega-Lite and vega-embed as one script. It may not close its script element.
+
+    Making it takes seconds, so it is kept in the user's cache folder; where that cannot be written it is made again.
+    """
     import vl_convert
 
+    kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError):
+        return kept.read_text(name)
     # the default snippet puts vegaEmbed where the page's script finds it; the type stub does not know of it
     make: Callable[[], str] = vl_convert.javascript_bundle  # type: ignore[assignment]
-    return make().replace("</script", "<\\/script")
+    script = make().replace("</script", "<\\/script")
+    with suppress(OSError):
+        kept.write_text(name, script)
+    return script
 
 
 def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
