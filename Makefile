@@ -12,7 +12,7 @@ demo: $(VENV)/ready  ## the main job on real text: builds triples from installed
 	$(BIN)/eci demo --out demo-out
 
 test: $(VENV)/ready  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/ready  ## style and types
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from jobs.commands import cleaning, core, decide, encoders, evidence, look
-from jobs.errors import EciError
+from jobs.errors import EciError, is_full
 
 app = typer.Typer(
     name="eci",
@@ -98,7 +98,10 @@ def main() -> None:
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:
-        _fail(f"{error.strerror or error} {error.filename or ''}".strip(), 1)
+        where = error.filename or ""
+        if is_full(error):
+            _fail(f"the disk is full {where}; free some space and give the same command again", 1)
+        _fail(f"{error.strerror or error} {where}".strip(), 1)
     except Exception as error:
         if os.environ.get("ECI_TRACEBACK"):
             raise

@@ -7,7 +7,6 @@ is there, so a worker that dies costs the tasks it was running and nothing else.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import resource
@@ -28,7 +27,7 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs import work
 from jobs.config import RunConfig
-from jobs.errors import EciError, InputError, reason_of
+from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.progress import Progress
 from onnx_models.errors import EncoderError
 
@@ -371,7 +370,7 @@ def _result(future: Any, stage: str, name: str) -> dict[str, Any]:
 
 def _of_os_error(error: OSError, stage: str, name: str) -> EciError:
     where = error.filename or ""
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
+    if is_full(error):
         return EciError(
             f"{stage} {name}: the disk is full {where}; free some space and run again: finished tasks are kept"
         )

@@ -11,6 +11,7 @@ A message is one line: what was given, what is allowed, which file, row or key, 
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -44,6 +45,11 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
         if close and name.lower() == close[0]:
             return f"; did you mean {name!r}?"
     return ""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that a disk is full; Arrow's have no number."""
+    return error.errno == errno.ENOSPC or "No space left" in str(error)
 
 
 def reason_of(error: BaseException) -> str:

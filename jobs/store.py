@@ -245,8 +245,10 @@ def _local_attempt(final: str) -> Iterator[str]:
             os.close(descriptor)
         step("rename", final)
         os.replace(path, final)
-    except BaseException:
+    except BaseException as error:
         Path(path).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = final  # a write that fails does not say into which file
         raise
     _sync_folder(folder)
 

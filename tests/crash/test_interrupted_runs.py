@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobs.store import Store
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 
@@ -118,6 +119,22 @@ def test_a_failing_disk_ends_the_run_in_one_line_and_a_rerun_succeeds(
     code, _, err = finish(start(small_lake, out))
     assert code == 0, err
     assert_whole(out, undisturbed)
+
+
+def test_a_disk_that_is_full_for_the_driver_is_said_with_the_file(small_lake: VectorLake, tmp_path: Path) -> None:
+    code, _, err = finish(start(small_lake, tmp_path / "out", ECI_FAULT_AT="open:publish/manifest.json:ENOSPC"))
+    assert code == 1 and err.startswith("eci: the disk is full ") and err.count("\n") == 1
+    assert "publish/manifest.json; free some space" in err
+
+
+def test_a_write_that_fails_names_its_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="No space left on device: .*status"),
+        Store(str(tmp_path)).attempt("status") as path,
+    ):
+        Path(path).symlink_to("/dev/full")
+        Path(path).write_text("a state", encoding="utf-8")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_run_before_in_place(small_lake: VectorLake, tmp_path: Path) -> None:
