@@ -16,6 +16,7 @@ from jobs import work
 from jobs.ids import as_arrow, as_uuid, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
 from jobs.tables import TEXTS
+from jobs.texts import TEXTS as TEXT_CHUNKS
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
@@ -63,11 +64,12 @@ def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tupl
     frames = [pl.DataFrame(schema={"at": pl.Int64, "side": pl.String, "user_id": pl.String, "text": pl.String})]
     for stage, origin, chunks in origins:
         with work.reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
-            for chunk in range(chunks):
-                batch = file.get_batch(chunk * job.buckets + bucket)
-                at = lookup(wanted, from_arrow(batch["id"]))
-                frame = pl.DataFrame(pl.from_arrow(batch.drop_columns(["id"])))
-                frames.append(frame.select(pl.Series("at", at), pl.all()).filter(pl.col("at") >= 0))
+            batches = [file.get_batch(chunk * job.buckets + bucket) for chunk in range(chunks)]
+        # a file's chunks together: one of many buckets has few texts of each
+        texts = pa.Table.from_batches(batches, TEXT_CHUNKS).combine_chunks()
+        at = lookup(wanted, from_arrow(texts["id"]))
+        frame = pl.DataFrame(pl.from_arrow(texts.drop_columns(["id"])))
+        frames.append(frame.select(pl.Series("at", at), pl.all()).filter(pl.col("at") >= 0))
     # The smallest user id: the same one whatever the order of files.
     grouped = (
         pl.concat(frames).group_by("at").agg(pl.col("side").first(), pl.col("user_id").min(), pl.col("text").first())
