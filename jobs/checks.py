@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from jobs.config import good_source
 from jobs.formats.base import REJECTS, clip_record
-from jobs.ids import NO_ID, Side, id_array, text_id
+from jobs.ids import NO_ID, Side, from_arrow
 from jobs.lookup import Index
+from jobs.texts import TEXTS, distinct_texts, not_blank
 
 ROLES: tuple[tuple[str, Side], ...] = (("query", "query"), ("positive", "passage"), ("negative", "passage"))
 OK, NULL, UNKNOWN, EMPTY = range(4)
@@ -28,74 +30,84 @@ class Checked:
 
     Attributes:
         rows: positions, int64 (n,).  ids: S16 (n, 3) of query, positive, negative.  source: n strings.
-        texts: id -> (side, user id or None, text or None), each text once.
+        texts: the distinct texts of accepted rows (columns `jobs.texts.TEXTS`).
         rejects: frame with the columns REJECTS.
     """
 
     rows: np.ndarray
     ids: np.ndarray
     source: pl.Series
-    texts: dict[bytes, tuple[Side, str | None, str | None]]
+    texts: pa.Table
     rejects: pl.DataFrame
 
 
 def check(frame: pl.DataFrame, indexes: Mapping[Side, Index]) -> Checked:
     """Check rows (columns ROWS) against the indexes of ids, where the user gave --corpus and --queries."""
-    texts: dict[bytes, tuple[Side, str | None, str | None]] = {}
-    ids, states = [], []
-    for role, side in ROLES:
-        found, state = _identify(side, frame[role], frame[f"{role}_id"], indexes.get(side), texts)
-        ids.append(found)
-        states.append(state)
-    named = np.array([name is not None and good_source(name) for name in frame["source"].to_list()], dtype=bool)
-    good = named & (np.max(states, axis=0) == OK) if len(frame) else named
-    matrix = np.stack(ids, axis=1)
-    rejects = [_reject(frame, int(i), [int(state[i]) for state in states]) for i in np.flatnonzero(~good)]
-    kept = matrix[good]
-    used = set(kept.ravel().view("V16").tolist())
+    named = _named(frame["source"])
+    query = _identify("query", frame["query"], frame["query_id"], indexes.get("query"))
+    # both at once: a passage is often one row's positive and another's negative
+    passage = _identify(
+        "passage",
+        pl.concat([frame["positive"], frame["negative"]]),
+        pl.concat([frame["positive_id"], frame["negative_id"]]),
+        indexes.get("passage"),
+    )
+    sides = (query, passage)
+    matrix = np.column_stack([query.ids, *np.split(passage.ids, 2)])
+    states = np.column_stack([query.states, *np.split(passage.states, 2)])
+    good = named & (states.max(axis=1, initial=OK) == OK)
+    rejects = [_reject(frame, int(i), states[i].tolist()) for i in np.flatnonzero(~good)]
     return Checked(
         frame["row"].to_numpy()[good],
-        kept,
+        matrix[good],
         frame["source"].filter(pl.Series(good, dtype=pl.Boolean)),
-        {key: value for key, value in texts.items() if key in used},
+        pa.concat_tables([side.used(np.tile(good, len(side.ids) // max(len(good), 1))) for side in sides]),
         pl.DataFrame(rejects, schema=REJECTS, orient="row"),
     )
 
 
-def _identify(
-    side: Side,
-    texts: pl.Series,
-    ids: pl.Series,
-    index: Index | None,
-    seen: dict[bytes, tuple[Side, str | None, str | None]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return text ids S16 (n,) and states int8 (n,); puts each text that is met into `seen`."""
-    found: list[bytes] = []
-    state = np.zeros(len(texts), dtype=np.int8)
-    cache: dict[str, bytes] = {}
-    wanted: list[tuple[int, str]] = []
-    for i, (text, user) in enumerate(zip(texts.to_list(), ids.to_list(), strict=True)):
-        key = NO_ID
-        if text is not None:
-            if not text.strip():
-                state[i] = EMPTY
-            else:
-                key = cache.get(text) or cache.setdefault(text, text_id(side, text))
-                if key not in seen or (user is not None and (seen[key][1] is None or user < str(seen[key][1]))):
-                    seen[key] = (side, user, text)
-        elif user is None or not user.strip():
-            state[i] = NULL
-        elif index is not None:
-            wanted.append((i, user))
-        else:
-            key = text_id(side, user)
-            seen[key] = (side, user, None)
-        found.append(key)
-    result = id_array(found).copy()
-    if index is not None and wanted:
-        where = np.array([i for i, _ in wanted])
-        result[where], state[where] = index.find([user for _, user in wanted], UNKNOWN, EMPTY)
-    return result, state
+def _named(sources: pl.Series) -> np.ndarray:
+    """Return whether each row names a usable source, bool (n,)."""
+    good = [name for name in sources.unique().to_list() if name is not None and good_source(name)]
+    return sources.is_in(good).fill_null(False).to_numpy()
+
+
+@dataclass(frozen=True)
+class _Identified:
+    """Ids S16 (n,) and states int8 (n,) of a side's cells, and each one's row in `texts` (int32 (n,), -1: none)."""
+
+    ids: np.ndarray
+    states: np.ndarray
+    codes: np.ndarray
+    texts: pa.Table
+
+    def used(self, cells: np.ndarray) -> pa.Table:
+        """Return the texts of some cells, bool (n,)."""
+        codes = self.codes[cells]
+        used = np.zeros(len(self.texts), dtype=bool)
+        used[codes[codes >= 0]] = True
+        return self.texts.filter(pa.array(used))
+
+
+def _identify(side: Side, texts: pl.Series, users: pl.Series, index: Index | None) -> _Identified:
+    codes, table = distinct_texts(side, texts, users)
+    absent = texts.is_null().to_numpy()
+    states = np.where((codes < 0) & ~absent, EMPTY, OK).astype(np.int8)
+    ids = np.append(from_arrow(table["id"]), np.array([NO_ID], "S16"))[codes]
+    if not absent.any():
+        return _Identified(ids, states, codes, table)
+    given = absent & not_blank(users)
+    states[absent & ~given] = NULL
+    if index is not None:
+        at = np.flatnonzero(given)
+        ids[at], states[at] = index.find(users.gather(at).to_list(), UNKNOWN, EMPTY)
+        return _Identified(ids, states, codes, table)
+    # a passage that is known by its id alone: the id takes the text's place
+    rows, named = distinct_texts(side, pl.select(pl.when(pl.Series(given)).then(users)).to_series(), users)
+    ids[given], codes[given] = from_arrow(named["id"])[rows[given]], len(table) + rows[given]
+    nothing = pa.nulls(len(named), pa.large_string())
+    named = pa.table([named["id"], named["side"], named["text"], nothing], schema=TEXTS)
+    return _Identified(ids, states, codes, pa.concat_tables([table, named]))
 
 
 def _reject(frame: pl.DataFrame, i: int, states: list[int]) -> tuple[object, ...]:

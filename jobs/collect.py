@@ -16,7 +16,8 @@ from jobs import work
 from jobs.ids import as_arrow, as_uuid, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
 from jobs.tables import TEXTS
-from jobs.texts import TEXTS as TEXT_CHUNKS
+from jobs.texts import TEXTS as TEXTS_IN
+from jobs.texts import merged
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
@@ -42,39 +43,35 @@ def collect_task(
 ) -> dict[str, Any]:
     """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
     wanted = wanted_ids(job, bucket, cells)
-    frame = _distinct(job, bucket, wanted, origins)
+    found = _distinct(job, bucket, wanted, origins)
+    if len(found) != len(wanted):
+        raise RuntimeError(f"bucket {bucket}: {len(wanted) - len(found)} texts that triples refer to are not there")
     table = pa.table(
         {
-            "run_id": pa.repeat(job.run_id, len(frame)),
-            "text_id": as_uuid(wanted[frame["at"].to_numpy()]),
-            "side": frame["side"].to_arrow(),
-            "user_id": frame["user_id"].to_arrow(),
-            "text": frame["text"].to_arrow(),
+            "run_id": pa.repeat(job.run_id, len(found)),
+            "text_id": as_uuid(wanted),
+            "side": found["side"],
+            "user_id": found["user_id"],
+            "text": found["text"],
         }
     )
-    if len(frame) != len(wanted):
-        raise RuntimeError(f"bucket {bucket}: {len(wanted) - len(frame)} texts that triples refer to are not there")
     work.publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
+    frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
     return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary}
 
 
-def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pl.DataFrame:
-    frames = [pl.DataFrame(schema={"at": pl.Int64, "side": pl.String, "user_id": pl.String, "text": pl.String})]
+def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
+    """Return a bucket's wanted texts (TEXTS), in id order."""
+    tables = [TEXTS_IN.empty_table()]
     for stage, origin, chunks in origins:
         with work.reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
             batches = [file.get_batch(chunk * job.buckets + bucket) for chunk in range(chunks)]
         # a file's chunks together: one of many buckets has few texts of each
-        texts = pa.Table.from_batches(batches, TEXT_CHUNKS).combine_chunks()
-        at = lookup(wanted, from_arrow(texts["id"]))
-        frame = pl.DataFrame(pl.from_arrow(texts.drop_columns(["id"])))
-        frames.append(frame.select(pl.Series("at", at), pl.all()).filter(pl.col("at") >= 0))
-    # The smallest user id: the same one whatever the order of files.
-    grouped = (
-        pl.concat(frames).group_by("at").agg(pl.col("side").first(), pl.col("user_id").min(), pl.col("text").first())
-    )
-    return grouped.sort("at")
+        texts = pa.Table.from_batches(batches, TEXTS_IN)
+        tables.append(texts.filter(pa.array(lookup(wanted, from_arrow(texts["id"])) >= 0)))
+    return merged(pa.concat_tables(tables))
 
 
 def _tokenise(job: work.Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:

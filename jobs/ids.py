@@ -25,6 +25,14 @@ def text_id(side: Side, text: str) -> bytes:
     return hashlib.sha256(_PREFIX[side] + text.encode("utf-8")).digest()[:ID_BYTES]
 
 
+def text_ids(side: Side, texts: pa.Array) -> np.ndarray:
+    """Return the `text_id` of each string, S16 (n,). `texts`: an Arrow array of strings without nulls."""
+    prefix = _PREFIX[side]
+    digests = [hashlib.sha256(prefix + text).digest() for text in texts.cast(pa.large_binary()).to_pylist()]
+    halves: np.ndarray = np.frombuffer(b"".join(digests), dtype="S16")[::2]
+    return np.ascontiguousarray(halves)
+
+
 def user_key(identifier: str) -> bytes:
     """Return the 16-byte key under which a user's own id is looked up."""
     return hashlib.sha256(b"u" + identifier.encode("utf-8")).digest()[:ID_BYTES]
@@ -85,7 +93,7 @@ def buckets_of(ids: np.ndarray, buckets: int) -> np.ndarray:
 def unique(ids: np.ndarray) -> np.ndarray:
     """Return the distinct ids in ascending order."""
     ordered: np.ndarray = ids[order_of(ids)]
-    distinct: np.ndarray = ordered[_first_of_run(ordered)]
+    distinct: np.ndarray = ordered[first_of_run(ordered)]
     return distinct
 
 
@@ -93,7 +101,7 @@ def unique_inverse(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct ids in ascending order, and each input's index among them (int32)."""
     order = order_of(ids)
     ordered = ids[order]
-    first = _first_of_run(ordered)
+    first = first_of_run(ordered)
     inverse = np.empty(len(ids), dtype=np.int32)
     inverse[order] = np.cumsum(first, dtype=np.int32) - 1
     return ordered[first], inverse
@@ -108,7 +116,8 @@ def order_of(ids: np.ndarray) -> np.ndarray:
     return np.lexsort((pair[:, 1], pair[:, 0])) if tie.any() else order
 
 
-def _first_of_run(ordered: np.ndarray) -> np.ndarray:
+def first_of_run(ordered: np.ndarray) -> np.ndarray:
+    """Return where each distinct id of an ordered array is met first, bool (n,)."""
     first = np.ones(len(ordered), dtype=bool)
     first[1:] = ordered[1:] != ordered[:-1]
     return first

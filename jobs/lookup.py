@@ -17,8 +17,8 @@ import pyarrow as pa
 from jobs import work
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.texts import read_texts
-from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, text_id, user_key
-from jobs.texts import TextSink
+from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
+from jobs.texts import TextSink, distinct_texts
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
 
@@ -46,16 +46,11 @@ def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Optio
         work.writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
     ):
         for batch in read_texts(unit, options, side):
-            texts: dict[bytes, tuple[Side, str | None, str | None]] = {}
-            keys, ids = [], []
-            for user, text in zip(batch.texts["id"].to_list(), batch.texts["text"].to_list(), strict=True):
-                key = text_id(side, text) if text and text.strip() else NO_ID
-                keys.append(user_key(user))
-                ids.append(key)
-                if key != NO_ID:
-                    texts.setdefault(key, (side, user, text))
-            sink.add(texts)
-            columns = [as_arrow(id_array(keys)), as_arrow(id_array(ids))]
+            users, texts = batch.texts["id"], batch.texts["text"]
+            rows_of, distinct = distinct_texts(side, texts, users)
+            sink.add(distinct)
+            ids = np.append(from_arrow(distinct["id"]), np.array([NO_ID], "S16"))[rows_of]
+            columns = [as_arrow(id_array(map(user_key, users.to_list()))), as_arrow(ids)]
             out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX))
             rejects.append(batch.rejects)
             rows += len(batch.texts)
