@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from jobs import work
-from jobs.ids import as_arrow, as_uuid, from_arrow, lookup, unique
+from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
 from jobs.tables import TEXTS
 from jobs.texts import TEXTS as TEXTS_IN
-from jobs.texts import merged
+from jobs.texts import smallest_users
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
@@ -43,7 +43,7 @@ def collect_task(
 ) -> dict[str, Any]:
     """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
     wanted = wanted_ids(job, bucket, cells)
-    found = _distinct(job, bucket, wanted, origins)
+    found = distinct(job, bucket, wanted, origins)
     if len(found) != len(wanted):
         raise RuntimeError(f"bucket {bucket}: {len(wanted) - len(found)} texts that triples refer to are not there")
     table = pa.table(
@@ -62,16 +62,44 @@ def collect_task(
     return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary}
 
 
-def _distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
-    """Return a bucket's wanted texts (TEXTS), in id order."""
-    tables = [TEXTS_IN.empty_table()]
+def distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
+    """Return the texts of those of `wanted` that are there, in its order: side, user_id (the smallest one given), text.
+
+    Texts repeat from file to file: of each only the first is taken out of its file.
+    """
+    known = np.zeros(len(wanted) + 1, dtype=np.int8)  # 1: by its id alone, 2: with its text; one more for "not wanted"
+    tables, places = [TEXTS_IN.empty_table()], [np.empty(0, np.int64)]
+    owned, users = [np.empty(0, np.int64)], [pl.Series(dtype=pl.String)]
     for stage, origin, chunks in origins:
         with work.reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
             batches = [file.get_batch(chunk * job.buckets + bucket) for chunk in range(chunks)]
-        # a file's chunks together: one of many buckets has few texts of each
         texts = pa.Table.from_batches(batches, TEXTS_IN)
-        tables.append(texts.filter(pa.array(lookup(wanted, from_arrow(texts["id"])) >= 0)))
-    return merged(pa.concat_tables(tables))
+        at = lookup(wanted, from_arrow(texts["id"]))
+        new = _first_met(at, texts["text"].is_valid().to_numpy(), known)
+        tables.append(texts.filter(pa.array(new)))
+        places.append(at[new])
+        if texts["user_id"].null_count < len(texts):
+            owned.append(at)
+            users.append(pl.Series(pl.from_arrow(texts["user_id"]), dtype=pl.String))
+    place = np.concatenate(places)
+    row = np.full(len(wanted), -1)
+    row[place] = np.arange(len(place))  # the last one: where a text is there twice, it was first met by its id alone
+    there = row >= 0
+    owners = smallest_users(np.concatenate(owned), pl.concat(users), len(wanted)).filter(pa.array(there))
+    found = pa.concat_tables(tables).take(pa.array(row[there]))
+    return pa.table({"side": found["side"], "user_id": owners, "text": found["text"]})
+
+
+def _first_met(at: np.ndarray, with_text: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return which rows tell of a text what was not known of it, bool (n,), each text once; `known` is brought up to date."""
+    level = np.where(at >= 0, 1 + with_text, 0)
+    new = np.flatnonzero(level > known[at])
+    new = new[np.lexsort((-level[new], at[new]))]
+    new = new[first_of_run(at[new])]
+    known[at[new]] = level[new]
+    chosen = np.zeros(len(at), dtype=bool)
+    chosen[new] = True
+    return chosen
 
 
 def _tokenise(job: work.Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:

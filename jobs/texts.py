@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs import work
-from jobs.ids import ID_TYPE, Side, as_arrow, buckets_of, first_of_run, from_arrow, order_of, text_ids
+from jobs.ids import ID_TYPE, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
 
 TEXTS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())])
+SEEN = 1 << 20
 # Python's white space is that of Unicode and the four separators of ASCII.
 _SOMETHING = r"[^\s\x1c-\x1f]"
 
@@ -37,29 +37,13 @@ def distinct_texts(side: Side, texts: pl.Series, users: pl.Series) -> tuple[np.n
     rows = np.append(rows, np.int32(-1))  # what a null's code of -1 finds
     codes = rows[encoded.indices.fill_null(-1).to_numpy()]
     values = values.filter(pa.array(something))
-    owners = _smallest(codes, users, len(values))
+    owners = smallest_users(codes, users, len(values))
     return codes, pa.table(
         [as_arrow(text_ids(side, values)), pa.repeat(side, len(values)), owners, values], schema=TEXTS
     )
 
 
-def merged(table: pa.Table) -> pa.Table:
-    """Return texts (TEXTS) in the order of their ids, each once: with its smallest user id, and its text where one is known."""
-    known = table["text"].is_valid()
-    if 0 < table["text"].null_count < len(table):
-        table = pa.concat_tables([table.filter(known), table.filter(pc.invert(known))])
-    table = table.combine_chunks()
-    ids = from_arrow(table["id"])
-    order = order_of(ids)
-    first = first_of_run(ids[order])
-    codes = np.empty(len(ids), dtype=np.int32)
-    codes[order] = np.cumsum(first, dtype=np.int32) - 1
-    owners = _smallest(codes, pl.Series(pl.from_arrow(table["user_id"]), dtype=pl.String), int(first.sum()))
-    once = table.take(pa.array(order[first]))
-    return once.set_column(once.column_names.index("user_id"), TEXTS.field("user_id"), owners)
-
-
-def _smallest(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
+def smallest_users(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
     """Return the smallest user id of each code 0..count-1, null where it has none. Codes below 0 are left out."""
     if users.null_count() == len(users):
         return pa.nulls(count, pa.large_string())
@@ -71,13 +55,34 @@ def _smallest(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
     return every["user"].to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
+class _Seen:
+    """Keys of two words that were met before, at most SEEN of them: what is not remembered counts as new."""
+
+    def __init__(self) -> None:
+        self._keys = np.empty((0, 2), dtype=np.uint64)
+
+    def new(self, keys: np.ndarray) -> np.ndarray:
+        """Return which keys, uint64 (n, 2), are met for the first time, bool (n,), and remember them."""
+        at = np.searchsorted(self._keys[:, 0], keys[:, 0])
+        new: np.ndarray = at == len(self._keys)
+        new[~new] = (self._keys[at[~new]] != keys[~new]).any(axis=1)
+        if len(self._keys) + np.count_nonzero(new) <= SEEN:
+            every = np.concatenate([self._keys, keys[new]])
+            self._keys = every[np.argsort(every[:, 0], kind="stable")]
+        return new
+
+
 class TextSink:
-    """Writes `<name>.texts.arrow` of a stage: batch `chunk * buckets + bucket`. Used in a `with` block."""
+    """Writes `<name>.texts.arrow` of a stage: batch `chunk * buckets + bucket`. Used in a `with` block.
+
+    A text that an earlier chunk had, with the same user id, is left out.
+    """
 
     def __init__(self, job: work.Job, stage: str, name: str) -> None:
         self._job = job
         self._writing = work.writing(job.store, job.at(stage, f"{name}.texts.arrow"), TEXTS)
         self._out: Any = None
+        self._seen = _Seen()
         self.chunks = 0
 
     def __enter__(self) -> TextSink:
@@ -93,6 +98,17 @@ class TextSink:
         """Write one chunk of texts (TEXTS), in id order."""
         ids = from_arrow(texts["id"])
         order = order_of(ids)
+        order = order[self._seen.new(_keys(texts)[order])]
         buckets = self._job.buckets
         work.write_partitions(self._out, texts.take(pa.array(order)), buckets_of(ids[order], buckets), buckets)
         self.chunks += 1
+
+
+def _keys(texts: pa.Table) -> np.ndarray:
+    """Return what tells a text, its user id and whether its text is known, uint64 (n, 2)."""
+    keys = words(from_arrow(texts["id"]))
+    users = pl.Series(pl.from_arrow(texts["user_id"]), dtype=pl.String)
+    if users.null_count() < len(users):
+        keys ^= users.hash().to_numpy()[:, None]
+    keys ^= texts["text"].is_null().to_numpy().astype(np.uint64)[:, None]
+    return keys

@@ -11,9 +11,9 @@ import pytest
 
 from jobs.checks import ROLES, check
 from jobs.formats.base import ROWS
-from jobs.ids import NO_ID, as_arrow, from_arrow, id_array, text_id, text_ids, user_key
+from jobs.ids import NO_ID, as_arrow, id_array, text_id, text_ids, user_key
 from jobs.lookup import Index
-from jobs.texts import TEXTS, merged, not_blank
+from jobs.texts import TEXTS, not_blank
 
 TEXT = ["alpha", "beta", "über", "  ", "", "\x1c\u3000", "a\u2028b", "trailing\x00", None]
 USERS = ["u1", "u2", "alpha", " ", "", None, None, None]
@@ -109,16 +109,3 @@ def test_ids_of_a_column_are_those_of_its_texts() -> None:
         column = pa.array(["before", *texts], kind).slice(1)
         assert as_arrow(text_ids("query", column)).to_pylist() == [text_id("query", text) for text in texts]
     assert len(text_ids("passage", pa.array([], pa.string()))) == 0
-
-
-def test_merged_texts_keep_the_smallest_user_id_and_the_text_in_any_order() -> None:
-    one, two = text_id("passage", "one"), text_id("passage", "two")
-    rows = [(one, "b", "one"), (one, "one", None), (two, None, "two"), (one, None, "one"), (two, "z", "two")]
-    expected = sorted([(one, "b", "one"), (two, "z", "two")])
-    for shift in range(len(rows)):
-        ids, users, texts = zip(*rows[shift:], *rows[:shift], strict=True)
-        table = pa.table([pa.array(ids, pa.binary(16)), ["passage"] * 5, users, texts], schema=TEXTS)
-        found = merged(table)
-        assert list(zip(*(found[name].to_pylist() for name in ("id", "user_id", "text")), strict=True)) == expected
-        assert from_arrow(found["id"]).tolist() == [row[0] for row in expected]
-    assert len(merged(TEXTS.empty_table())) == 0
