@@ -17,7 +17,7 @@ from jobs.config import good_source
 from jobs.formats.base import REJECTS, clip_record
 from jobs.ids import NO_ID, Side, from_arrow
 from jobs.lookup import Index
-from jobs.texts import TEXTS, distinct_texts, not_blank
+from jobs.texts import TEXTS, distinct_texts, not_blank, with_users
 
 ROLES: tuple[tuple[str, Side], ...] = (("query", "query"), ("positive", "passage"), ("negative", "passage"))
 OK, NULL, UNKNOWN, EMPTY = range(4)
@@ -52,7 +52,6 @@ def check(frame: pl.DataFrame, indexes: Mapping[Side, Index]) -> Checked:
         pl.concat([frame["positive_id"], frame["negative_id"]]),
         indexes.get("passage"),
     )
-    sides = (query, passage)
     matrix = np.column_stack([query.ids, *np.split(passage.ids, 2)])
     states = np.column_stack([query.states, *np.split(passage.states, 2)])
     good = named & (states.max(axis=1, initial=OK) == OK)
@@ -61,7 +60,7 @@ def check(frame: pl.DataFrame, indexes: Mapping[Side, Index]) -> Checked:
         frame["row"].to_numpy()[good],
         matrix[good],
         frame["source"].filter(pl.Series(good, dtype=pl.Boolean)),
-        pa.concat_tables([side.used(np.tile(good, len(side.ids) // max(len(good), 1))) for side in sides]),
+        pa.concat_tables([query.used(good), passage.used(np.tile(good, 2))]),
         pl.DataFrame(rejects, schema=REJECTS, orient="row"),
     )
 
@@ -74,40 +73,43 @@ def _named(sources: pl.Series) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Identified:
-    """Ids S16 (n,) and states int8 (n,) of a side's cells, and each one's row in `texts` (int32 (n,), -1: none)."""
+    """Cells of a side: ids S16 (n,), states int8 (n,), user ids, and each one's row in `texts`, int32 (n,), -1 for none."""
 
     ids: np.ndarray
     states: np.ndarray
+    users: pl.Series
     codes: np.ndarray
     texts: pa.Table
 
     def used(self, cells: np.ndarray) -> pa.Table:
-        """Return the texts of some cells, bool (n,)."""
+        """Return the texts of some cells, bool (n,), with the user ids that these cells give them."""
         codes = self.codes[cells]
-        used = np.zeros(len(self.texts), dtype=bool)
+        texts = with_users(self.texts, codes, self.users.filter(pl.Series(cells, dtype=pl.Boolean)))
+        used = np.zeros(len(texts), dtype=bool)
         used[codes[codes >= 0]] = True
-        return self.texts.filter(pa.array(used))
+        return texts if used.all() else texts.filter(pa.array(used))
 
 
 def _identify(side: Side, texts: pl.Series, users: pl.Series, index: Index | None) -> _Identified:
-    codes, table = distinct_texts(side, texts, users)
+    codes, table = distinct_texts(side, texts)
     absent = texts.is_null().to_numpy()
     states = np.where((codes < 0) & ~absent, EMPTY, OK).astype(np.int8)
     ids = np.append(from_arrow(table["id"]), np.array([NO_ID], "S16"))[codes]
-    if not absent.any():
-        return _Identified(ids, states, codes, table)
-    given = absent & not_blank(users)
-    states[absent & ~given] = NULL
-    if index is not None:
-        at = np.flatnonzero(given)
-        ids[at], states[at] = index.find(users.gather(at).to_list(), UNKNOWN, EMPTY)
-        return _Identified(ids, states, codes, table)
-    # a passage that is known by its id alone: the id takes the text's place
-    rows, named = distinct_texts(side, pl.select(pl.when(pl.Series(given)).then(users)).to_series(), users)
-    ids[given], codes[given] = from_arrow(named["id"])[rows[given]], len(table) + rows[given]
-    nothing = pa.nulls(len(named), pa.large_string())
-    named = pa.table([named["id"], named["side"], named["text"], nothing], schema=TEXTS)
-    return _Identified(ids, states, codes, pa.concat_tables([table, named]))
+    if absent.any():
+        given = absent & not_blank(users)
+        states[absent & ~given] = NULL
+        if index is not None:
+            at = np.flatnonzero(given)
+            ids[at], states[at] = index.find(users.gather(at).to_list(), UNKNOWN, EMPTY)
+        else:
+            # the user's id takes the text's place
+            rows, named = distinct_texts(side, pl.select(pl.when(pl.Series(given)).then(users)).to_series())
+            ids[given] = from_arrow(named["id"])[rows[given]]
+            codes = np.where(given, len(table) + rows, codes)
+            nothing = pa.nulls(len(named), pa.large_string())
+            named = named.set_column(TEXTS.get_field_index("text"), TEXTS.field("text"), nothing)
+            table = pa.concat_tables([table, named])
+    return _Identified(ids, states, users, codes, table)
 
 
 def _reject(frame: pl.DataFrame, i: int, states: list[int]) -> tuple[object, ...]:

@@ -145,6 +145,11 @@ def _configure(threads: int) -> None:
             "distributed.logging": {"distributed": "critical"},
             "distributed.worker.multiprocessing-method": "spawn",
             "distributed.nanny.pre-spawn-environ": thread_environment(threads),
+            # Its statistics are of no use here, and waking up for them 150 times a second takes a tenth of a worker.
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.tick.interval": "500ms",
+            "distributed.admin.system-monitor.interval": "5s",
+            "distributed.admin.system-monitor.disk": False,
             "distributed.admin.system-monitor.gil.enabled": False,
             # `Cluster.run` takes a task that was there when workers died once more, alone
             "distributed.scheduler.allowed-failures": 1,

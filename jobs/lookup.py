@@ -18,7 +18,7 @@ from jobs import work
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.texts import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
-from jobs.texts import TextSink, distinct_texts
+from jobs.texts import TextSink, distinct_texts, with_users
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
 
@@ -46,10 +46,10 @@ def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Optio
         work.writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
     ):
         for batch in read_texts(unit, options, side):
-            users, texts = batch.texts["id"], batch.texts["text"]
-            rows_of, distinct = distinct_texts(side, texts, users)
-            sink.add(distinct)
-            ids = np.append(from_arrow(distinct["id"]), np.array([NO_ID], "S16"))[rows_of]
+            users = batch.texts["id"]
+            codes, distinct = distinct_texts(side, batch.texts["text"])
+            sink.add(with_users(distinct, codes, users))
+            ids = np.append(from_arrow(distinct["id"]), np.array([NO_ID], "S16"))[codes]
             columns = [as_arrow(id_array(map(user_key, users.to_list()))), as_arrow(ids)]
             out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX))
             rejects.append(batch.rejects)

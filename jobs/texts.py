@@ -24,23 +24,27 @@ def not_blank(texts: pl.Series) -> np.ndarray:
     return found
 
 
-def distinct_texts(side: Side, texts: pl.Series, users: pl.Series) -> tuple[np.ndarray, pa.Table]:
-    """Return each string's row among the distinct ones, int32 (n,), and those: a table TEXTS.
+def distinct_texts(side: Side, texts: pl.Series) -> tuple[np.ndarray, pa.Table]:
+    """Return each string's row among the distinct ones, int32 (n,), and those: a table TEXTS without user ids.
 
-    A null and a string of white space have no row: -1. Of a text's user ids the smallest is kept.
+    A null and a string of white space have no row: -1.
     """
-    encoded = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).dictionary_encode()
-    values = encoded.dictionary
+    encoded = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+    values, codes = encoded.dictionary, encoded.indices.fill_null(-1).to_numpy()
     something = not_blank(pl.Series(pl.from_arrow(values), dtype=pl.String))
-    rows = np.cumsum(something, dtype=np.int32) - np.int32(1)
-    rows[~something] = -1
-    rows = np.append(rows, np.int32(-1))  # what a null's code of -1 finds
-    codes = rows[encoded.indices.fill_null(-1).to_numpy()]
-    values = values.filter(pa.array(something))
-    owners = smallest_users(codes, users, len(values))
-    return codes, pa.table(
-        [as_arrow(text_ids(side, values)), pa.repeat(side, len(values)), owners, values], schema=TEXTS
-    )
+    if not something.all():
+        rows = np.cumsum(something, dtype=np.int32) - np.int32(1)
+        codes = np.append(np.where(something, rows, np.int32(-1)), np.int32(-1))[codes]
+        values = values.filter(pa.array(something))
+    owners = pa.nulls(len(values), pa.large_string())
+    columns = [as_arrow(text_ids(side, values)), pa.repeat(side, len(values)), owners, values]
+    return codes, pa.table(columns, schema=TEXTS)
+
+
+def with_users(texts: pa.Table, codes: np.ndarray, users: pl.Series) -> pa.Table:
+    """Return texts (TEXTS) with the smallest user id that is given to each. `codes`: its row for each of `users`, or -1."""
+    at = TEXTS.get_field_index("user_id")
+    return texts.set_column(at, TEXTS.field(at), smallest_users(codes, users, len(texts)))
 
 
 def smallest_users(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
@@ -49,9 +53,8 @@ def smallest_users(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
         return pa.nulls(count, pa.large_string())
     given = pl.DataFrame({"code": codes, "user": users}).filter((pl.col("code") >= 0) & pl.col("user").is_not_null())
     least = given.group_by("code").agg(pl.col("user").min())
-    every = pl.DataFrame({"code": np.arange(count, dtype=np.int32)}).join(
-        least, on="code", how="left", maintain_order="left"
-    )
+    every = pl.DataFrame({"code": np.arange(count, dtype=codes.dtype)})
+    every = every.join(least, on="code", how="left", maintain_order="left")
     return every["user"].to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
