@@ -9,6 +9,9 @@ Vectors do not compress, so the files are as they lie in memory and are mapped b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,16 +83,55 @@ def exchange_task(
     """Write the exchange file of some buckets: for each one a batch for each part of `cells`, in their order."""
     schema = exchange_schema(job)
     summary = {"texts": 0, "sent": 0, "without_vector": 0}
-    with work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None) as out:
-        for bucket in buckets:
-            for key, value in _send(job, bucket, cells, vector_units, out).items():
-                summary[key] += value
+    with ExitStack() as stack:
+        requests = [(stack.enter_context(work.reading(job.store, job.at("settle", f"{fold}.requests.arrow"))), start, stop)
+                    for fold, start, stop in cells]  # fmt: skip
+        out = stack.enter_context(
+            work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None)
+        )
+        for bucket, number in zip(buckets, _vocabulary_numbers(job, buckets), strict=True):
+            columns = _columns(job, bucket, number, vector_units)
+            summary["texts"] += len(columns.ids)
+            summary["without_vector"] += int((columns.scale == 0).sum())
+            for file, start, stop in requests:
+                for part in range(start, stop):
+                    wanted = from_arrow(file.get_batch(part * job.buckets + bucket)["id"])
+                    batch = columns.batch(lookup(columns.ids, wanted), schema)
+                    out.write_batch(batch)
+                    summary["sent"] += len(batch)
     return summary
 
 
-def _send(
-    job: work.Job, bucket: int, cells: Cells, vector_units: list[tuple[str, int]], out: pa.RecordBatchFileWriter
-) -> dict[str, int]:
+@dataclass
+class _Columns:
+    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens."""
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    scale: np.ndarray
+    known: pa.Array
+    tokens: pa.ListArray
+    _room: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = self.vectors[:0]
+
+    def batch(self, at: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
+        """Return the rows `at`; the batch holds until the next one is asked for."""
+        if len(at) > len(self._room):  # fresh memory for every part would cost as much as filling it
+            self._room = np.empty((2 * len(at), self.vectors.shape[1]), dtype=self.vectors.dtype)
+        rows = self.vectors.take(at, axis=0, out=self._room[: len(at)], mode="clip")
+        where = pa.array(at)
+        columns = [
+            pa.Array.from_buffers(schema.field("vector").type, len(at), [None, pa.py_buffer(rows)]),
+            pa.array(self.scale[at]),
+            self.known.take(where),
+            self.tokens.take(where),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _columns(job: work.Job, bucket: int, number: np.ndarray, vector_units: list[tuple[str, int]]) -> _Columns:
     with work.reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
@@ -97,42 +139,28 @@ def _send(
         vectors, valid = load_vectors(job, bucket, ids, vector_units)
     else:
         vectors, valid = cache_of(job).load(ids)
-    scale = unit_scale(vectors, valid)
-    schema = exchange_schema(job)
-    tokens = _in_vocabulary(job, f"{bucket:03d}", sets["tokens"].combine_chunks())
-    known = sets["known"].combine_chunks()
-    sent = 0
-    gathered = np.empty((0, job.dim), dtype=job.vector_type)
-    for fold, start, stop in cells:
-        with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as requests:
-            for part in range(start, stop):
-                at = lookup(ids, from_arrow(requests.get_batch(part * job.buckets + bucket)["id"]))
-                if len(at) > len(gathered):  # fresh memory for every part would cost as much as filling it
-                    gathered = np.empty((2 * len(at), job.dim), dtype=job.vector_type)
-                rows = vectors.take(at, axis=0, out=gathered[: len(at)], mode="clip")
-                columns = [
-                    pa.Array.from_buffers(schema.field("vector").type, len(at), [None, pa.py_buffer(rows)]),
-                    pa.array(scale[at]),
-                    known.take(pa.array(at)),
-                    tokens.take(pa.array(at)),
-                ]
-                out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-                sent += len(at)
-    return {"texts": len(ids), "sent": sent, "without_vector": int((scale == 0).sum())}
+    tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
+    return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
 
 
-def _in_vocabulary(job: work.Job, name: str, lists: pa.ListArray) -> pa.ListArray:
-    """Turn a bucket's own token codes into vocabulary numbers, ascending; tokens that no query holds are left out."""
+def _vocabulary_numbers(job: work.Job, buckets: list[int]) -> Iterator[np.ndarray]:
+    """Yield, for each bucket, the vocabulary's number of each of its tokens, int32; -1 for those that no query holds."""
     import pyarrow.compute as pc
 
     with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
         vocabulary = file.read_all()["token"].combine_chunks()
-    with work.reading(job.store, job.at("collect", f"{name}.tokens.arrow")) as file:
-        tokens = file.read_all()["token"].combine_chunks()
-    number = np.full(len(tokens), -1, dtype=np.int32)
-    if len(vocabulary):
-        found = pc.index_in(tokens, value_set=vocabulary).to_numpy(zero_copy_only=False)
-        number = np.nan_to_num(found, nan=-1).astype(np.int32)
+    tokens = []
+    for bucket in buckets:
+        with work.reading(job.store, job.at("collect", f"{bucket:03d}.tokens.arrow")) as file:
+            tokens.append(file.read_all()["token"])
+    # one call: each makes a hash table of the whole vocabulary
+    every = pa.chunked_array([chunk for column in tokens for chunk in column.chunks], vocabulary.type)
+    found = pc.index_in(every, value_set=vocabulary).fill_null(-1).to_numpy()
+    yield from np.split(found, np.cumsum([len(column) for column in tokens])[:-1])
+
+
+def _in_vocabulary(number: np.ndarray, lists: pa.ListArray) -> pa.ListArray:
+    """Turn a bucket's own token codes into vocabulary numbers, ascending; tokens without a number are left out."""
     codes = number[lists.flatten().to_numpy()]
     owner = np.repeat(np.arange(len(lists), dtype=np.int64), np.asarray(lists.value_lengths()))
     keep = codes >= 0
