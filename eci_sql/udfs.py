@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-_CACHE_ROWS = 64
+_CACHE_ROWS = 128
 
 
 @dataclass(frozen=True)

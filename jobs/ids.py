@@ -17,6 +17,7 @@ Side = Literal["query", "passage"]
 ID_BYTES = 16
 ID_TYPE = pa.binary(ID_BYTES)
 NO_ID = bytes(ID_BYTES)
+_HASHED_AT_ONCE = 1000  # texts that are there once more, as bytes of Python's
 _PREFIX = {"query": b"q", "passage": b"p"}
 
 
@@ -28,7 +29,10 @@ def text_id(side: Side, text: str) -> bytes:
 def text_ids(side: Side, texts: pa.Array) -> np.ndarray:
     """Return the `text_id` of each string, S16 (n,). `texts`: an Arrow array of strings without nulls."""
     prefix = _PREFIX[side]
-    digests = [hashlib.sha256(prefix + text).digest() for text in texts.cast(pa.large_binary()).to_pylist()]
+    binaries = (
+        texts.slice(start, _HASHED_AT_ONCE).cast(pa.large_binary()) for start in range(0, len(texts), _HASHED_AT_ONCE)
+    )
+    digests = [hashlib.sha256(prefix + text).digest() for part in binaries for text in part.to_pylist()]
     halves: np.ndarray = np.frombuffer(b"".join(digests), dtype="S16")[::2]
     return np.ascontiguousarray(halves)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.formats.records import Record
 
 BATCH_ROWS = 20_000
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 32 << 20
 RECORD_BYTES = 4096
 
 TEXT_COLUMNS = ("query", "positive", "negative")
