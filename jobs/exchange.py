@@ -9,7 +9,7 @@ Vectors do not compress, so the files are as they lie in memory and are mapped b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -90,16 +90,24 @@ def exchange_task(
             work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None)
         )
         for bucket, number in zip(buckets, _vocabulary_numbers(job, buckets), strict=True):
-            columns = _columns(job, bucket, number, vector_units)
-            summary["texts"] += len(columns.ids)
-            summary["without_vector"] += int((columns.scale == 0).sum())
-            for file, start, stop in requests:
-                for part in range(start, stop):
-                    wanted = from_arrow(file.get_batch(part * job.buckets + bucket)["id"])
-                    batch = columns.batch(lookup(columns.ids, wanted), schema)
-                    out.write_batch(batch)
-                    summary["sent"] += len(batch)
+            wanted = (
+                from_arrow(file.get_batch(part * job.buckets + bucket)["id"])
+                for file, start, stop in requests
+                for part in range(start, stop)
+            )
+            for key, value in _send(_columns(job, bucket, number, vector_units), wanted, out, schema).items():
+                summary[key] += value
     return summary
+
+
+def _send(
+    columns: _Columns, wanted: Iterable[np.ndarray], out: pa.RecordBatchFileWriter, schema: pa.Schema
+) -> dict[str, int]:
+    sent = 0
+    for ids in wanted:
+        out.write_batch(columns.batch(lookup(columns.ids, ids), schema))
+        sent += len(ids)
+    return {"texts": len(columns.ids), "sent": sent, "without_vector": int((columns.scale == 0).sum())}
 
 
 @dataclass
