@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from jobs.config import good_source
 from jobs.formats.base import REJECTS, clip_record
-from jobs.ids import NO_ID, Side, from_arrow
+from jobs.ids import Side, from_arrow
 from jobs.lookup import Index
-from jobs.texts import TEXTS, distinct_texts, not_blank, with_users
+from jobs.texts import TEXTS, distinct_texts, ids_by_code, not_blank, with_users
 
 ROLES: tuple[tuple[str, Side], ...] = (("query", "query"), ("positive", "passage"), ("negative", "passage"))
 OK, NULL, UNKNOWN, EMPTY = range(4)
@@ -94,7 +94,7 @@ def _identify(side: Side, texts: pl.Series, users: pl.Series, index: Index | Non
     codes, table = distinct_texts(side, texts)
     absent = texts.is_null().to_numpy()
     states = np.where((codes < 0) & ~absent, EMPTY, OK).astype(np.int8)
-    ids = np.append(from_arrow(table["id"]), np.array([NO_ID], "S16"))[codes]
+    ids = ids_by_code(table, codes)
     if absent.any():
         given = absent & not_blank(users)
         states[absent & ~given] = NULL

@@ -18,7 +18,7 @@ from jobs import work
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.texts import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
-from jobs.texts import TextSink, distinct_texts, with_users
+from jobs.texts import TextSink, distinct_texts, ids_by_code, with_users
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
 
@@ -49,8 +49,7 @@ def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Optio
             users = batch.texts["id"]
             codes, distinct = distinct_texts(side, batch.texts["text"])
             sink.add(with_users(distinct, codes, users))
-            ids = np.append(from_arrow(distinct["id"]), np.array([NO_ID], "S16"))[codes]
-            columns = [as_arrow(id_array(map(user_key, users.to_list()))), as_arrow(ids)]
+            columns = [as_arrow(id_array(map(user_key, users.to_list()))), as_arrow(ids_by_code(distinct, codes))]
             out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX))
             rejects.append(batch.rejects)
             rows += len(batch.texts)

@@ -24,7 +24,7 @@ from jobs.tables import FORMULA_VERSION
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 3  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 4  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 
 @dataclass(frozen=True)

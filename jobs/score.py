@@ -20,7 +20,8 @@ from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs import work
 from jobs.exchange import Exchanged
 from jobs.members import members_of, write_members
-from jobs.settle import CELLS, REJECTED
+from jobs.parts import CELLS
+from jobs.settle import REJECTED
 from jobs.tables import MOMENTS, SCORES, SUMS
 from jobs.unit_vectors import unit_rows
 from jobs.vectors import matrix_of
@@ -94,8 +95,8 @@ def score_task(
     members, rejects = [], [REJECTED.empty_table()]
     folder = f"{fold:02d}"
     weights = token_weights(job)
-    # a part has at most three texts a triple; memory that one part has touched serves the next, which costs no page faults
-    room = np.empty((3 * job.part_rows, job.dim), dtype=np.float32)
+    # memory that one part has touched serves the next, which costs no page faults
+    room = np.empty((job.part_texts, job.dim), dtype=np.float32)
     with kept(job.share // 4, 1, register) as (con, texts):
         for part in range(*parts):
             with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:

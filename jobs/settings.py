@@ -11,8 +11,8 @@ from jobs.errors import InputError
 from jobs.formats.files import expand
 from jobs.store import Store
 
-PART_BYTES = 64 << 20
-LEAST_PART_ROWS = 4096
+PART_BYTES = 160 << 20  # of the vectors in memory when a part is scored
+LEAST_PART_TEXTS = 10_240
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def job_for(
         tokenizer=config.tokenizer,
         threads=threads_of(config),
         share=config.share(),
-        part_rows=max(LEAST_PART_ROWS, PART_BYTES // (4 * choice.dim)),
+        part_texts=max(LEAST_PART_TEXTS, PART_BYTES // (4 * choice.dim)),
     )

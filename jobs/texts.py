@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs import work
-from jobs.ids import ID_TYPE, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
+from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
 
 TEXTS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())])
 SEEN = 1 << 20
@@ -39,6 +39,12 @@ def distinct_texts(side: Side, texts: pl.Series) -> tuple[np.ndarray, pa.Table]:
     owners = pa.nulls(len(values), pa.large_string())
     columns = [as_arrow(text_ids(side, values)), pa.repeat(side, len(values)), owners, values]
     return codes, pa.table(columns, schema=TEXTS)
+
+
+def ids_by_code(texts: pa.Table, codes: np.ndarray) -> np.ndarray:
+    """Return the id of each code's text (TEXTS), S16 (n,), and NO_ID for -1."""
+    ids: np.ndarray = np.append(from_arrow(texts["id"]), np.array([NO_ID], "S16"))[codes]
+    return ids
 
 
 def with_users(texts: pa.Table, codes: np.ndarray, users: pl.Series) -> pa.Table:

@@ -21,9 +21,9 @@ from jobs import work
 from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
+from jobs.parts import CELLS
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
-from jobs.settle import CELLS
 from jobs.tables import SCORES
 
 BLOCK = 8192

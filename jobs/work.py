@@ -28,7 +28,7 @@ class Job:
     Attributes:
         out: the output root.  work: the run's work folder.  publish: the folder that becomes `runs/<run_id>`.
         encoder: an encoder's name or folder, None with --vectors.  dim: the vectors' dimension.
-        threads: threads of one worker.  share: memory of one worker, bytes.  part_rows: most rows of a fold's part.
+        threads: threads of one worker.  share: memory of one worker, bytes.  part_texts: most texts of a fold's part.
     """
 
     out: str
@@ -46,7 +46,7 @@ class Job:
     tokenizer: str
     threads: int
     share: int
-    part_rows: int
+    part_texts: int
 
     @property
     def vector_type(self) -> np.dtype[Any]:

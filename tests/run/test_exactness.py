@@ -52,7 +52,7 @@ def test_workers_and_threads_do_not_matter(lake: VectorLake, reference: dict[str
 def test_parts_of_a_fold_add_up_to_the_same_moments(
     lake: VectorLake, reference: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "LEAST_PART_ROWS", 64)
+    monkeypatch.setattr(settings, "LEAST_PART_TEXTS", 64)
     monkeypatch.setattr(settings, "PART_BYTES", 1)
     parts = score_tables(lake.triples, lake, tmp_path / "out", buckets=128)  # two buckets share an exchange file
     assert len([path for path in parts if path.startswith("scores/")]) > 3 * 8

@@ -24,7 +24,7 @@ Row = tuple[str, str | None, bool]
 def job(tmp_path: Path) -> work.Job:
     return work.Job(out=str(tmp_path), work="work/w", publish="work/w/publish", run_id="r", folds=4, buckets=BUCKETS,
                     encoder=None, fingerprint="f", dim=4, temperature=0.05, kappa=0.5, lam=1.0, tokenizer="word", threads=1,
-                    share=1 << 30, part_rows=100)  # fmt: skip
+                    share=1 << 30, part_texts=300)  # fmt: skip
 
 
 def table(rows: list[Row]) -> pa.Table:
