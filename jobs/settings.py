@@ -11,8 +11,8 @@ from jobs.errors import InputError
 from jobs.formats.files import expand
 from jobs.store import Store
 
-PART_BYTES = 160 << 20  # of the vectors in memory when a part is scored
-LEAST_PART_TEXTS = 10_240
+PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored
+LEAST_PART_TEXTS = 8_192
 
 
 @dataclass(frozen=True)
