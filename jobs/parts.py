@@ -30,24 +30,13 @@ from jobs.ids import (
     order_of,
     positions_of,
 )
+from jobs.ingest import TRIPLES
 
 BANDS = 32
 PART_ROWS = 1 << 17
 
-CELLS = pa.schema(
-    [
-        ("triple_id", ID_TYPE),
-        ("query_id", ID_TYPE),
-        ("positive_id", ID_TYPE),
-        ("negative_id", ID_TYPE),
-        ("source", pa.string()),
-        ("unit", pa.int32()),
-        ("row", pa.int64()),
-        ("q_ref", pa.int32()),
-        ("p_ref", pa.int32()),
-        ("n_ref", pa.int32()),
-    ]
-)
+REFS = ("q_ref", "p_ref", "n_ref")
+CELLS = pa.schema([("triple_id", ID_TYPE), *TRIPLES, *((ref, pa.int32()) for ref in REFS)])
 REQUESTS = pa.schema([("id", ID_TYPE)])
 Files = tuple[pa.RecordBatchFileWriter, pa.RecordBatchFileWriter]
 
@@ -151,7 +140,7 @@ def _write_part(
     wanted = texts.distinct[used]
     refs = (np.cumsum(used, dtype=np.int32) - 1)[codes]
     part = part.append_column("triple_id", _triple_ids(part, roles))
-    for k, column in enumerate(("q_ref", "p_ref", "n_ref")):
+    for k, column in enumerate(REFS):
         part = part.append_column(column, pa.array(np.ascontiguousarray(refs[:, k])))
     cells.write_batch(part.select(CELLS.names).cast(CELLS).combine_chunks().to_batches()[0])
     table = pa.table({"id": as_arrow(wanted)}, schema=REQUESTS)

@@ -20,7 +20,7 @@ from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs import work
 from jobs.exchange import Exchanged
 from jobs.members import members_of, write_members
-from jobs.parts import CELLS
+from jobs.parts import CELLS, REFS
 from jobs.settle import REJECTED
 from jobs.tables import MOMENTS, SCORES, SUMS
 from jobs.unit_vectors import unit_rows
@@ -29,7 +29,6 @@ from jobs.vectors import matrix_of
 if TYPE_CHECKING:
     import duckdb
 
-REFS = ("q_ref", "p_ref", "n_ref")
 _SUM_NAMES = [column.name for column in SUMS]
 
 
@@ -187,7 +186,7 @@ def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
     sources = scored["source"].combine_chunks().dictionary_encode()
     code = sources.indices.to_numpy()
     weight, s_pos, s_neg = (scored[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))
-    refs = [scored[name].to_numpy() for name in ("q_ref", "p_ref", "n_ref")]
+    refs = [scored[name].to_numpy() for name in REFS]
     for k, source in enumerate(sources.dictionary.to_pylist()):
         for plus in (True, False):
             at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))

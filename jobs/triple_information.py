@@ -21,7 +21,7 @@ from jobs import work
 from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
-from jobs.parts import CELLS
+from jobs.parts import CELLS, REFS
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
 from jobs.tables import SCORES
@@ -78,7 +78,7 @@ def _refs(
     with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
         cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
     vectors = receive(job, number, exchanged, weights)[0]
-    q, p, n = (cell[f"{role}_ref"].to_numpy() for role in ("q", "p", "n"))
+    q, p, n = (cell[ref].to_numpy() for ref in REFS)
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
     if not np.array_equal(from_arrow(cell["triple_id"])[usable], from_arrow(scores["triple_id"])):
         raise RuntimeError(f"fold {name} part {part}: the scores are not those of the part's triples")

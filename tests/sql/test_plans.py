@@ -14,7 +14,7 @@ from eci_sql.connection import connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
 from jobs.collect import TOKENS
 from jobs.ingest import TRIPLES
-from jobs.score import REFS
+from jobs.parts import REFS
 from jobs.tables import SUMS
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")

@@ -38,9 +38,7 @@ def test_a_part_ends_only_where_the_next_row_or_query_would_be_too_much(
         assert start < end <= start + 60 and texts(rows, start, end) <= most
         if end in edges or end == len(queries):
             continue
-        if (
-            queries[end] == queries[end - 1]
-        ):  # a query is cut through where it began the part, and one row more is too many
+        if queries[end] == queries[end - 1]:  # cut through: the query began the part, and one row more is too many
             assert queries[start] == queries[end]
             assert end - start == 60 or texts(rows, start, end + 1) > most
         else:
