@@ -14,10 +14,11 @@ demo: $(VENV)/ready  ## the main job on real text: builds triples from installed
 test: $(VENV)/ready  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-lint: $(VENV)/ready  ## style and types
+lint: $(VENV)/ready  ## style, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s

@@ -22,9 +22,11 @@ from eci_sql.information import Score, score
 from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
 from jobs.config import available_memory
 from jobs.errors import InputError, nearest
-from jobs.finished import Finished, VectorSpool, refs_of
+from jobs.finished import Finished, refs_of
 from jobs.overlaps import Lexical, lexical_variants
 from jobs.progress import Progress
+from jobs.run_vectors import spool_vectors
+from jobs.spools import VectorSpool
 from jobs.tables import ABLATIONS
 from jobs.work import write_parquet
 
@@ -110,7 +112,7 @@ def ablate(
     with tempfile.TemporaryDirectory(prefix="eci-ablate-") as folder:
         variants = variants_of(run, kinds, corpus, folder)
         if len(variants) > 1:
-            spool = run.vectors(folder)
+            spool = spool_vectors(run, folder)
             limit = (memory or int(0.6 * available_memory())) // 2
             batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
             progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)

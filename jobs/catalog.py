@@ -11,30 +11,14 @@ from typing import TYPE_CHECKING
 
 from eci_sql.connection import connect
 from eci_sql.udfs import register_information
-from jobs.commit import committed, latest, read_manifest
 from jobs.errors import InputError
+from jobs.runs import committed, latest, read_manifest
 from jobs.store import Store
-from jobs.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table
+from jobs.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-
-SQL_TYPES = {
-    "string": "VARCHAR",
-    "large_string": "VARCHAR",
-    "double": "DOUBLE",
-    "int64": "BIGINT",
-    "int32": "INTEGER",
-    "bool": "BOOLEAN",
-    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
-    "extension<arrow.uuid>": "UUID",
-    "list<item: int64>": "BIGINT[]",
-    "list<item: struct<source: string, alpha: double>>": "STRUCT(source VARCHAR, alpha DOUBLE)[]",
-    "list<item: struct<source: string, eci: double>>": "STRUCT(source VARCHAR, eci DOUBLE)[]",
-}
-"""The SQL type of each Arrow type that published tables have."""
 
 
 def literal(text: str) -> str:
@@ -50,7 +34,7 @@ def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
     # Files of older versions may lack a column that has been added since: it is null for their rows.
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
-    nothing = ", ".join(f'NULL::{SQL_TYPES[str(column.type)]} AS "{column.name}"' for column in table.columns)
+    nothing = ", ".join(f'NULL::{sql_type(column.type)} AS "{column.name}"' for column in table.columns)
     statements = [
         f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM "
         f"((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))",

@@ -13,9 +13,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.commit import committed, latest, read_manifest
 from jobs.errors import EciError, HeldError, InputError
 from jobs.lock import LOCK, holding
+from jobs.runs import committed, latest, read_manifest
 from jobs.store import ATTEMPT, Store, written_at
 from jobs.tables import ABLATIONS
 

@@ -25,10 +25,10 @@ from types import TracebackType
 from typing import Any
 
 from eci_sql.errors import MetricError
-from jobs import work
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.progress import Progress
+from jobs.work import Job, read_marker, write_marker
 from onnx_models.errors import EncoderError
 
 TOPIC = "eci-progress"
@@ -74,7 +74,7 @@ def _installed() -> str:
     return version("eci-lake")
 
 
-def execute(job: work.Job, stage: str, name: str, task: Task, driver: str) -> dict[str, Any]:
+def execute(job: Job, stage: str, name: str, task: Task, driver: str) -> dict[str, Any]:
     """Run one task in a worker: its function, then its marker. A task that is marked already is not run again.
 
     Raises:
@@ -83,7 +83,7 @@ def execute(job: work.Job, stage: str, name: str, task: Task, driver: str) -> di
     if _installed() != driver:
         host = socket.gethostname()
         raise EciError(f"the worker on {host} has eci-lake {_installed()}, this run {driver}: install the same on both")
-    done = work.read_marker(job, stage, name)
+    done = read_marker(job, stage, name)
     if done is not None:
         return done
     import pyarrow as pa
@@ -98,7 +98,7 @@ def execute(job: work.Job, stage: str, name: str, task: Task, driver: str) -> di
     summary["seconds"] = round(time.monotonic() - started, 3)
     summary["cpu_seconds"] = round(time.process_time() - busy, 3)
     summary["peak_bytes"] = _peak_bytes()
-    work.write_marker(job, stage, name, summary)
+    write_marker(job, stage, name, summary)
     return summary
 
 
@@ -294,7 +294,7 @@ class Cluster:
                     "never started); run again: finished tasks are kept"
                 )
 
-    def run(self, job: work.Job, *stages: Stage) -> dict[str, dict[str, dict[str, Any]]]:
+    def run(self, job: Job, *stages: Stage) -> dict[str, dict[str, dict[str, Any]]]:
         """Run the tasks of stages that do not wait for one another; returns their summaries by stage and name.
 
         Those with a marker are not run again. A task that fails ends the run. One that was there when workers died is
@@ -305,7 +305,7 @@ class Cluster:
             EciError: a task failed; the message names it.
         """
         tasks = {(stage.name, name): task for stage in stages for name, task in stage.tasks.items()}
-        done = {key: summary for key in tasks if (summary := work.read_marker(job, *key)) is not None}
+        done = {key: summary for key in tasks if (summary := read_marker(job, *key)) is not None}
         waiting = [key for key in tasks if key not in done]
         left = Counter(stage for stage, _ in waiting)
         for stage in stages:

@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs import work
 from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
 from jobs.tables import TEXTS
 from jobs.texts import TEXTS as TEXTS_IN
 from jobs.texts import smallest_users
+from jobs.work import Job, publish, reading, writing
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
@@ -28,19 +28,17 @@ Cells = list[tuple[str, int, int]]
 """Ranges of parts: (fold, first part, end)."""
 
 
-def wanted_ids(job: work.Job, bucket: int, cells: Cells) -> np.ndarray:
+def wanted_ids(job: Job, bucket: int, cells: Cells) -> np.ndarray:
     """Return the distinct ids that parts want of a bucket, ascending."""
     ids = [np.empty(0, dtype="S16")]
     for fold, start, stop in cells:
-        with work.reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as file:
+        with reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as file:
             batches = [file.get_batch(part * job.buckets + bucket) for part in range(start, stop)]
             ids += [from_arrow(batch["id"]).copy() for batch in batches]
     return unique(np.concatenate(ids))
 
 
-def collect_task(
-    job: work.Job, name: str, bucket: int, cells: Cells, origins: list[tuple[str, str, int]]
-) -> dict[str, Any]:
+def collect_task(job: Job, name: str, bucket: int, cells: Cells, origins: list[tuple[str, str, int]]) -> dict[str, Any]:
     """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
     wanted = wanted_ids(job, bucket, cells)
     found = distinct(job, bucket, wanted, origins)
@@ -55,14 +53,14 @@ def collect_task(
             "text": found["text"],
         }
     )
-    work.publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
+    publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
     frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
     return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary}
 
 
-def distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
+def distinct(job: Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
     """Return the texts of those of `wanted` that are there, in its order: side, user_id (the smallest one given), text.
 
     Texts repeat from file to file: of each only the first is taken out of its file.
@@ -71,7 +69,7 @@ def distinct(job: work.Job, bucket: int, wanted: np.ndarray, origins: list[tuple
     tables, places = [TEXTS_IN.empty_table()], [np.empty(0, np.int64)]
     owned, users = [np.empty(0, np.int64)], [pl.Series(dtype=pl.String)]
     for stage, origin, chunks in origins:
-        with work.reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
+        with reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
             batches = [file.get_batch(chunk * job.buckets + bucket) for chunk in range(chunks)]
         texts = pa.Table.from_batches(batches, TEXTS_IN)
         at = lookup(wanted, from_arrow(texts["id"]))
@@ -102,7 +100,7 @@ def _first_met(at: np.ndarray, with_text: np.ndarray, known: np.ndarray) -> np.n
     return chosen
 
 
-def _tokenise(job: work.Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
+def _tokenise(job: Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
     """Write the bucket's token sets and tokens; returns the number of distinct tokens."""
     memo = pa.array([], pa.string())
     lengths, codes = [], []
@@ -129,7 +127,7 @@ def _tokenise(job: work.Job, name: str, ids: np.ndarray, frame: pl.DataFrame) ->
     )
     table = pa.table([memo, pa.array(frequency, pa.int64()), pa.array(in_query)], schema=TOKENS)
     for kind, what in (("sets", sets), ("tokens", table)):
-        with work.writing(job.store, job.at("collect", f"{name}.{kind}.arrow"), what.schema) as out:
+        with writing(job.store, job.at("collect", f"{name}.{kind}.arrow"), what.schema) as out:
             out.write_table(what)
     return len(memo)
 

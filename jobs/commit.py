@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs import work
-from jobs.errors import EciError, InputError
+from jobs.catalog import write_catalog
+from jobs.errors import EciError
+from jobs.runs import latest
 from jobs.store import Store
 from jobs.tables import TABLES
+from jobs.work import Job
 
 
 def published_files(store: Store, folder: str) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ def _walk(store: Store, folder: str, prefix: str) -> list[str]:
     return paths
 
 
-def commit(job: work.Job, manifest: dict[str, Any]) -> None:
+def commit(job: Job, manifest: dict[str, Any]) -> None:
     """Write the manifest and put the run in its place; `finish` then makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     job.store.write_text(f"{job.publish}/manifest.json", text)
@@ -70,8 +71,6 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
     Raises:
         EciError: LATEST in an object store has changed since then.
     """
-    from jobs.catalog import write_catalog
-
     if store.local:
         store.write_text("LATEST", run_id + "\n")
     elif not store.put_if("LATEST", run_id + "\n", before):
@@ -80,54 +79,3 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )
     write_catalog(store)
-
-
-def latest(store: Store) -> str:
-    """Return the newest committed run's id. Raises InputError where there is none."""
-    try:
-        return store.read_text("LATEST").strip()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ..."
-        ) from None
-
-
-def read_manifest(store: Store, run_id: str) -> dict[str, Any]:
-    """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
-    if run_id not in committed(store):
-        raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
-    try:
-        return dict(json.loads(store.read_text(f"runs/{run_id}/manifest.json")))
-    except (OSError, ValueError) as error:
-        raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: cannot be read: {error}") from error
-
-
-def committed(store: Store) -> list[str]:
-    """Return the ids of all committed runs, oldest first (ids begin with the time)."""
-    return [name for name in store.names("runs") if store.exists(f"runs/{name}/manifest.json")]
-
-
-def files_of(store: Store, run_id: str, table: str) -> list[str]:
-    """Return the full paths of the files that hold a table of a run, by the manifest."""
-    manifest = read_manifest(store, run_id)
-    return [store.path(f"runs/{run_id}/{f['path']}") for f in manifest["files"] if f["table"] == table]
-
-
-def free_run_id(store: Store, wanted: str) -> str:
-    """Return `wanted`, or with a number behind it when that run exists already."""
-    number, run_id = 1, wanted
-    while store.exists(f"runs/{run_id}"):
-        number += 1
-        run_id = f"{wanted}-{number}"
-    return run_id
-
-
-def disk_of(store: Store) -> int | None:
-    """Return the free bytes where a local store lies, else None."""
-    if not store.local:
-        return None
-    path = store.path()
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    stats = os.statvfs(path)
-    return stats.f_bavail * stats.f_frsize

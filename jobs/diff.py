@@ -11,9 +11,9 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from jobs import commit
 from jobs.config import Strict
 from jobs.finished import Finished
+from jobs.runs import committed
 from jobs.store import Store
 
 COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
@@ -108,7 +108,7 @@ def _inputs(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> dict[str, int]:
 
 def previous(store: Store, run_id: str) -> str | None:
     """Return the run that was committed before this one, None for the first."""
-    before = [name for name in commit.committed(store) if name < run_id]
+    before = [name for name in committed(store) if name < run_id]
     return before[-1] if before else None
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from jobs import commit
 from jobs.config import available_cores, available_memory
-from jobs.store import Store
+from jobs.store import Store, disk_of
 
 LEAST_DISK = 2 << 30
 
@@ -116,7 +115,7 @@ def _memory() -> Finding:
 
 
 def _disk(what: str, store: Store) -> Finding:
-    free = commit.disk_of(store)
+    free = disk_of(store)
     if free is None:
         return Finding(what, True, f"{store.path()} is no local disk: its room is not known")
     folder = Path(store.path())

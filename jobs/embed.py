@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from jobs import work
 from jobs.cache import Cache
 from jobs.collect import Cells, wanted_ids
 from jobs.ids import from_arrow, lookup
+from jobs.work import Job
 
 if TYPE_CHECKING:
     from onnx_models.session import Encoder
@@ -35,19 +35,19 @@ def encoder_of(name: str, threads: int) -> Encoder:
     return open_encoder(load_card(name), threads)
 
 
-def cache_of(job: work.Job) -> Cache:
+def cache_of(job: Job) -> Cache:
     """Return the run's embedding cache."""
     return Cache(job.store, job.fingerprint, job.dim)
 
 
-def read_texts(job: work.Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
+def read_texts(job: Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     """Return a bucket's ids S16 (n,), ascending, and its texts (columns side, text)."""
     with job.store.open(f"{job.publish}/texts/bucket={name}.parquet") as source:
         table = pq.read_table(source, columns=["text_id", "side", "text"])
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 
-def embed_task(job: work.Job, name: str, bucket: int, report: Report, cells: Cells | None = None) -> dict[str, Any]:
+def embed_task(job: Job, name: str, bucket: int, report: Report, cells: Cells | None = None) -> dict[str, Any]:
     """Embed what is new in one bucket, of the texts that parts want (`cells`; None: all).
 
     `report(n)` is called with the number of texts done since the last call.
@@ -76,7 +76,7 @@ def embed_task(job: work.Job, name: str, bucket: int, report: Report, cells: Cel
     }
 
 
-def encode(job: work.Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
+def encode(job: Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the vectors float16 (n, d) of texts (columns side, text), and the real and padded tokens they took."""
     encoder = encoder_of(str(job.encoder), job.threads)
     vectors = np.empty((len(texts), job.dim), dtype=np.float16)

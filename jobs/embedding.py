@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.cluster import Cluster, Stage, Task
 from jobs.config import RunConfig
 from jobs.embed import cache_of, embed_task
@@ -16,6 +15,7 @@ from jobs.progress import Progress
 from jobs.settings import job_for
 from jobs.store import Store
 from jobs.tables import TEXTS
+from jobs.work import Job, publish
 
 BUCKETS = 32
 
@@ -44,7 +44,7 @@ def embed_texts(
     return unit
 
 
-def _write(job: work.Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[Side, str]]) -> None:
+def _write(job: Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[Side, str]]) -> None:
     order = order_of(every)
     first = order[np.searchsorted(every[order], ids)]
     buckets = buckets_of(ids, BUCKETS)
@@ -60,4 +60,4 @@ def _write(job: work.Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tu
                 "text": pa.array([text for _, text in chosen], pa.large_string()),
             }
         )
-        work.publish(job, f"texts/bucket={bucket:03d}.parquet", [table], TEXTS.schema)
+        publish(job, f"texts/bucket={bucket:03d}.parquet", [table], TEXTS.schema)

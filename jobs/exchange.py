@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.collect import Cells
 from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
 from jobs.unit_vectors import unit_scale
 from jobs.vectors import load_vectors
+from jobs.work import Job, publish, reading, writing
 
 FILES = 64
 
@@ -34,7 +34,7 @@ class Exchanged(NamedTuple):
     parts: int
 
 
-def exchange_schema(job: work.Job) -> pa.Schema:
+def exchange_schema(job: Job) -> pa.Schema:
     """Return the schema of an exchange file. `vector` is of the job's vector type, the row's bytes as they lie in memory.
 
     `scale` is what makes a vector one of unit length, 0 where there is no usable one.
@@ -49,7 +49,7 @@ def exchange_schema(job: work.Job) -> pa.Schema:
     )
 
 
-def vocabulary_task(job: work.Job, name: str, buckets: list[str], passages: int) -> dict[str, Any]:
+def vocabulary_task(job: Job, name: str, buckets: list[str], passages: int) -> dict[str, Any]:
     """Merge the buckets' document frequencies: publishes idf.parquet, keeps the queries' tokens as the vocabulary.
 
     Only tokens that some query holds can count in an overlap, so only those get a number and are exchanged.
@@ -59,14 +59,14 @@ def vocabulary_task(job: work.Job, name: str, buckets: list[str], passages: int)
 
     tables = []
     for bucket in buckets:
-        with work.reading(job.store, job.at("collect", f"{bucket}.tokens.arrow")) as file:
+        with reading(job.store, job.at("collect", f"{bucket}.tokens.arrow")) as file:
             tables.append(file.read_all())
     with connect(job.share // 2, job.threads) as con:
         con.register("tokens", pa.concat_tables(tables))
         idf = con.sql(statement("idf"), params={"passages": passages}).to_arrow_table()
-    work.publish(job, "idf.parquet", [idf.drop_columns(["in_query"])], IDF.schema)
+    publish(job, "idf.parquet", [idf.drop_columns(["in_query"])], IDF.schema)
     vocabulary = idf.filter(idf["in_query"]).select(["token", "idf"])
-    with work.writing(job.store, job.at("vocabulary", "vocabulary.arrow"), vocabulary.schema) as out:
+    with writing(job.store, job.at("vocabulary", "vocabulary.arrow"), vocabulary.schema) as out:
         out.write_table(vocabulary)
     return {"tokens": len(idf), "query_tokens": len(vocabulary), "passages": passages}
 
@@ -78,17 +78,15 @@ def shared_files(buckets: int) -> list[list[int]]:
 
 
 def exchange_task(
-    job: work.Job, name: str, buckets: list[int], cells: Cells, vector_units: list[tuple[str, int]]
+    job: Job, name: str, buckets: list[int], cells: Cells, vector_units: list[tuple[str, int]]
 ) -> dict[str, Any]:
     """Write the exchange file of some buckets: for each one a batch for each part of `cells`, in their order."""
     schema = exchange_schema(job)
     summary = {"texts": 0, "sent": 0, "without_vector": 0}
     with ExitStack() as stack:
-        requests = [(stack.enter_context(work.reading(job.store, job.at("settle", f"{fold}.requests.arrow"))), start, stop)
+        requests = [(stack.enter_context(reading(job.store, job.at("settle", f"{fold}.requests.arrow"))), start, stop)
                     for fold, start, stop in cells]  # fmt: skip
-        out = stack.enter_context(
-            work.writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None)
-        )
+        out = stack.enter_context(writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None))
         for bucket, number in zip(buckets, _vocabulary_numbers(job, buckets), strict=True):
             wanted = (
                 from_arrow(file.get_batch(part * job.buckets + bucket)["id"])
@@ -139,8 +137,8 @@ class _Columns:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _columns(job: work.Job, bucket: int, number: np.ndarray, vector_units: list[tuple[str, int]]) -> _Columns:
-    with work.reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
+def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[tuple[str, int]]) -> _Columns:
+    with reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
     if job.encoder is None:
@@ -151,15 +149,15 @@ def _columns(job: work.Job, bucket: int, number: np.ndarray, vector_units: list[
     return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
 
 
-def _vocabulary_numbers(job: work.Job, buckets: list[int]) -> Iterator[np.ndarray]:
+def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:
     """Yield, for each bucket, the vocabulary's number of each of its tokens, int32; -1 for those that no query holds."""
     import pyarrow.compute as pc
 
-    with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
         vocabulary = file.read_all()["token"].combine_chunks()
     tokens = []
     for bucket in buckets:
-        with work.reading(job.store, job.at("collect", f"{bucket:03d}.tokens.arrow")) as file:
+        with reading(job.store, job.at("collect", f"{bucket:03d}.tokens.arrow")) as file:
             tokens.append(file.read_all()["token"])
     # one call: each makes a hash table of the whole vocabulary
     every = pa.chunked_array([chunk for column in tokens for chunk in column.chunks], vocabulary.type)

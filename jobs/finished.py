@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eci_sql.mixtures import Folds
-from jobs import commit
-from jobs.cache import Cache
-from jobs.errors import EciError, InputError, nearest
+from jobs.errors import InputError, nearest
 from jobs.hybrids import folds_of_table
-from jobs.ids import from_arrow, lookup
+from jobs.ids import from_arrow
+from jobs.runs import latest, read_manifest
 from jobs.store import Store
 
 IDS = ("query_id", "positive_id", "negative_id")
@@ -38,14 +36,14 @@ class Finished:
     def open(cls, out: str, run_id: str | None = None) -> Finished:
         """Open a run. Raises InputError where there is none, or none with this id."""
         store = Store(out)
-        found = cls(store, run_id or commit.latest(store))
+        found = cls(store, run_id or latest(store))
         _ = found.manifest
         return found
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The run's manifest."""
-        return commit.read_manifest(self.store, self.run_id)
+        return read_manifest(self.store, self.run_id)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -116,32 +114,6 @@ class Finished:
         for path in self.files("texts"):
             yield self.read(path, columns=columns)
 
-    def vectors(self, folder: str) -> VectorSpool:
-        """Lay the run's vectors into a spool below a local folder.
-
-        Raises:
-            InputError: the cache no longer holds them, or the files of --vectors, --corpus, --queries are not what they were.
-        """
-        if self.settings.get("vectors"):
-            from jobs.given_vectors import spool_given
-
-            return spool_given(self, folder)
-        fingerprint = str(self.manifest["encoder"]["fingerprint"])
-        cache = Cache(self.store, fingerprint, self.dim)
-        if not self.store.exists(f"cache/embeddings/{fingerprint}"):
-            raise InputError(
-                f"{self.store.path()}: no cached vectors of {fingerprint}; run again to embed the texts anew"
-            )
-        ids, valid, path = [], [], Path(folder) / "vectors"
-        with path.open("wb") as file:
-            for table in self.texts(["text_id"]):
-                wanted = from_arrow(table["text_id"]).copy()
-                vectors, present = cache.load(wanted)
-                vectors.tofile(file)
-                ids.append(wanted)
-                valid.append(present)
-        return VectorSpool(np.concatenate(ids), np.concatenate(valid), str(path), self.dim, "float16")
-
 
 def same_file(given: dict[str, Any]) -> bool:
     """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
@@ -152,32 +124,6 @@ def same_file(given: dict[str, Any]) -> bool:
     except OSError:
         return False
     return (now.size, now.stamp) == (given["size"], given["stamp"])
-
-
-@dataclass(frozen=True)
-class VectorSpool:
-    """Vectors (n, dim) of `dtype` in a file, of ascending ids S16 (n,); `present` says which of them there are."""
-
-    ids: np.ndarray
-    present: np.ndarray
-    path: str
-    dim: int
-    dtype: str
-
-    def take(self, ids: np.ndarray) -> np.ndarray:
-        """Return unit vectors float32 of ids S16 (n,), as they were scored.
-
-        Raises:
-            EciError: the cache lacks one of them.
-        """
-        from jobs.unit_vectors import unit_rows, unit_scale
-
-        at = lookup(self.ids, ids)
-        if np.any(at < 0) or not self.present[at].all():
-            raise EciError("vectors of this run's texts are missing (cache or --vectors); run again to have them anew")
-        stored = np.memmap(self.path, self.dtype, "r", shape=(len(self.ids), self.dim))
-        rows = np.asarray(stored[at])
-        return unit_rows(rows, unit_scale(rows, np.ones(len(rows), dtype=bool)))
 
 
 def refs_of(scores: pa.Table) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.checks import Checked, check
 from jobs.errors import InputError
 from jobs.formats import format_named
@@ -21,6 +20,7 @@ from jobs.formats.base import Options, Unit
 from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
 from jobs.lookup import Index, open_index, work_rejects
 from jobs.texts import TextSink
+from jobs.work import Job, write_partitions, writing
 
 TRIPLES = pa.schema(
     [
@@ -35,14 +35,14 @@ TRIPLES = pa.schema(
 
 
 def ingest_task(
-    job: work.Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
+    job: Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
 ) -> dict[str, Any]:
     """Read one unit; returns counts of rows (by source, and of good ones by fold) and of rejects."""
     sources: Counter[str] = Counter()
     rejects, rows, by_fold = [], 0, np.zeros(job.folds, dtype=np.int64)
     with ExitStack() as stack:
         sink = stack.enter_context(TextSink(job, "ingest", name))
-        out = stack.enter_context(work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES))
+        out = stack.enter_context(writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES))
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
         for batch in format_named(format_name).read(unit, options):
             checked = check(batch.rows, indexes)
@@ -61,20 +61,20 @@ def ingest_task(
     }
 
 
-def bad_file_task(job: work.Job, name: str, error: InputError) -> dict[str, Any]:
+def bad_file_task(job: Job, name: str, error: InputError) -> dict[str, Any]:
     """Record a file that cannot be opened as one reject (--skip-bad-files)."""
     import polars as pl
 
     from jobs.formats.base import REJECTS
 
     frame = pl.DataFrame([(0, None, "bad_record", str(error), '""')], schema=REJECTS, orient="row")
-    with TextSink(job, "ingest", name), work.writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES):
+    with TextSink(job, "ingest", name), writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES):
         pass
     return {"rows": 1, "rejected": work_rejects(job, "ingest", name, [frame]), "chunks": 0, "sources": {},
             "by_fold": [0] * job.folds}  # fmt: skip
 
 
-def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:
+def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:
     """Write a batch's rows by fold; returns how many each fold has, int64 (folds,)."""
     folds = folds_of(np.ascontiguousarray(checked.ids[:, 0]), job.folds)
     order = np.argsort(folds, kind="stable")
@@ -90,5 +90,5 @@ def _write(job: work.Job, out: pa.RecordBatchFileWriter, checked: Checked, numbe
         },
         schema=TRIPLES,
     )
-    work.write_partitions(out, table, folds[order], job.folds)
+    write_partitions(out, table, folds[order], job.folds)
     return np.bincount(folds, minlength=job.folds)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from eci_sql.sequential import judge
-from jobs import work
 from jobs.collect import Cells
 from jobs.config import RunConfig
+from jobs.work import Job
 
 FIRST_QUERIES = 1000
 ABOUT = 0.7
@@ -100,7 +100,7 @@ def _within(by_band: dict[int, int], band: int) -> int:
 
 
 def judge_look(
-    looks: Looks, number: int, found: list[dict[str, Any]], sources: list[str], config: RunConfig, job: work.Job
+    looks: Looks, number: int, found: list[dict[str, Any]], sources: list[str], config: RunConfig, job: Job
 ) -> Sample:
     """Return what is known after look `number`; `found`: results of `information_task`, by source."""
     decided: bool | None = None

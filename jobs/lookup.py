@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.texts import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
 from jobs.texts import TextSink, distinct_texts, ids_by_code, with_users
+from jobs.work import Job, reading, writing
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
 
@@ -38,12 +38,12 @@ class Index:
         return ids, state
 
 
-def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Options) -> dict[str, Any]:
+def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -> dict[str, Any]:
     """Read one unit of a corpus or of queries: its texts by bucket, its part of the index, its rejects."""
     rows, rejects = 0, []
     with (
         TextSink(job, "lookup", name) as sink,
-        work.writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
+        writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
     ):
         for batch in read_texts(unit, options, side):
             users = batch.texts["id"]
@@ -57,22 +57,22 @@ def lookup_task(job: work.Job, name: str, unit: Unit, side: Side, options: Optio
     return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
 
 
-def work_rejects(job: work.Job, stage: str, name: str, frames: list[Any]) -> int:
+def work_rejects(job: Job, stage: str, name: str, frames: list[Any]) -> int:
     """Keep a task's rejects (frames with the columns REJECTS) in its work file; returns how many."""
     import polars as pl
 
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    with work.writing(job.store, job.at(stage, f"{name}.rejects.arrow"), table.schema) as out:
+    with writing(job.store, job.at(stage, f"{name}.rejects.arrow"), table.schema) as out:
         out.write_table(table)
     return len(frame)
 
 
-def index_task(job: work.Job, name: str, side: Side, parts: list[str]) -> dict[str, Any]:
+def index_task(job: Job, name: str, side: Side, parts: list[str]) -> dict[str, Any]:
     """Merge the parts of one side's index (in the order of files and rows) into one sorted file."""
     tables = []
     for part in parts:
-        with work.reading(job.store, job.at("lookup", f"{part}.index.arrow")) as file:
+        with reading(job.store, job.at("lookup", f"{part}.index.arrow")) as file:
             tables.append(file.read_all())
     table = pa.concat_tables(tables) if tables else INDEX.empty_table()
     keys, ids = from_arrow(table["key"]), from_arrow(table["text_id"])
@@ -90,8 +90,8 @@ def index_task(job: work.Job, name: str, side: Side, parts: list[str]) -> dict[s
 
 
 @contextmanager
-def open_index(job: work.Job, name: str) -> Iterator[Index]:
+def open_index(job: Job, name: str) -> Iterator[Index]:
     """Open a merged index for looking ids up."""
-    with work.reading(job.store, job.at("lookup", f"{name}.arrow")) as file:
+    with reading(job.store, job.at("lookup", f"{name}.arrow")) as file:
         table = file.read_all()
         yield Index(from_arrow(table["key"]), from_arrow(table["text_id"]))

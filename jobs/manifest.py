@@ -9,12 +9,13 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from jobs import commit, work
+from jobs.commit import published_files
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.looks import Sample
 from jobs.prepare import Prepared
 from jobs.tables import FORMULA_VERSION
+from jobs.work import Job
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
@@ -51,7 +52,7 @@ def formats_of(prepared: Prepared) -> dict[str, int]:
 
 
 def make_manifest(
-    job: work.Job,
+    job: Job,
     config: RunConfig,
     prepared: Prepared,
     done: dict[str, Any],
@@ -80,7 +81,7 @@ def make_manifest(
         "inputs": [asdict(file) for file in prepared.files],
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "files": commit.published_files(job.store, job.publish),
+        "files": published_files(job.store, job.publish),
         "totals": totals_of(done, sample),
         "sample": asdict(sample),
         "rejects": done["rejects"]["all"]["by_reason"],

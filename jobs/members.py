@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs import work
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup, order_of
+from jobs.work import Job, reading, write_partitions, writing
 
 MEMBERS = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
 
@@ -33,17 +33,17 @@ def members_of(scored: pa.Table, texts: int, sources: list[str]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def write_members(job: work.Job, name: str, parts: list[pa.Table]) -> None:
+def write_members(job: Job, name: str, parts: list[pa.Table]) -> None:
     """Write the fold's members by bucket. A text on the edge of two parts is there twice."""
     members = pa.concat_tables([MEMBERS.empty_table(), *parts])
     ids = from_arrow(members["id"])
     order = order_of(ids)
-    with work.writing(job.store, job.at("score", f"{name}.members.arrow"), MEMBERS) as out:
-        work.write_partitions(out, members.take(pa.array(order)), buckets_of(ids[order], job.buckets), job.buckets)
+    with writing(job.store, job.at("score", f"{name}.members.arrow"), MEMBERS) as out:
+        write_partitions(out, members.take(pa.array(order)), buckets_of(ids[order], job.buckets), job.buckets)
 
 
 def distinct_task(
-    job: work.Job, name: str, bucket: int, folds: list[str], sources: list[str], hybrids: list[list[int]]
+    job: Job, name: str, bucket: int, folds: list[str], sources: list[str], hybrids: list[list[int]]
 ) -> dict[str, Any]:
     """Count one bucket's distinct queries and negatives over all folds: of every source, then of every hybrid.
 
@@ -51,11 +51,11 @@ def distinct_task(
     """
     ids, codes = [np.empty(0, "S16")], [np.empty(0, np.int32)]
     for fold in folds:
-        with work.reading(job.store, job.at("score", f"{fold}.members.arrow")) as file:
+        with reading(job.store, job.at("score", f"{fold}.members.arrow")) as file:
             batch = file.get_batch(bucket)
             ids.append(from_arrow(batch["id"]).copy())
             codes.append(batch["source"].to_numpy().copy())
-    with work.reading(job.store, job.at("collect", f"{name}.sets.arrow")) as file:
+    with reading(job.store, job.at("collect", f"{name}.sets.arrow")) as file:
         table = file.read_all()
     at, code = lookup(from_arrow(table["id"]), np.concatenate(ids)), np.concatenate(codes)
     is_query = np.asarray(table["side"].to_pylist(), dtype=object)[at] == "query"

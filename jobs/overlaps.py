@@ -15,7 +15,7 @@ from jobs.formats.base import Options
 from jobs.formats.files import expand
 from jobs.formats.texts import read_texts, text_units
 from jobs.lexical import as_sets, token_lists
-from jobs.training_files import TextSpool, spool_texts
+from jobs.spools import TextSpool, spool_texts
 
 CHUNK = 20_000
 

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.ids import (
     ID_BYTES,
     ID_TYPE,
@@ -31,6 +30,7 @@ from jobs.ids import (
     positions_of,
 )
 from jobs.ingest import TRIPLES
+from jobs.work import Job, write_partitions
 
 BANDS = 32
 PART_ROWS = 1 << 17
@@ -117,7 +117,7 @@ class Written(NamedTuple):
     rest: pa.Table
 
 
-def write_parts(job: work.Job, files: Files, table: pa.Table, banded: bool, last: bool) -> Written:
+def write_parts(job: Job, files: Files, table: pa.Table, banded: bool, last: bool) -> Written:
     """Write the parts of rows in sample order; the last one is left open unless these rows are the fold's last."""
     roles = [from_arrow(table[f"{role}_id"]) for role in ("query", "positive", "negative")]
     texts = row_texts(*roles)
@@ -132,7 +132,7 @@ def write_parts(job: work.Job, files: Files, table: pa.Table, banded: bool, last
 
 
 def _write_part(
-    job: work.Job, files: Files, part: pa.Table, roles: list[np.ndarray], texts: RowTexts, codes: np.ndarray
+    job: Job, files: Files, part: pa.Table, roles: list[np.ndarray], texts: RowTexts, codes: np.ndarray
 ) -> None:
     cells, requests = files
     used = np.zeros(len(texts.distinct), dtype=bool)
@@ -144,7 +144,7 @@ def _write_part(
         part = part.append_column(column, pa.array(np.ascontiguousarray(refs[:, k])))
     cells.write_batch(part.select(CELLS.names).cast(CELLS).combine_chunks().to_batches()[0])
     table = pa.table({"id": as_arrow(wanted)}, schema=REQUESTS)
-    work.write_partitions(requests, table, buckets_of(wanted, job.buckets), job.buckets)
+    write_partitions(requests, table, buckets_of(wanted, job.buckets), job.buckets)
 
 
 def _triple_ids(part: pa.Table, roles: list[np.ndarray]) -> pa.Array:

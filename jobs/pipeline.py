@@ -14,18 +14,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import commit, work
 from jobs.cluster import Cluster
+from jobs.commit import finish, seen
 from jobs.config import RunConfig
 from jobs.errors import HeldError, InputError
 from jobs.lock import holding
 from jobs.prepare import Prepared, prepare
 from jobs.progress import Progress, Silent
+from jobs.runs import free_run_id, latest, read_manifest
 from jobs.settings import job_for
 from jobs.stages import Stages
 from jobs.status import Recorded
 from jobs.store import Store
 from jobs.tables import SOURCE_ECI
+from jobs.work import Job
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _run(
     log: Callable[[str], None] | None,
 ) -> RunResult:
     key = work_key(prepared)
-    before = commit.seen(store)
+    before = seen(store)
     standing = _standing(store, key)
     if standing is not None:
         return standing
@@ -89,7 +91,7 @@ def _run(
             with Cluster(config, job.threads, progress) as cluster:
                 Stages(config, prepared, job, cluster, key).run()
         check()
-        commit.finish(store, job.run_id, before)
+        finish(store, job.run_id, before)
         store.remove(job.work)
     except HeldError:
         raise
@@ -110,8 +112,8 @@ def _standing(store: Store, key: str) -> RunResult | None:
     """Return the newest committed run if it is over just the same inputs, settings and versions: nothing is new then."""
     if not store.exists("LATEST"):
         return None
-    run_id = commit.latest(store)
-    if commit.read_manifest(store, run_id).get("work_key") != key:
+    run_id = latest(store)
+    if read_manifest(store, run_id).get("work_key") != key:
         return None
     result = result_of(store, run_id)
     totals = result.totals | {"texts_embedded": 0, "cache_hits": result.totals["texts"]}
@@ -122,19 +124,19 @@ def result_of(store: Store, run_id: str) -> RunResult:
     """Read a committed run back."""
     import pyarrow.parquet as pq
 
-    manifest = commit.read_manifest(store, run_id)
+    manifest = read_manifest(store, run_id)
     with store.open(f"runs/{run_id}/{SOURCE_ECI.files}") as source:
         ranking = pq.read_table(source)
     return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
 
 
-def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> work.Job:
+def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> Job:
     """Return the job: the run that was begun over the same inputs and settings, or a new one."""
     state = f"work/{key}/run.json"
     try:
         run_id = str(json.loads(store.read_text(state))["run_id"])
     except (FileNotFoundError, ValueError, KeyError):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        run_id = commit.free_run_id(store, f"{stamp}-{key[:6]}")
+        run_id = free_run_id(store, f"{stamp}-{key[:6]}")
         store.write_text(state, json.dumps({"run_id": run_id, "identity": prepared.identity}))
     return job_for(config, f"work/{key}", prepared.buckets, run_id, prepared.encoder)

@@ -17,20 +17,20 @@ from eci_sql.information import eci_v1, interval, jackknife_se, paired_differenc
 from eci_sql.mixtures import Folds
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from eci_sql.udfs import register_information
-from jobs import work
 from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
 from jobs.ids import from_arrow
 from jobs.looks import leave_out_of
 from jobs.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
+from jobs.work import Job, publish, reading
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))
 
 
-def read_source(job: work.Job, number: int, folds: list[str]) -> pa.Table:
+def read_source(job: Job, number: int, folds: list[str]) -> pa.Table:
     """Return one source's rows of the moments table, by fold. `folds`: score tasks, FF or FF-KK; looks are summed."""
     looks: dict[str, list[pa.RecordBatch]] = {}
     for fold in folds:
-        with work.reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
+        with reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
             looks.setdefault(fold.partition("-")[2], []).append(file.get_batch(number))
     tables = [pa.Table.from_batches(batches, MOMENTS.schema) for batches in looks.values()]
     if len(tables) == 1:
@@ -50,7 +50,7 @@ def matrices_of(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(values).reshape(len(table), -1)
 
 
-def information_task(job: work.Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
+def information_task(job: Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
     """Score a source, or several pooled to a hybrid, from moments: the whole, and without each fold."""
     table = read_source(job, numbers[0], folds)
     if len(numbers) > 1:
@@ -62,7 +62,7 @@ def information_task(job: work.Job, name: str, numbers: list[int], folds: list[s
         return _information(job, table)
 
 
-def _information(job: work.Job, table: pa.Table) -> dict[str, Any]:
+def _information(job: Job, table: pa.Table) -> dict[str, Any]:
     counts = {count: int(sum(table[count].to_pylist())) for count in COUNTS}
     plus, minus = matrices_of(table, "plus"), matrices_of(table, "minus")
     examples = table["n_examples"].to_numpy()
@@ -88,7 +88,7 @@ def _information(job: work.Job, table: pa.Table) -> dict[str, Any]:
     }
 
 
-def mixture_task(job: work.Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
+def mixture_task(job: Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
     """Find the best mixture of the sources with these numbers; returns its shares and what `information_task` does."""
 
     def read(number: int) -> Folds:
@@ -99,15 +99,15 @@ def mixture_task(job: work.Job, name: str, numbers: list[int], folds: list[str])
     return found.as_dict()
 
 
-def moments_task(job: work.Job, name: str, sources: int, folds: list[str]) -> dict[str, Any]:
+def moments_task(job: Job, name: str, sources: int, folds: list[str]) -> dict[str, Any]:
     """Publish the moments table, a source at a time."""
     tables = (read_source(job, number, folds) for number in range(sources))
-    rows = work.publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
+    rows = publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
     return {"rows": rows}
 
 
 def rejects_task(
-    job: work.Job,
+    job: Job,
     name: str,
     read: list[tuple[str, str, str]],
     files: list[str],
@@ -123,10 +123,10 @@ def rejects_task(
 
     def tables() -> Iterator[pa.Table]:
         for stage, task, file in read:
-            with work.reading(job.store, job.at(stage, f"{task}.rejects.arrow")) as source:
+            with reading(job.store, job.at(stage, f"{task}.rejects.arrow")) as source:
                 yield _with_run(job, source.read_all(), [file])
         for stage, fold in folded:
-            with work.reading(job.store, job.at(stage, f"{fold}.rejects.arrow")) as source:
+            with reading(job.store, job.at(stage, f"{fold}.rejects.arrow")) as source:
                 table = source.read_all()
             yield _with_run(job, _explained(table), [files[u] for u in table["unit"].to_pylist()])
 
@@ -138,7 +138,7 @@ def rejects_task(
             10_000
         )
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
-        rows = work.publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
+        rows = publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
     with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:
         columns = pq.read_table(source, columns=["source", "reason"])
     by_reason = columns.group_by("reason").aggregate([([], "count_all")]).to_pylist()
@@ -150,7 +150,7 @@ def rejects_task(
     }
 
 
-def _with_run(job: work.Job, table: pa.Table, files: list[str]) -> pa.Table:
+def _with_run(job: Job, table: pa.Table, files: list[str]) -> pa.Table:
     file = pa.array(files if len(files) == len(table) else files * len(table), pa.string())
     table = table.append_column("file", file).append_column("run_id", pa.repeat(job.run_id, len(table)))
     return table.select(REJECTS.schema.names).cast(REJECTS.schema)
@@ -175,7 +175,7 @@ def _explained(table: pa.Table) -> pa.Table:
 
 
 def rank_tables(
-    job: work.Job,
+    job: Job,
     found: dict[str, dict[str, Any]],
     counts: dict[str, dict[str, int]],
     created_at: Any,
@@ -225,7 +225,7 @@ def rank_tables(
     return _constant(table, same), pa.Table.from_pylist(pairs, SOURCE_PAIRS.schema)
 
 
-def _estimate(job: work.Job, result: dict[str, Any]) -> dict[str, Any]:
+def _estimate(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of source_eci that follow from a result alone: its interval and the paper's first version."""
     se = jackknife_se(leave_out_of(result, job.folds))
     lo, hi = interval(result["eci"], se, result["folds_done"])

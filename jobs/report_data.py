@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs import commit
 from jobs.catalog import literal
+from jobs.runs import committed
 from jobs.store import Store
 from jobs.tables import SOURCE_ECI
 
@@ -251,7 +251,7 @@ def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
     same = {key: ranking[0][key] for key in SAME} if ranking else {}
-    for other in [run for run in commit.committed(store) if run != run_id][-MOST_RUNS:]:
+    for other in [run for run in committed(store) if run != run_id][-MOST_RUNS:]:
         found = _rows(store, f"runs/{other}/{SOURCE_ECI.files}")
         if found and all(found[0][key] == value for key, value in same.items()):
             rows += found

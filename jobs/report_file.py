@@ -15,12 +15,12 @@ from typing import Any
 
 from platformdirs import user_cache_dir
 
-from jobs import commit
 from jobs.errors import EciError
 from jobs.report_charts import charts
 from jobs.report_data import ReportData, read_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import sections
+from jobs.runs import latest, read_manifest
 from jobs.store import Store
 
 FILE = "report.html"
@@ -65,8 +65,8 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     from jobs.config import available_cores, available_memory
 
     store = Store(out)
-    run_id = run_id or commit.latest(store)
-    manifest = commit.read_manifest(store, run_id)
+    run_id = run_id or latest(store)
+    manifest = read_manifest(store, run_id)
     folder = f"runs/{run_id}"
     try:
         page = build(store, folder, manifest, available_memory() // 4, available_cores())

@@ -6,9 +6,9 @@ import csv
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from jobs import commit
 from jobs.console import make_console, to_json
 from jobs.errors import InputError, nearest
+from jobs.runs import latest, read_manifest
 from jobs.store import Store
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     store = Store(out)
-    run_id = run_id or commit.latest(store)
-    manifest = commit.read_manifest(store, run_id)
+    run_id = run_id or latest(store)
+    manifest = read_manifest(store, run_id)
     rows = {}
     for name in ("source_eci", "source_pairs"):
         with store.open(f"runs/{run_id}/{name}.parquet") as source:
@@ -73,7 +73,7 @@ def rank(out: str, run_id: str | None = None) -> RunResult:
     from jobs.pipeline import result_of
 
     store = Store(out)
-    return result_of(store, run_id or commit.latest(store))
+    return result_of(store, run_id or latest(store))
 
 
 def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from eci_sql.connection import kept, statement
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
-from jobs import work
 from jobs.exchange import Exchanged
 from jobs.members import members_of, write_members
 from jobs.parts import CELLS, REFS
@@ -25,6 +24,7 @@ from jobs.settle import REJECTED
 from jobs.tables import MOMENTS, SCORES, SUMS
 from jobs.unit_vectors import unit_rows
 from jobs.vectors import matrix_of
+from jobs.work import Job, publish, reading, write_partitions, writing
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +75,7 @@ class Moments:
 
 
 def score_task(
-    job: work.Job,
+    job: Job,
     name: str,
     fold: int,
     parts: tuple[int, int],
@@ -98,23 +98,23 @@ def score_task(
     room = np.empty((job.part_texts, job.dim), dtype=np.float32)
     with kept(job.share // 4, 1, register) as (con, texts):
         for part in range(*parts):
-            with work.reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
+            with reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
                 cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
             texts.vectors, texts.sets = receive(job, first + part - parts[0], exchanged, weights, room)
             scored, rejected = score_part(con, job, cell)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             _add_moments(moments, scored, texts.vectors)
             path = f"scores/fold={folder}/part-{part:03d}.parquet"
-            work.publish(job, path, [_published(job, fold, scored)], SCORES.schema)
+            publish(job, path, [_published(job, fold, scored)], SCORES.schema)
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)
             _let_go(con, texts)  # before the next part comes, and while other stages use this worker
             report(len(scored))
     table = moments.table(job.run_id, fold)
-    with work.writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
+    with writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
         rows = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
-        work.write_partitions(out, table, rows, len(sources))
-    with work.writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
+        write_partitions(out, table, rows, len(sources))
+    with writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
@@ -127,7 +127,7 @@ def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:
     del texts.vectors, texts.sets
 
 
-def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) -> tuple[pa.Table, pa.Table]:
+def score_part(con: duckdb.DuckDBPyConnection, job: Job, cell: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return a part's triples with the columns of scores.sql, and those without a usable vector as rejects.
 
     The first are left as the connection's view `scored`.
@@ -145,14 +145,14 @@ def score_part(con: duckdb.DuckDBPyConnection, job: work.Job, cell: pa.Table) ->
     return scored, rejected.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
 
 
-def token_weights(job: work.Job) -> np.ndarray:
+def token_weights(job: Job) -> np.ndarray:
     """Return the idf of the vocabulary's tokens, float64 (n,)."""
-    with work.reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
         return np.asarray(file.read_all()["idf"].to_numpy())
 
 
 def receive(
-    job: work.Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
+    job: Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
 ) -> tuple[Vectors, TokenSets]:
     """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
 
@@ -162,7 +162,7 @@ def receive(
     """
     batches = []
     for name in exchanged.files:
-        with work.reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
+        with reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
             batches += [file.get_batch(at) for at in range(number, file.num_record_batches, exchanged.parts)]
     table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
     scale = table["scale"].to_numpy()
@@ -195,7 +195,7 @@ def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
                 add_residuals(moments.matrix(source, plus), vectors.matrix, (q, p, n), s_pos[at], s_neg[at], weight[at])
 
 
-def _published(job: work.Job, fold: int, scored: pa.Table) -> pa.Table:
+def _published(job: Job, fold: int, scored: pa.Table) -> pa.Table:
     columns: dict[str, Any] = {
         "run_id": pa.repeat(job.run_id, len(scored)),
         "fold": pa.array(np.full(len(scored), fold, dtype=np.int32)),

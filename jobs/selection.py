@@ -22,8 +22,10 @@ from threadpoolctl import threadpool_limits
 from eci_sql.connection import connect, statement
 from jobs.config import available_cores, available_memory
 from jobs.errors import InputError, nearest
-from jobs.finished import IDS, Finished, VectorSpool, refs_of
+from jobs.finished import IDS, Finished, refs_of
 from jobs.ids import from_arrow, unique
+from jobs.run_vectors import spool_vectors
+from jobs.spools import VectorSpool
 from jobs.store import Store
 from jobs.tables import SCORES
 
@@ -109,7 +111,7 @@ class Selection:
 
     def _choose(self) -> None:
         con, choice = self._con, self.choice
-        spool = self.run.vectors(self.folder) if choice.diverse or not choice.near_duplicates else None
+        spool = spool_vectors(self.run, self.folder) if choice.diverse or not choice.near_duplicates else None
         shares = choice.parts or {}
         con.register("shares", pa.table({"source": pa.array(list(shares), pa.string()),
                                          "alpha": pa.array(list(shares.values()), pa.float64())}))  # fmt: skip
@@ -220,7 +222,8 @@ def select(
     Raises:
         InputError: no such run, source or format; TO holds something already; nothing passes the filters.
     """
-    from jobs.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, spool_texts, write_shards
+    from jobs.spools import spool_texts
+    from jobs.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
 
     if format_name == TUPLES and negatives is None:
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)

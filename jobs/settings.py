@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs import work
 from jobs.config import RunConfig, available_cores
 from jobs.errors import InputError
 from jobs.formats.files import expand
 from jobs.store import Store
+from jobs.work import Job
 
 PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored
 LEAST_PART_TEXTS = 8_192
@@ -68,13 +68,11 @@ def threads_of(config: RunConfig) -> int:
     return max(1, available_cores() // config.cores())
 
 
-def job_for(
-    config: RunConfig, folder: str, buckets: int, run_id: str = "", choice: EncoderChoice | None = None
-) -> work.Job:
+def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choice: EncoderChoice | None = None) -> Job:
     """Return the job of a configuration, with its work in a folder below OUT."""
     choice = choice or encoder_choice(config)
     store = Store(config.out)
-    return work.Job(
+    return Job(
         # workers may have another working folder
         out=store.path(),
         work=folder,

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
-from jobs import work
 from jobs.ids import from_arrow, positions_of
 from jobs.ingest import TRIPLES
 from jobs.parts import CELLS, REQUESTS, queries_by_band, write_parts
+from jobs.work import Job, reading, writing
 
 PIECE_ROWS = 500_000
 
@@ -29,7 +29,7 @@ REJECTED = pa.schema([*TRIPLES, ("reason", pa.string())])
 
 
 def settle_task(
-    job: work.Job, name: str, fold: int, units: list[tuple[str, int]], rows: int, banded: bool = False
+    job: Job, name: str, fold: int, units: list[tuple[str, int]], rows: int, banded: bool = False
 ) -> dict[str, Any]:
     """Settle one fold. Returns counts, and of each part its rows, and its band where parts are cut at bands.
 
@@ -41,9 +41,9 @@ def settle_task(
     pieces = -(-rows // PIECE_ROWS) or 1
     found = Settled()
     with (
-        work.writing(job.store, job.at("settle", f"{name}.cells.arrow"), CELLS) as cells,
-        work.writing(job.store, job.at("settle", f"{name}.requests.arrow"), REQUESTS) as requests,
-        work.writing(job.store, job.at("settle", f"{name}.rejects.arrow"), REJECTED) as rejects,
+        writing(job.store, job.at("settle", f"{name}.cells.arrow"), CELLS) as cells,
+        writing(job.store, job.at("settle", f"{name}.requests.arrow"), REQUESTS) as requests,
+        writing(job.store, job.at("settle", f"{name}.rejects.arrow"), REJECTED) as rejects,
     ):
         rest = TRIPLES.empty_table()
         for piece in range(pieces):
@@ -80,7 +80,7 @@ class Settled:
         }
 
 
-def _settle(job: work.Job, incoming: pa.Table, found: Settled) -> tuple[pa.Table, pa.Table]:
+def _settle(job: Job, incoming: pa.Table, found: Settled) -> tuple[pa.Table, pa.Table]:
     """Return a piece's accepted rows in sample order, and its rejected ones."""
     with kept(job.share // 2, job.threads, incoming=incoming) as (con, _):
         settled = con.sql(statement("settle")).to_arrow_table()
@@ -95,14 +95,14 @@ def _settle(job: work.Job, incoming: pa.Table, found: Settled) -> tuple[pa.Table
     return accepted, rejected
 
 
-def _batches(job: work.Job, fold: int, units: list[tuple[str, int]]) -> Iterator[pa.RecordBatch]:
+def _batches(job: Job, fold: int, units: list[tuple[str, int]]) -> Iterator[pa.RecordBatch]:
     for unit, chunks in units:
-        with work.reading(job.store, job.at("ingest", f"{unit}.triples.arrow")) as file:
+        with reading(job.store, job.at("ingest", f"{unit}.triples.arrow")) as file:
             for chunk in range(chunks):
                 yield file.get_batch(chunk * job.folds + fold)
 
 
-def _read_piece(job: work.Job, fold: int, units: list[tuple[str, int]], piece: int, pieces: int) -> pa.Table:
+def _read_piece(job: Job, fold: int, units: list[tuple[str, int]], piece: int, pieces: int) -> pa.Table:
     """Return a fold's rows whose queries' positions lie in the given one of equal ranges."""
     batches = _batches(job, fold, units)
     if pieces > 1:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs import commit, work
 from jobs.cluster import MEASURED, Cluster, Stage, Task
 from jobs.collect import Cells, collect_task
+from jobs.commit import commit
 from jobs.config import RunConfig
 from jobs.embed import embed_task
 from jobs.errors import InputError
@@ -32,6 +32,7 @@ from jobs.settle import settle_task
 from jobs.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.triple_information import factor_task, triples_task
 from jobs.vectors import vectors_task
+from jobs.work import Job, publish
 
 Done = dict[str, dict[str, dict[str, Any]]]
 """Summaries of finished tasks: stage -> task -> summary."""
@@ -40,7 +41,7 @@ Done = dict[str, dict[str, dict[str, Any]]]
 class Stages:
     """The stages of one run, in order; each reads what the ones before have returned."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, job: work.Job, cluster: Cluster, key: str) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, job: Job, cluster: Cluster, key: str) -> None:
         self.config, self.prepared, self.job, self.cluster, self.key = config, prepared, job, cluster, key
         self.done: Done = {}
         self.hybrids: dict[str, tuple[str, ...]] = {}
@@ -244,20 +245,20 @@ class Stages:
         ranking, pairs = rank_tables(
             job, found, counts, created, self.prepared.encoder.label, self.sample.share, mixture
         )
-        work.publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema)
-        work.publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema)
+        publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema)
+        publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema)
         manifest = make_manifest(job, self.config, self.prepared, self.done, self.sample, self.key, created)
         warning = write_report(job.store, job.publish, manifest, job.share // 2)
         if warning is not None:
             logging.getLogger("eci").warning(warning)
-        commit.commit(job, manifest)
+        commit(job, manifest)
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if key not in MEASURED}
 
 
-def _first_detail(job: work.Job) -> str:
+def _first_detail(job: Job) -> str:
     import pyarrow.parquet as pq
 
     with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:

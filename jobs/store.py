@@ -260,3 +260,14 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def disk_of(store: Store) -> int | None:
+    """Return the free bytes where a local store lies, else None."""
+    if not store.local:
+        return None
+    path = store.path()
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    stats = os.statvfs(path)
+    return stats.f_bavail * stats.f_frsize

@@ -242,3 +242,19 @@ RUNS = Table(
     ),
 )
 """A view over the manifests of all runs; no file holds it."""
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """Return the name that SQL has for an Arrow type."""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {sql_type(field.type)}' for field in kind)})"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    names = {
+        "string": "VARCHAR", "large_string": "VARCHAR", "double": "DOUBLE", "int32": "INTEGER", "int64": "BIGINT",
+        "bool": "BOOLEAN",
+        "timestamp[us, tz=UTC]": "TIMESTAMPTZ", "extension<arrow.uuid>": "UUID",
+    }  # fmt: skip
+    return names[str(kind)]

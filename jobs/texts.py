@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs import work
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
+from jobs.work import Job, write_partitions, writing
 
 TEXTS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())])
 SEEN = 1 << 20
@@ -87,9 +87,9 @@ class TextSink:
     A text that an earlier chunk had, with the same user id, is left out.
     """
 
-    def __init__(self, job: work.Job, stage: str, name: str) -> None:
+    def __init__(self, job: Job, stage: str, name: str) -> None:
         self._job = job
-        self._writing = work.writing(job.store, job.at(stage, f"{name}.texts.arrow"), TEXTS)
+        self._writing = writing(job.store, job.at(stage, f"{name}.texts.arrow"), TEXTS)
         self._out: Any = None
         self._seen = _Seen()
         self.chunks = 0
@@ -109,7 +109,7 @@ class TextSink:
         order = order_of(ids)
         order = order[self._seen.new(_keys(texts)[order])]
         buckets = self._job.buckets
-        work.write_partitions(self._out, texts.take(pa.array(order)), buckets_of(ids[order], buckets), buckets)
+        write_partitions(self._out, texts.take(pa.array(order)), buckets_of(ids[order], buckets), buckets)
         self.chunks += 1
 
 

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
-from jobs import work
 from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
@@ -25,12 +24,13 @@ from jobs.parts import CELLS, REFS
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
 from jobs.tables import SCORES
+from jobs.work import Job, publish, reading
 
 BLOCK = 8192
 Factors = dict[str, tuple[FloatArray, FloatArray, int]]
 
 
-def factor_task(job: work.Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
+def factor_task(job: Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
     """Keep the inverse factors of one source's two matrices, float64 (2, d, d), for `triples_task`."""
     sums = folds_of_table(read_source(job, number, folds), job.folds)
     n = int(sums.n.sum())
@@ -42,7 +42,7 @@ def factor_task(job: work.Job, name: str, number: int, folds: list[str]) -> dict
 
 
 def triples_task(
-    job: work.Job,
+    job: Job,
     name: str,
     parts: int,
     first: int,
@@ -65,17 +65,17 @@ def triples_task(
         with threadpool_limits(1, "blas"):
             values = information_of(scores, vectors, refs, loaded, job.lam)
         at = SCORES.schema.get_field_index("information")
-        work.publish(job, relative, [scores.set_column(at, "information", pa.array(values))], SCORES.schema)
+        publish(job, relative, [scores.set_column(at, "information", pa.array(values))], SCORES.schema)
         rows += len(scores)
         report(len(scores))
     return {"rows": rows}
 
 
 def _refs(
-    job: work.Job, name: str, part: int, number: int, exchanged: Exchanged, scores: pa.Table, weights: np.ndarray
+    job: Job, name: str, part: int, number: int, exchanged: Exchanged, scores: pa.Table, weights: np.ndarray
 ) -> tuple[tuple[RefArray, RefArray, RefArray], VectorArray]:
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
-    with work.reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
+    with reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
         cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
     vectors = receive(job, number, exchanged, weights)[0]
     q, p, n = (cell[ref].to_numpy() for ref in REFS)

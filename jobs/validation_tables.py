@@ -20,7 +20,7 @@ from jobs.store import Store
 from jobs.work import write_parquet
 
 if TYPE_CHECKING:
-    from jobs.validate import Validation
+    from jobs.outcome import Validation
 
 FOLDER = "validation"
 METRICS = ("ndcg", "mrr")

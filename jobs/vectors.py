@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs import work
 from jobs.errors import InputError
 from jobs.formats.base import Unit
 from jobs.formats.columns import string_column
 from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
 from jobs.lookup import Index, open_index
+from jobs.work import Job, reading, write_partitions, writing
 
 ROWS = 8_000
 
@@ -55,13 +55,13 @@ def check_vectors(path: str) -> int:
     raise InputError(f"{path}: no row holds a vector")
 
 
-def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> dict[str, Any]:
+def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> dict[str, Any]:
     """Lay one unit's vectors out by bucket. Returns rows, rows without a usable vector, and a digest of the content."""
     rows, bad, chunks, digest = 0, 0, 0, 0
     schema = vectors_schema(job.dim)
     with (
         parquet_file(unit.path) as file,
-        work.writing(job.store, job.at("vectors", f"{name}.arrow"), schema) as out,
+        writing(job.store, job.at("vectors", f"{name}.arrow"), schema) as out,
         ExitStack() as stack,
     ):
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
@@ -73,9 +73,7 @@ def vectors_task(job: work.Job, name: str, unit: Unit, indexed: tuple[Side, ...]
             keep = known & usable
             table = pa.table([as_arrow(ids[keep]), _binary(vectors[keep])], schema=schema)
             order = order_of(ids[keep])
-            work.write_partitions(
-                out, table.take(pa.array(order)), buckets_of(ids[keep][order], job.buckets), job.buckets
-            )
+            write_partitions(out, table.take(pa.array(order)), buckets_of(ids[keep][order], job.buckets), job.buckets)
             digest = (digest + content_digest(ids[keep], vectors[keep])) % (1 << 128)
             rows, bad, chunks = rows + len(ids), bad + int((~usable).sum()), chunks + 1
     return {"rows": rows, "bad": bad, "chunks": chunks, "digest": f"{digest:032x}"}
@@ -111,14 +109,12 @@ def content_digest(ids: np.ndarray, vectors: np.ndarray) -> int:
     )
 
 
-def load_vectors(
-    job: work.Job, bucket: int, ids: np.ndarray, units: list[tuple[str, int]]
-) -> tuple[np.ndarray, np.ndarray]:
+def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors float32 (n, d) of a bucket's ascending ids, and which of them were there."""
     vectors = np.zeros((len(ids), job.dim), dtype=np.float32)
     present = np.zeros(len(ids), dtype=bool)
     for name, chunks in units:
-        with work.reading(job.store, job.at("vectors", f"{name}.arrow")) as file:
+        with reading(job.store, job.at("vectors", f"{name}.arrow")) as file:
             for chunk in range(chunks):
                 batch = file.get_batch(chunk * job.buckets + bucket)
                 at = lookup(ids, from_arrow(batch["id"]))

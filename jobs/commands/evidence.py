@@ -41,7 +41,7 @@ def validate(
 
     Example: eci validate scifact --out scifact-out
     """
-    from jobs.validate import Settings
+    from jobs.outcome import Settings
     from jobs.validate import validate as run_validation
     from jobs.validation_tables import read_tables
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
-
-if TYPE_CHECKING:
-    from jobs.formats.records import Record
 
 BATCH_ROWS = 20_000
 BATCH_BYTES = 32 << 20
@@ -150,3 +147,21 @@ def clip_record(record: Any) -> str:
         if over <= 0:
             return cut
         keep -= max(over // 2, 1)
+
+
+class BadRecordError(ValueError):
+    """A record that cannot be parsed; `reason` is a reject reason, the message its detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Keep the reason beside the detail."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Record(NamedTuple):
+    """A record's position, its value (None where `error` says why it cannot be had), and what a reject shows of it."""
+
+    row: int
+    value: Any
+    raw: Any
+    error: BadRecordError | None = None

@@ -13,23 +13,15 @@ from itertools import groupby
 from typing import IO, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import Batch, BatchBuilder, Options, Unit
+from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.cbor import is_map, map_items
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
-from jobs.formats.files import (
-    BadRecordError,
-    extension_of,
-    head,
-    lines,
-    open_input,
-    refuse_pointer,
-    stem_of,
-)
+from jobs.formats.files import extension_of, head, lines, open_input, refuse_pointer, stem_of
 from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
 from jobs.formats.reading import first_of
-from jobs.formats.records import Record, columns_of, parquet_records, parsed, rest
+from jobs.formats.records import columns_of, parquet_records, parsed, rest
 
 DEFAULT_RANKS = (1, 10)
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import IO, Any
 
-from jobs.formats.files import BadRecordError
+from jobs.formats.base import BadRecordError
 
 MAX_DEPTH = 4
 MAX_TEXT_BYTES = 1 << 20

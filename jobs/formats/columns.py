@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.errors import InputError
-from jobs.formats.files import BadRecordError
+from jobs.formats.base import BadRecordError
 
 
 def as_text(value: Any, name: str) -> str | None:

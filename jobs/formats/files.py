@@ -14,7 +14,7 @@ import fsspec
 import orjson
 
 from jobs.errors import InputError, reason_of
-from jobs.formats.base import Unit
+from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.compression import READ_ERRORS, decompressed
 from jobs.formats.compression import compression_of as compression_of
 
@@ -178,15 +178,6 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             if line.strip(b" \r"):
                 yield row, line
             row += 1
-
-
-class BadRecordError(ValueError):
-    """A record that cannot be parsed; `reason` is a reject reason, the message its detail."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        """Keep the reason beside the detail."""
-        super().__init__(detail)
-        self.reason = reason
 
 
 def parse_json(data: bytes) -> Any:

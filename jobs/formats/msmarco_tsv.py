@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jobs.formats.base import Batch, BatchBuilder, Options, Unit
+from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.files import BadRecordError, head, line_units, lines, stem_of
+from jobs.formats.files import head, line_units, lines, stem_of
 from jobs.formats.records import rest
 
 HEAD_LINES = 100

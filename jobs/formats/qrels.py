@@ -10,19 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.errors import InputError, reason_of
-from jobs.formats.base import Unit
+from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
-from jobs.formats.files import (
-    BadRecordError,
-    extension_of,
-    head,
-    lines,
-    open_input,
-    parse_json,
-    refuse_pointer,
-)
+from jobs.formats.files import extension_of, head, lines, open_input, parse_json, refuse_pointer
 from jobs.formats.records import json_records, parquet_records
 
 QUERY_NAMES = ("query-id", "query_id", "qid", "q_id", "query")

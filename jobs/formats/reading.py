@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import Batch, BatchBuilder, Options, Unit
+from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.columns import as_id, as_text
-from jobs.formats.files import BadRecordError
 from jobs.formats.records import columns_of, record_units, records
 from jobs.formats.texts import ID_NAMES, join_title
 

@@ -10,41 +10,22 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import InputError, reason_of
-from jobs.formats.base import BATCH_BYTES, Unit
+from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.elements import elements
-from jobs.formats.files import (
-    BadRecordError,
-    extension_of,
-    filesystem,
-    head,
-    line_units,
-    lines,
-    open_input,
-    parse_json,
-    refuse_pointer,
-)
+from jobs.formats.files import extension_of, filesystem, head, line_units, lines, open_input, parse_json, refuse_pointer
 
 PARQUET_UNIT_ROWS = 1_000_000
 PARQUET_BATCH_ROWS = 4_096
 
 # A list of objects or of lists; a line that is itself a list (["query", "positive", "negative"]) is not one.
 _ARRAY = re.compile(rb"\s*\[\s*[\[{\]]")
-
-
-class Record(NamedTuple):
-    """A record's position, its value (None where `error` says why it cannot be had), and what a reject shows of it."""
-
-    row: int
-    value: Any
-    raw: Any
-    error: BadRecordError | None = None
 
 
 def container_of(path: str) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.formats.base import Options
-from jobs.formats.files import BadRecordError, stem_of
+from jobs.formats.base import BadRecordError, Options
+from jobs.formats.files import stem_of
 from jobs.formats.reading import Item, RecordFormat, entries, first_of, pairs, query_of
 
 QUERY_TEXTS = ("query", "question", "anchor")

@@ -22,12 +22,13 @@ from jobs.formats.base import (
     Batch,
     BatchBuilder,
     Options,
+    Record,
     Unit,
     clip_record,
 )
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.reading import Item, Triple, read_records
-from jobs.formats.records import Record, columns_of, container_of, parquet_tables, record_units
+from jobs.formats.records import columns_of, container_of, parquet_tables, record_units
 
 COLUMNS = (*TEXT_COLUMNS, *ID_COLUMNS, "source")
 

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from eci_sql.information import information
 from jobs.agreement import spearman
 from jobs.finished import Finished, refs_of
+from jobs.run_vectors import spool_vectors
 from jobs.validation_tables import read_tables
 
 Array = np.ndarray
@@ -57,7 +58,7 @@ def scores(run: Finished) -> dict[str, dict[str, float]]:
     tau, kappa = run.rows[0]["temperature"], run.rows[0]["kappa"]
     sums: dict[tuple[str, str], Array] = {}
     with tempfile.TemporaryDirectory() as folder:
-        spool = run.vectors(folder)
+        spool = spool_vectors(run, folder)
         for path in run.files("scores"):
             part = run.read(path)
             ids, refs = refs_of(part)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from jobs import cleaning
-from jobs.commit import latest
+from jobs.runs import latest
 from jobs.store import Store
 from tests.conftest import same_bytes, tables_of
 from tests.lakes import VectorLake

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from jobs.commit import latest
 from jobs.config import available_cores
 from jobs.report_file import bundle
+from jobs.runs import latest
 from jobs.store import Store
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake

@@ -19,6 +19,7 @@ from jobs.errors import InputError
 from jobs.finished import Finished
 from jobs.ids import id_array, text_id
 from jobs.progress import Silent
+from jobs.run_vectors import spool_vectors
 from jobs.selection import Choice, select
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake
@@ -73,7 +74,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Named:
 
 
 def test_the_spool_holds_each_text_s_own_vector(named: Named, tmp_path: Path) -> None:
-    spool = Finished.open(str(named.out)).vectors(str(tmp_path))
+    spool = spool_vectors(Finished.open(str(named.out)), str(tmp_path))
     for side, texts in (("query", named.lake.queries), ("passage", named.lake.passages)):
         found = spool.take(id_array(text_id(side, text) for text in texts))  # type: ignore[arg-type]
         want = np.stack(list(texts.values()))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.commit import latest
 from jobs.errors import InputError
+from jobs.runs import latest
 from jobs.store import Store
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.distributed.services import REPOSITORY, SMALL, arguments, certificates, dask_cluster

@@ -16,13 +16,15 @@ from typing import Any
 import fsspec
 import pytest
 
-from jobs import commit, lease, lock
+from jobs import lease, lock
 from jobs.catalog import query
 from jobs.cleaning import Rules, clean
+from jobs.commit import finish, seen
 from jobs.config import make_config
 from jobs.errors import EciError, HeldError, InputError
 from jobs.pipeline import RunResult, run
 from jobs.results import ranking_of
+from jobs.runs import latest
 from jobs.status import status_of
 from jobs.store import Store
 from tests.conftest import same_bytes, tables_of
@@ -51,7 +53,7 @@ def lake_in_s3(server: dict[str, str]) -> VectorLake:
 def published(out: str, folder: Path) -> dict[str, Any]:
     """The tables of the newest run, fetched to a folder."""
     store = Store(out)
-    run_id = commit.latest(store)
+    run_id = latest(store)
     files, root = store.filesystem()
     for found in files.find(f"{root}/runs/{run_id}"):
         target = folder / "runs" / found.split("/runs/", 1)[1]
@@ -115,7 +117,7 @@ def test_a_killed_run_in_s3_is_seen_excludes_others_while_it_lives_and_resumes(
     assert resumed.returncode == 0, resumed.stderr
     stages = [json.loads(line)["stage"] for line in resumed.stderr.splitlines() if line.startswith("{")]
     assert "ingest" not in stages and stages.count("settle") < 4
-    assert commit.latest(store) == running[0]["run_id"]
+    assert latest(store) == running[0]["run_id"]
     assert same_bytes(published(out, tmp_path), local_tables) == []
     assert not store.names("work")
 
@@ -186,12 +188,12 @@ def test_a_holder_keeps_its_lease_alive_and_learns_that_it_has_lost_it(
 
 def test_a_run_that_was_overtaken_does_not_move_latest_back(server: dict[str, str]) -> None:
     store = Store("s3://bucket/overtaken")
-    before = commit.seen(store)
+    before = seen(store)
     assert before is None
     store.write_text("LATEST", "the-other\n")
     with pytest.raises(EciError, match="names the-other now"):
-        commit.finish(store, "mine", before)
-    assert commit.latest(store) == "the-other"
+        finish(store, "mine", before)
+    assert latest(store) == "the-other"
 
 
 def into_memory(lake: VectorLake, root: str, **settings: Any) -> RunResult:

@@ -18,8 +18,8 @@ import pytest
 import typer
 
 from jobs.cli import app
-from jobs.reference import columns_markdown, commands_markdown, leaves
 from tests.docs.readme import Step, between, command_lines, inline_commands, steps, text_of
+from tests.docs.reference import columns_markdown, commands_markdown, leaves
 from tests.docs.stand_ins import furnish, shortened
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ STEPS = steps()
 def test_every_command_and_option_is_in_the_readme():
     """The reference is generated; beside it, each command has a mention that a person wrote."""
     text = text_of()
-    assert between("commands") == commands_markdown(), "put jobs.reference.commands_markdown() between the markers"
+    assert between("commands") == commands_markdown(), (
+        "put tests.docs.reference.commands_markdown() between the markers"
+    )
     prose = text.replace(between("commands") or "", "")
     paths = [path for path, _ in leaves(typer.main.get_command(app), "eci")]
     assert [path for path in paths if path not in prose] == [], "commands without a how-to"
@@ -37,7 +39,7 @@ def test_every_command_and_option_is_in_the_readme():
 
 def test_the_columns_in_the_readme_are_those_of_the_tables():
     assert between("columns") == columns_markdown(), (
-        "put the output of jobs.reference.columns_markdown() between the markers"
+        "put the output of tests.docs.reference.columns_markdown() between the markers"
     )
 
 

@@ -13,7 +13,8 @@ pytest.importorskip("transformers", reason="needs transformers: pip install 'eci
 
 from jobs.errors import InputError  # noqa: E402
 from jobs.finetuning import Grid  # noqa: E402
-from jobs.validate import Settings, validate  # noqa: E402
+from jobs.outcome import Settings  # noqa: E402
+from jobs.validate import validate  # noqa: E402
 from jobs.validation_tables import read_tables  # noqa: E402
 from onnx_models.export import export_encoder  # noqa: E402
 from onnx_models.finetune_torch import Budget, Texts, Trainable  # noqa: E402

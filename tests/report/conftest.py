@@ -9,6 +9,7 @@ import pytest
 from jobs.ablate import ablate
 from jobs.progress import Silent
 from jobs.report_data import ReportData, read_report
+from jobs.runs import read_manifest
 from jobs.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake
@@ -23,10 +24,8 @@ class Runs:
     asked: str
 
     def data(self, run_id: str) -> ReportData:
-        from jobs import commit
-
         store = Store(self.out)
-        return read_report(store, f"runs/{run_id}", commit.read_manifest(store, run_id), 1 << 28, 1)
+        return read_report(store, f"runs/{run_id}", read_manifest(store, run_id), 1 << 28, 1)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ import pytest
 from jobs.documentation import collect_pairs
 from jobs.errors import InputError
 from jobs.finetuning import Grid
-from jobs.validate import Settings, validate
+from jobs.outcome import Settings
+from jobs.validate import validate
 from jobs.validation_tables import PREDICTORS, read_tables
 
 GRID = Grid((1e-3,), (20, 40))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.catalog import query
-from jobs.reference import _arrow_name
 from jobs.store import Store
-from jobs.tables import RUNS, TABLES
+from jobs.tables import RUNS, TABLES, sql_type
 from tests.conftest import run_lake
 from tests.docs.readme import blocks
 from tests.lakes import vector_lake, write_triples
@@ -42,7 +41,7 @@ def test_columns_have_the_types_that_the_readme_says(store):
             row["column_name"]: row["column_type"]
             for row in query(store, f"DESCRIBE {table.name}").read_all().to_pylist()
         }
-        said = {column.name: _arrow_name(column.type) for column in table.columns}
+        said = {column.name: sql_type(column.type) for column in table.columns}
         assert {
             k: v.replace('"', "").replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for k, v in found.items()
         } == said

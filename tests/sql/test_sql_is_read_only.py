@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from jobs import commit
 from jobs.catalog import query
 from jobs.errors import InputError
+from jobs.runs import latest
 from jobs.store import Store
 from tests.hostile import SCRIPT, hostile_out
 
@@ -84,4 +84,4 @@ def test_sql_follows_an_output_root_that_was_moved(tmp_path):
     shutil.copytree(hostile_out(), tmp_path / "moved it's here", ignore=shutil.ignore_patterns("cache"))
     moved = Store(str(tmp_path / "moved it's here"))
     row = query(moved, "SELECT DISTINCT run_id FROM source_eci").read_all()
-    assert row["run_id"].to_pylist() == [commit.latest(moved)]
+    assert row["run_id"].to_pylist() == [latest(moved)]

@@ -13,11 +13,11 @@ import pytest
 from jobs.ablate import ablate
 from jobs.catalog import query
 from jobs.cleaning import Rules, clean
-from jobs.commit import committed, latest
 from jobs.errors import InputError
 from jobs.lock import holding
 from jobs.pipeline import RunResult
 from jobs.progress import Silent
+from jobs.runs import committed, latest
 from jobs.store import Store
 from jobs.tables import ABLATIONS
 from tests.conftest import run_lake

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import commit
 from jobs.errors import InputError
 from jobs.report_data import BIN, ReportData, read_report
 from jobs.report_file import MOST_BYTES, bundle, page_of, report, write_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import verdict
+from jobs.runs import committed, files_of, latest, read_manifest
 from jobs.store import Store
 from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
 
@@ -49,8 +49,8 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def data() -> ReportData:
     store = Store(str(hostile_out()))
-    run_id = commit.latest(store)
-    return read_report(store, f"runs/{run_id}", commit.read_manifest(store, run_id), 1 << 28, 1)
+    run_id = latest(store)
+    return read_report(store, f"runs/{run_id}", read_manifest(store, run_id), 1 << 28, 1)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_histograms_hold_every_triple_once(data):
 def test_examples_are_the_extremes_by_weight(data):
     out = hostile_out()
     store = Store(str(out))
-    tables = [pq.read_table(path) for path in commit.files_of(store, commit.latest(store), "scores")]
+    tables = [pq.read_table(path) for path in files_of(store, latest(store), "scores")]
     scores = pa.concat_tables(tables).select(["source", "weight"]).to_pylist()
     for source, (best, worst) in data.examples.items():
         weights = sorted(row["weight"] for row in scores if row["source"] == source)
@@ -150,8 +150,8 @@ def test_spectra_are_shares_of_the_trace_with_the_published_effective_rank(data)
 def test_history_holds_both_runs_and_leaves_out_what_cannot_be_compared(data):
     assert len({row["run_id"] for row in data.history}) == 2 and data.other_runs == 0
     store = Store(str(hostile_out()))
-    run_id = commit.latest(store)
-    manifest = commit.read_manifest(store, run_id)
+    run_id = latest(store)
+    manifest = read_manifest(store, run_id)
     other = read_report(store, f"runs/{run_id}", manifest, 1 << 28, 1)
     assert other == data
 
@@ -159,8 +159,8 @@ def test_history_holds_both_runs_and_leaves_out_what_cannot_be_compared(data):
 def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path):
     out = hostile_out()
     store = Store(str(out))
-    first, second = commit.committed(store)
-    manifest = commit.read_manifest(store, second)
+    first, second = committed(store)
+    manifest = read_manifest(store, second)
     target = Store(str(tmp_path))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / first).symlink_to(out / "runs" / first)
@@ -177,7 +177,7 @@ def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path)
 
 def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
     store = Store(str(hostile_out()))
-    manifest = commit.read_manifest(store, commit.latest(store))
+    manifest = read_manifest(store, latest(store))
     warning = write_report(Store(str(tmp_path)), "nowhere", manifest)
     assert (
         warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning

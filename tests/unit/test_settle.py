@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs import settle, work
+from jobs import settle
 from jobs.ids import text_id
 from jobs.ingest import TRIPLES
-from jobs.work import Job
+from jobs.work import Job, reading, writing
 
 ROWS, CHUNKS = 3_000, 3
 
@@ -32,13 +32,13 @@ def write_fold(job: Job) -> None:
     ]
     columns += [pa.array(rng.choice(["a", "b"], ROWS)), pa.array(np.zeros(ROWS, np.int32)), pa.array(np.arange(ROWS))]
     table = pa.table(columns, schema=TRIPLES)
-    with work.writing(job.store, job.at("ingest", "u.triples.arrow"), TRIPLES) as out:
+    with writing(job.store, job.at("ingest", "u.triples.arrow"), TRIPLES) as out:
         for batch in table.to_batches(max_chunksize=ROWS // CHUNKS):
             out.write_batch(batch)
 
 
 def batches(job: Job, kind: str) -> list[list[dict[str, Any]]]:
-    with work.reading(job.store, job.at("settle", f"00.{kind}.arrow")) as file:
+    with reading(job.store, job.at("settle", f"00.{kind}.arrow")) as file:
         return [file.get_batch(k).to_pylist() for k in range(file.num_record_batches)]
 
 

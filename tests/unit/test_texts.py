@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from jobs import texts as texts_module
-from jobs import work
 from jobs.collect import distinct
 from jobs.ids import buckets_of, from_arrow, id_array, text_id, unique
 from jobs.texts import TEXTS, TextSink
+from jobs.work import Job, reading
 
 BUCKETS = 4
 Row = tuple[str, str | None, bool]
@@ -21,8 +21,8 @@ Row = tuple[str, str | None, bool]
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> work.Job:
-    return work.Job(out=str(tmp_path), work="work/w", publish="work/w/publish", run_id="r", folds=4, buckets=BUCKETS,
+def job(tmp_path: Path) -> Job:
+    return Job(out=str(tmp_path), work="work/w", publish="work/w/publish", run_id="r", folds=4, buckets=BUCKETS,
                     encoder=None, fingerprint="f", dim=4, temperature=0.05, kappa=0.5, lam=1.0, tokenizer="word", threads=1,
                     share=1 << 30, part_texts=300)  # fmt: skip
 
@@ -39,7 +39,7 @@ def table(rows: list[Row]) -> pa.Table:
     )
 
 
-def write(job: work.Job, name: str, chunks: list[list[Row]]) -> tuple[str, str, int]:
+def write(job: Job, name: str, chunks: list[list[Row]]) -> tuple[str, str, int]:
     with TextSink(job, "ingest", name) as sink:
         for rows in chunks:
             sink.add(table(rows))
@@ -47,7 +47,7 @@ def write(job: work.Job, name: str, chunks: list[list[Row]]) -> tuple[str, str, 
 
 
 def collected(
-    job: work.Job, origins: list[tuple[str, str, int]], names: list[str]
+    job: Job, origins: list[tuple[str, str, int]], names: list[str]
 ) -> dict[str, tuple[str | None, str | None]]:
     """Return name -> (user id, text) of the names that are there."""
     found = {}
@@ -65,7 +65,7 @@ def collected(
     return found
 
 
-def test_the_smallest_user_id_and_the_text_are_kept_whatever_the_order(job: work.Job) -> None:
+def test_the_smallest_user_id_and_the_text_are_kept_whatever_the_order(job: Job) -> None:
     rows: list[Row] = [
         ("one", "b", True),
         ("one", "one", False),
@@ -81,29 +81,29 @@ def test_the_smallest_user_id_and_the_text_are_kept_whatever_the_order(job: work
         assert collected(job, origins, ["one", "two"]) == {"one": ("b", "one"), "two": ("z", "two")}
 
 
-def test_texts_that_are_known_by_id_alone_are_kept_as_such(job: work.Job) -> None:
+def test_texts_that_are_known_by_id_alone_are_kept_as_such(job: Job) -> None:
     origins = [write(job, "a", [[("x", "x", False)], [("x", "x", False), ("y", "y", False)]])]
     assert collected(job, origins, ["x", "y"]) == {"x": ("x", None), "y": ("y", None)}
     assert len(distinct(job, 0, np.empty(0, "S16"), origins)) == 0
 
 
-def test_a_text_is_written_once_a_file_with_each_of_its_user_ids(job: work.Job) -> None:
+def test_a_text_is_written_once_a_file_with_each_of_its_user_ids(job: Job) -> None:
     chunk: list[Row] = [(f"text {i}", f"u{i}" if i % 2 else None, True) for i in range(40)]
     renamed: list[Row] = [(name, f"another {user}", known) for name, user, known in chunk[:6]]
     _, name, chunks = write(job, "a", [chunk, chunk, renamed, chunk[::-1]])
-    with work.reading(job.store, job.at("ingest", f"{name}.texts.arrow")) as file:
+    with reading(job.store, job.at("ingest", f"{name}.texts.arrow")) as file:
         sizes = [sum(len(file.get_batch(k * BUCKETS + b)) for b in range(BUCKETS)) for k in range(chunks)]
         first = pa.Table.from_batches([file.get_batch(b) for b in range(BUCKETS)])
     assert sizes == [40, 0, 6, 0]
     assert from_arrow(first["id"]).tolist() == unique(from_arrow(table(chunk)["id"])).tolist()
 
 
-def test_what_the_sink_no_longer_remembers_is_written_again(job: work.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_sink_no_longer_remembers_is_written_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts_module, "SEEN", 5)
     first: list[Row] = [(f"text {i}", None, True) for i in range(5)]
     more: list[Row] = [(f"more {i}", None, True) for i in range(3)]
     origin = write(job, "a", [first, [*more, *first], [*more, *first]])
-    with work.reading(job.store, job.at("ingest", "a.texts.arrow")) as file:
+    with reading(job.store, job.at("ingest", "a.texts.arrow")) as file:
         sizes = [sum(len(file.get_batch(k * BUCKETS + b)) for b in range(BUCKETS)) for k in range(3)]
     assert sizes == [5, 3, 3]
     names = [name for name, _, _ in first + more]

@@ -1,0 +1,37 @@
+"""The vectors of a finished run, from wherever it had them: the cache, or the files of --vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jobs.cache import Cache
+from jobs.errors import InputError
+from jobs.finished import Finished
+from jobs.given_vectors import spool_given
+from jobs.ids import from_arrow
+from jobs.spools import VectorSpool
+
+
+def spool_vectors(run: Finished, folder: str) -> VectorSpool:
+    """Lay a run's vectors into a spool below a local folder.
+
+    Raises:
+        InputError: the cache no longer holds them, or the files of --vectors, --corpus, --queries are not what they were.
+    """
+    if run.settings.get("vectors"):
+        return spool_given(run, folder)
+    fingerprint = str(run.manifest["encoder"]["fingerprint"])
+    cache = Cache(run.store, fingerprint, run.dim)
+    if not run.store.exists(f"cache/embeddings/{fingerprint}"):
+        raise InputError(f"{run.store.path()}: no cached vectors of {fingerprint}; run again to embed the texts anew")
+    ids, valid, path = [], [], Path(folder) / "vectors"
+    with path.open("wb") as file:
+        for table in run.texts(["text_id"]):
+            wanted = from_arrow(table["text_id"]).copy()
+            vectors, present = cache.load(wanted)
+            vectors.tofile(file)
+            ids.append(wanted)
+            valid.append(present)
+    return VectorSpool(np.concatenate(ids), np.concatenate(valid), str(path), run.dim, "float16")

@@ -1,0 +1,49 @@
+"""Committed runs: which there are, the newest, and each one's manifest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobs.errors import EciError, InputError
+from jobs.store import Store
+
+
+def latest(store: Store) -> str:
+    """Return the newest committed run's id. Raises InputError where there is none."""
+    try:
+        return store.read_text("LATEST").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ..."
+        ) from None
+
+
+def read_manifest(store: Store, run_id: str) -> dict[str, Any]:
+    """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
+    if run_id not in committed(store):
+        raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
+    try:
+        return dict(json.loads(store.read_text(f"runs/{run_id}/manifest.json")))
+    except (OSError, ValueError) as error:
+        raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: cannot be read: {error}") from error
+
+
+def committed(store: Store) -> list[str]:
+    """Return the ids of all committed runs, oldest first (ids begin with the time)."""
+    return [name for name in store.names("runs") if store.exists(f"runs/{name}/manifest.json")]
+
+
+def files_of(store: Store, run_id: str, table: str) -> list[str]:
+    """Return the full paths of the files that hold a table of a run, by the manifest."""
+    manifest = read_manifest(store, run_id)
+    return [store.path(f"runs/{run_id}/{f['path']}") for f in manifest["files"] if f["table"] == table]
+
+
+def free_run_id(store: Store, wanted: str) -> str:
+    """Return `wanted`, or with a number behind it when that run exists already."""
+    number, run_id = 1, wanted
+    while store.exists(f"runs/{run_id}"):
+        number += 1
+        run_id = f"{wanted}-{number}"
+    return run_id
