@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from jobs.cli import app
-from jobs.tables import ABLATIONS, RUNS, TABLES, arrow_name
+from jobs.tables import ABLATIONS, RUNS, TABLES, sql_type
 
 
 def columns_markdown() -> str:
@@ -16,7 +16,7 @@ def columns_markdown() -> str:
     parts = []
     for table in (*TABLES, ABLATIONS, RUNS):
         rows = [
-            f"| `{c.name}` | {arrow_name(c.type)} | {c.comment.replace('|', chr(92) + '|')} |" for c in table.columns
+            f"| `{c.name}` | {sql_type(c.type)} | {c.comment.replace('|', chr(92) + '|')} |" for c in table.columns
         ]
         head = (
             f"**`{table.name}`**: one row for each {table.grain}.\n\n| column | type | what it holds |\n|---|---|---|"
