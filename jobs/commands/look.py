@@ -32,7 +32,7 @@ def init(
 
     Example: eci init nightly.toml
     """
-    from jobs.reference import write_settings
+    from jobs.settings_file import write_settings
 
     write_settings(path)
     typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")

@@ -15,9 +15,7 @@ def columns_markdown() -> str:
     """Return the columns of every published table as Markdown: one heading and one table each."""
     parts = []
     for table in (*TABLES, ABLATIONS, RUNS):
-        rows = [
-            f"| `{c.name}` | {sql_type(c.type)} | {c.comment.replace('|', chr(92) + '|')} |" for c in table.columns
-        ]
+        rows = [f"| `{c.name}` | {sql_type(c.type)} | {c.comment.replace('|', chr(92) + '|')} |" for c in table.columns]
         head = (
             f"**`{table.name}`**: one row for each {table.grain}.\n\n| column | type | what it holds |\n|---|---|---|"
         )

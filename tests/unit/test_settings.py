@@ -8,7 +8,7 @@ import pytest
 
 from jobs.config import Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
-from jobs.reference import settings_toml, write_settings
+from jobs.settings_file import settings_toml, write_settings
 
 OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# ") and " = " in line]
 
