@@ -23,11 +23,11 @@ from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
 from jobs.config import available_memory
 from jobs.errors import InputError, nearest
 from jobs.finished import Finished, refs_of
+from jobs.output.tables import ABLATIONS
 from jobs.overlaps import Lexical, lexical_variants
 from jobs.progress import Progress
 from jobs.run_vectors import spool_vectors
 from jobs.spools import VectorSpool
-from jobs.tables import ABLATIONS
 from jobs.work import write_parquet
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")
@@ -125,7 +125,7 @@ def ablate(
         rows.append(encoder_row(run, name, progress))
     with run.store.attempt(f"{ABLATIONS.files}{run.run_id}.parquet") as path:
         write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
-    from jobs.catalog import write_catalog
+    from jobs.output.catalog import write_catalog
 
     write_catalog(run.store)
     return rows

@@ -18,9 +18,9 @@ import pyarrow as pa
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Batch
+from jobs.output.store import Store
 from jobs.prepare import InputTask
 from jobs.progress import Progress
-from jobs.store import Store
 from jobs.work import write_parquet
 
 _STRING = pa.large_string()

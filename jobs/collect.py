@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
 from jobs.lexical import as_sets, token_lists
-from jobs.tables import TEXTS
+from jobs.output.tables import TEXTS
 from jobs.texts import TEXTS as TEXTS_IN
 from jobs.texts import smallest_users
 from jobs.work import Job, publish, reading, writing

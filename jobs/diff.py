@@ -13,8 +13,8 @@ from scipy.special import stdtrit
 
 from jobs.config import Strict
 from jobs.finished import Finished
-from jobs.runs import committed
-from jobs.store import Store
+from jobs.output.runs import committed
+from jobs.output.store import Store
 
 COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from jobs.config import available_cores, available_memory
-from jobs.store import Store, disk_of
+from jobs.output.store import Store, disk_of
 
 LEAST_DISK = 2 << 30
 

@@ -55,7 +55,7 @@ def vocabulary_task(job: Job, name: str, buckets: list[str], passages: int) -> d
     Only tokens that some query holds can count in an overlap, so only those get a number and are exchanged.
     """
     from eci_sql.connection import connect, statement
-    from jobs.tables import IDF
+    from jobs.output.tables import IDF
 
     tables = []
     for bucket in buckets:

@@ -19,8 +19,8 @@ from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
-from jobs.runs import latest, read_manifest
-from jobs.store import Store
+from jobs.output.runs import latest, read_manifest
+from jobs.output.store import Store
 
 IDS = ("query_id", "positive_id", "negative_id")
 

@@ -9,12 +9,12 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from jobs.commit import published_files
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.looks import Sample
+from jobs.output.commit import published_files
+from jobs.output.tables import FORMULA_VERSION
 from jobs.prepare import Prepared
-from jobs.tables import FORMULA_VERSION
 from jobs.work import Job
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")

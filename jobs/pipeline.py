@@ -15,18 +15,18 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.cluster import Cluster
-from jobs.commit import finish, seen
 from jobs.config import RunConfig
 from jobs.errors import HeldError, InputError
-from jobs.lock import holding
+from jobs.output.commit import finish, seen
+from jobs.output.lock import holding
+from jobs.output.runs import free_run_id, latest, read_manifest
+from jobs.output.store import Store
+from jobs.output.tables import SOURCE_ECI
 from jobs.prepare import Prepared, prepare
 from jobs.progress import Progress, Silent
-from jobs.runs import free_run_id, latest, read_manifest
 from jobs.settings import job_for
 from jobs.stages import Stages
 from jobs.status import Recorded
-from jobs.store import Store
-from jobs.tables import SOURCE_ECI
 from jobs.work import Job
 
 

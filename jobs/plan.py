@@ -20,10 +20,10 @@ from jobs.formats import format_named
 from jobs.formats.files import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
+from jobs.output.store import Store
 from jobs.plan_sample import Estimate, Sample, sample_of
 from jobs.prepare import InputTask, Prepared, prepare
 from jobs.settings import threads_of
-from jobs.store import Store
 
 MEASURE_TEXTS = 96
 GZIP_RATIO = 3.0

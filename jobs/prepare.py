@@ -19,8 +19,8 @@ from jobs.formats.recognise import recognise
 from jobs.formats.records import parquet_units
 from jobs.formats.texts import text_units
 from jobs.ids import Side
+from jobs.output.tables import FORMULA_VERSION
 from jobs.settings import EncoderChoice, encoder_choice
-from jobs.tables import FORMULA_VERSION
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20

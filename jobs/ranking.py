@@ -20,7 +20,7 @@ from eci_sql.udfs import register_information
 from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
 from jobs.ids import from_arrow
 from jobs.looks import leave_out_of
-from jobs.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
+from jobs.output.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
 from jobs.work import Job, publish, reading
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))
@@ -236,7 +236,7 @@ def _estimate(job: Job, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:
-    from jobs.tables import FORMULA_VERSION
+    from jobs.output.tables import FORMULA_VERSION
 
     same = same | {"formula_version": FORMULA_VERSION, "idf_corpus": "snapshot"}
     columns = {

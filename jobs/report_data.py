@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs.catalog import literal
-from jobs.runs import committed
-from jobs.store import Store
-from jobs.tables import SOURCE_ECI
+from jobs.output.catalog import literal
+from jobs.output.runs import committed
+from jobs.output.store import Store
+from jobs.output.tables import SOURCE_ECI
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,12 +16,12 @@ from typing import Any
 from platformdirs import user_cache_dir
 
 from jobs.errors import EciError
+from jobs.output.runs import latest, read_manifest
+from jobs.output.store import Store
 from jobs.report_charts import charts
 from jobs.report_data import ReportData, read_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import sections
-from jobs.runs import latest, read_manifest
-from jobs.store import Store
 
 FILE = "report.html"
 MOST_BYTES = 5_000_000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.console import make_console, to_json
 from jobs.errors import InputError, nearest
-from jobs.runs import latest, read_manifest
-from jobs.store import Store
+from jobs.output.runs import latest, read_manifest
+from jobs.output.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

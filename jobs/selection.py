@@ -24,10 +24,10 @@ from jobs.config import available_cores, available_memory
 from jobs.errors import InputError, nearest
 from jobs.finished import IDS, Finished, refs_of
 from jobs.ids import from_arrow, unique
+from jobs.output.store import Store
+from jobs.output.tables import SCORES
 from jobs.run_vectors import spool_vectors
 from jobs.spools import VectorSpool
-from jobs.store import Store
-from jobs.tables import SCORES
 
 NEAR_DUPLICATE = 0.95
 PIECE = 50_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.config import RunConfig, available_cores
 from jobs.errors import InputError
 from jobs.formats.files import expand
-from jobs.store import Store
+from jobs.output.store import Store
 from jobs.work import Job
 
 PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.store import Store
+from jobs.output.store import Store
 
 GROUP_TRIPLES = 5_000
 """Triples of a Parquet row group."""

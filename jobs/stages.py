@@ -13,7 +13,6 @@ from typing import Any
 
 from jobs.cluster import MEASURED, Cluster, Stage, Task
 from jobs.collect import Cells, collect_task
-from jobs.commit import commit
 from jobs.config import RunConfig
 from jobs.embed import embed_task
 from jobs.errors import InputError
@@ -24,12 +23,13 @@ from jobs.looks import Sample, judge_look, plan_looks
 from jobs.lookup import index_task, lookup_task
 from jobs.manifest import make_manifest
 from jobs.members import distinct_task
+from jobs.output.commit import commit
+from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.prepare import Prepared
 from jobs.ranking import information_task, mixture_task, moments_task, rank_tables, rejects_task
 from jobs.report_file import write_report
 from jobs.score import score_task
 from jobs.settle import settle_task
-from jobs.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.triple_information import factor_task, triples_task
 from jobs.vectors import vectors_task
 from jobs.work import Job, publish

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import InputError
-from jobs.lock import holder
+from jobs.output.lock import holder
+from jobs.output.store import Store
 from jobs.progress import Progress
-from jobs.store import Store
 
 EVERY_SECONDS = 1.0
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 from jobs.errors import InputError, nearest
 from jobs.finished import IDS
 from jobs.ids import from_arrow
+from jobs.output.store import Store
 from jobs.shards import Shards
 from jobs.spools import Text, TextSpool
-from jobs.store import Store
 
 SHARD_ROWS = 100_000
 TUPLES = "sbert-tuples"

@@ -25,11 +25,11 @@ from jobs.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
 from jobs.full_finetuning import finetune_encoder, load_trainable
 from jobs.ids import Side
 from jobs.outcome import Floats, Settings, Validation
+from jobs.output.store import Store
 from jobs.pipeline import run
 from jobs.progress import Progress, Silent
 from jobs.settings import encoder_choice
 from jobs.splits import Split, split_collection
-from jobs.store import Store
 from jobs.validation_sources import Training, mine, read_negatives, training_side
 from jobs.validation_tables import write_tables
 from jobs.work import write_parquet

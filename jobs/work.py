@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.store import Store
+from jobs.output.store import Store
 
 PARQUET_ROWS = 25_000
 

@@ -29,8 +29,8 @@ def gc(
 
     Example: eci gc --out demo-out --keep-runs 30 --cache-size 20GB
     """
-    from jobs.cleaning import Rules, clean
     from jobs.config import parse_bytes
+    from jobs.output.cleaning import Rules, clean
 
     try:
         size = parse_bytes(cache_size) if cache_size else None

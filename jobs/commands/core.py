@@ -165,9 +165,9 @@ def sql(
 
     Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
     """
-    from jobs.catalog import query as run_query
+    from jobs.output.catalog import query as run_query
+    from jobs.output.store import Store
     from jobs.results import write_rows
-    from jobs.store import Store
 
     write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout, output)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import cleaning
+from jobs.output import cleaning
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from jobs import cleaning
-from jobs.runs import latest
-from jobs.store import Store
+from jobs.output import cleaning
+from jobs.output.runs import latest
+from jobs.output.store import Store
 from tests.conftest import same_bytes, tables_of
 from tests.lakes import VectorLake
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.store import Store
+from jobs.output.store import Store
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from jobs.config import available_cores
+from jobs.output.runs import latest
+from jobs.output.store import Store
 from jobs.report_file import bundle
-from jobs.runs import latest
-from jobs.store import Store
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jobs.ablate import ablate
-from jobs.catalog import query
 from jobs.errors import InputError
 from jobs.finished import Finished
+from jobs.output.catalog import query
+from jobs.output.store import Store
 from jobs.progress import Silent
-from jobs.store import Store
 from tests.conftest import run_lake
 from tests.decide.conftest import Decided
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobs.catalog import query
 from jobs.config import Strict, make_config
 from jobs.diff import attention, diff
 from jobs.errors import InputError
-from jobs.store import Store
+from jobs.output.catalog import query
+from jobs.output.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples
 

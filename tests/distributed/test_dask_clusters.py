@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jobs.errors import InputError
-from jobs.runs import latest
-from jobs.store import Store
+from jobs.output.runs import latest
+from jobs.output.store import Store
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.distributed.services import REPOSITORY, SMALL, arguments, certificates, dask_cluster
 from tests.lakes import VectorLake

@@ -16,17 +16,17 @@ from typing import Any
 import fsspec
 import pytest
 
-from jobs import lease, lock
-from jobs.catalog import query
-from jobs.cleaning import Rules, clean
-from jobs.commit import finish, seen
 from jobs.config import make_config
 from jobs.errors import EciError, HeldError, InputError
+from jobs.output import lease, lock
+from jobs.output.catalog import query
+from jobs.output.cleaning import Rules, clean
+from jobs.output.commit import finish, seen
+from jobs.output.runs import latest
+from jobs.output.store import Store
 from jobs.pipeline import RunResult, run
 from jobs.results import ranking_of
-from jobs.runs import latest
 from jobs.status import status_of
-from jobs.store import Store
 from tests.conftest import same_bytes, tables_of
 from tests.distributed.services import KEY, SECRET, arguments, s3_server
 from tests.lakes import VectorLake

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from jobs.cli import app
-from jobs.tables import ABLATIONS, RUNS, TABLES, sql_type
+from jobs.output.tables import ABLATIONS, RUNS, TABLES, sql_type
 
 
 def columns_markdown() -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog import query
-from jobs.store import Store
+from jobs.output.catalog import query
+from jobs.output.store import Store
 from tests.conftest import run_lake
 
 HOSTILE = ["x'); DROP TABLE source_eci; --", "../../x", "<script>alert(1)</script>", 'q"uote', "ünïcode 源"]

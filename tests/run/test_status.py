@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jobs.output.store import Store
 from jobs.progress import Silent
 from jobs.status import Recorded
-from jobs.store import Store
 from tests.lakes import vector_lake
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from jobs.catalog import query, write_catalog
-from jobs.store import Store
+from jobs.output.catalog import query, write_catalog
+from jobs.output.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples
 

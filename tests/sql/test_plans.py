@@ -14,8 +14,8 @@ from eci_sql.connection import connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
 from jobs.collect import TOKENS
 from jobs.ingest import TRIPLES
+from jobs.output.tables import SUMS
 from jobs.parts import REFS
-from jobs.tables import SUMS
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
 SCORED = [("source", pa.string()), *((name, pa.float64()) for name in

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.catalog import query
-from jobs.store import Store
-from jobs.tables import RUNS, TABLES, sql_type
+from jobs.output.catalog import query
+from jobs.output.store import Store
+from jobs.output.tables import RUNS, TABLES, sql_type
 from tests.conftest import run_lake
 from tests.docs.readme import blocks
 from tests.lakes import vector_lake, write_triples

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from jobs.catalog import query
 from jobs.errors import InputError
-from jobs.runs import latest
-from jobs.store import Store
+from jobs.output.catalog import query
+from jobs.output.runs import latest
+from jobs.output.store import Store
 from tests.hostile import SCRIPT, hostile_out
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.cache import Cache
 from jobs.ids import id_array, text_id, unique
-from jobs.store import Store
+from jobs.output.store import Store
 
 DIM = 8
 

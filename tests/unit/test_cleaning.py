@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.ablate import ablate
-from jobs.catalog import query
-from jobs.cleaning import Rules, clean
 from jobs.errors import InputError
-from jobs.lock import holding
+from jobs.output.catalog import query
+from jobs.output.cleaning import Rules, clean
+from jobs.output.lock import holding
+from jobs.output.runs import committed, latest
+from jobs.output.store import Store
+from jobs.output.tables import ABLATIONS
 from jobs.pipeline import RunResult
 from jobs.progress import Silent
-from jobs.runs import committed, latest
-from jobs.store import Store
-from jobs.tables import ABLATIONS
 from tests.conftest import run_lake
 
 DAY = 86_400

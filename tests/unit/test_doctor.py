@@ -38,7 +38,7 @@ def test_memory_that_is_short_is_said(monkeypatch, shares, ok, advice):
 
 
 def test_a_folder_without_rights_or_room_is_said(monkeypatch, tmp_path):
-    from jobs.store import Store
+    from jobs.output.store import Store
 
     monkeypatch.setattr(doctor, "LEAST_DISK", 1 << 60)
     assert "make room" in doctor._disk("disk", Store(str(tmp_path / "not" / "there"))).advice

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import InputError
+from jobs.output.runs import committed, files_of, latest, read_manifest
+from jobs.output.store import Store
 from jobs.report_data import BIN, ReportData, read_report
 from jobs.report_file import MOST_BYTES, bundle, page_of, report, write_report
 from jobs.report_html import embedded_json, esc
 from jobs.report_sections import verdict
-from jobs.runs import committed, files_of, latest, read_manifest
-from jobs.store import Store
 from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import HeldError
-from jobs.store import Store
+from jobs.output.store import Store
 
 LOCK = "work/LOCK"
 BEAT_SECONDS = 15.0

@@ -22,7 +22,7 @@ import fsspec
 import pyarrow as pa
 
 from jobs.errors import EciError, InputError, reason_of
-from jobs.faults import step
+from jobs.output.faults import step
 
 ATTEMPT = ".attempt-"
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from jobs.errors import EciError, InputError
-from jobs.store import Store
+from jobs.output.store import Store
 
 
 def latest(store: Store) -> str:

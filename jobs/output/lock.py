@@ -2,7 +2,7 @@
 
 In a folder the holder keeps OUT/work/LOCK locked (flock) for as long as it lives; the kernel lets go when it dies, so a
 dead holder never blocks anybody. The file says who holds it, for the message that a second run gives. In an object store
-the same object is a lease (`jobs.lease`).
+the same object is a lease (`jobs.output.lease`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs import lease
 from jobs.errors import HeldError
-from jobs.lease import LOCK as LOCK
-from jobs.store import Store
+from jobs.output import lease
+from jobs.output.lease import LOCK as LOCK
+from jobs.output.store import Store
 
 
 @contextmanager

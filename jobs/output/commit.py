@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.catalog import write_catalog
 from jobs.errors import EciError
-from jobs.runs import latest
-from jobs.store import Store
-from jobs.tables import TABLES
+from jobs.output.catalog import write_catalog
+from jobs.output.runs import latest
+from jobs.output.store import Store
+from jobs.output.tables import TABLES
 from jobs.work import Job
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from eci_sql.connection import connect
 from eci_sql.udfs import register_information
 from jobs.errors import InputError
-from jobs.runs import committed, latest, read_manifest
-from jobs.store import Store
-from jobs.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
+from jobs.output.runs import committed, latest, read_manifest
+from jobs.output.store import Store
+from jobs.output.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
 
 if TYPE_CHECKING:
     import duckdb

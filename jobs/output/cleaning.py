@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import EciError, HeldError, InputError
-from jobs.lock import LOCK, holding
-from jobs.runs import committed, latest, read_manifest
-from jobs.store import ATTEMPT, Store, written_at
-from jobs.tables import ABLATIONS
+from jobs.output.lock import LOCK, holding
+from jobs.output.runs import committed, latest, read_manifest
+from jobs.output.store import ATTEMPT, Store, written_at
+from jobs.output.tables import ABLATIONS
 
 CACHE = "cache/embeddings"
 STALE_SECONDS = 3600.0
@@ -116,7 +116,7 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
         for run_id in doomed:
             store.remove(f"runs/{run_id}/manifest.json")
         if doomed:
-            from jobs.catalog import write_catalog
+            from jobs.output.catalog import write_catalog
 
             write_catalog(store)
         for item in found:
