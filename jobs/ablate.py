@@ -28,7 +28,7 @@ from jobs.overlaps import Lexical, lexical_variants
 from jobs.progress import Progress
 from jobs.run_vectors import spool_vectors
 from jobs.spools import VectorSpool
-from jobs.work import write_parquet
+from jobs.work.files import write_parquet
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")
 FACTORS = (0.25, 0.5, 2.0, 4.0)

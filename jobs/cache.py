@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup
 from jobs.output.store import Store
-from jobs.work import PARQUET_ROWS, write_parquet
+from jobs.work.files import PARQUET_ROWS, write_parquet
 
 CACHE_BUCKETS = 256
 

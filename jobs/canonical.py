@@ -21,7 +21,7 @@ from jobs.formats.base import Batch
 from jobs.output.store import Store
 from jobs.prepare import InputTask
 from jobs.progress import Progress
-from jobs.work import write_parquet
+from jobs.work.files import write_parquet
 
 _STRING = pa.large_string()
 TRIPLES = pa.schema([(name, _STRING) for name in ("query", "positive", "negative", "query_id", "positive_id", "negative_id")]

@@ -28,7 +28,7 @@ from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.progress import Progress
-from jobs.work import Job, read_marker, write_marker
+from jobs.work.files import Job, read_marker, write_marker
 from onnx_models.errors import EncoderError
 
 TOPIC = "eci-progress"

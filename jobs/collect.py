@@ -17,7 +17,7 @@ from jobs.lexical import as_sets, token_lists
 from jobs.output.tables import TEXTS
 from jobs.texts import TEXTS as TEXTS_IN
 from jobs.texts import smallest_users
-from jobs.work import Job, publish, reading, writing
+from jobs.work.files import Job, publish, reading, writing
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]

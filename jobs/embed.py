@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jobs.cache import Cache
 from jobs.collect import Cells, wanted_ids
 from jobs.ids import from_arrow, lookup
-from jobs.work import Job
+from jobs.work.files import Job
 
 if TYPE_CHECKING:
     from onnx_models.session import Encoder

@@ -15,7 +15,7 @@ from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.progress import Progress
 from jobs.settings import job_for
-from jobs.work import Job, publish
+from jobs.work.files import Job, publish
 
 BUCKETS = 32
 

@@ -22,7 +22,7 @@ from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
 from jobs.unit_vectors import unit_scale
 from jobs.vectors import load_vectors
-from jobs.work import Job, publish, reading, writing
+from jobs.work.files import Job, publish, reading, writing
 
 FILES = 64
 

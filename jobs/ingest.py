@@ -20,7 +20,7 @@ from jobs.formats.base import Options, Unit
 from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
 from jobs.lookup import Index, open_index, work_rejects
 from jobs.texts import TextSink
-from jobs.work import Job, write_partitions, writing
+from jobs.work.files import Job, write_partitions, writing
 
 TRIPLES = pa.schema(
     [

@@ -14,7 +14,7 @@ import numpy as np
 from eci_sql.sequential import judge
 from jobs.collect import Cells
 from jobs.config import RunConfig
-from jobs.work import Job
+from jobs.work.files import Job
 
 FIRST_QUERIES = 1000
 ABOUT = 0.7

@@ -15,7 +15,7 @@ from jobs.looks import Sample
 from jobs.output.commit import published_files
 from jobs.output.tables import FORMULA_VERSION
 from jobs.prepare import Prepared
-from jobs.work import Job
+from jobs.work.files import Job
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 

@@ -30,7 +30,7 @@ from jobs.ids import (
     positions_of,
 )
 from jobs.ingest import TRIPLES
-from jobs.work import Job, write_partitions
+from jobs.work.files import Job, write_partitions
 
 BANDS = 32
 PART_ROWS = 1 << 17

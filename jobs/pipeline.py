@@ -27,7 +27,7 @@ from jobs.progress import Progress, Silent
 from jobs.settings import job_for
 from jobs.stages import Stages
 from jobs.status import Recorded
-from jobs.work import Job
+from jobs.work.files import Job
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_
 from jobs.ids import from_arrow
 from jobs.looks import leave_out_of
 from jobs.output.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
-from jobs.work import Job, publish, reading
+from jobs.work.files import Job, publish, reading
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))
 

@@ -107,7 +107,7 @@ def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: 
 def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
     import pyarrow as pa
 
-    from jobs.work import write_parquet
+    from jobs.work.files import write_parquet
 
     folder, name = os.path.split(os.path.abspath(output))
     with Store(folder).attempt(name) as path:

@@ -24,7 +24,7 @@ from jobs.parts import CELLS, REFS
 from jobs.settle import REJECTED
 from jobs.unit_vectors import unit_rows
 from jobs.vectors import matrix_of
-from jobs.work import Job, publish, reading, write_partitions, writing
+from jobs.work.files import Job, publish, reading, write_partitions, writing
 
 if TYPE_CHECKING:
     import duckdb

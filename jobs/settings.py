@@ -9,7 +9,7 @@ from jobs.config import RunConfig, available_cores
 from jobs.errors import InputError
 from jobs.formats.files import expand
 from jobs.output.store import Store
-from jobs.work import Job
+from jobs.work.files import Job
 
 PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored
 LEAST_PART_TEXTS = 8_192

@@ -21,7 +21,7 @@ from eci_sql.connection import kept, statement
 from jobs.ids import from_arrow, positions_of
 from jobs.ingest import TRIPLES
 from jobs.parts import CELLS, REQUESTS, queries_by_band, write_parts
-from jobs.work import Job, reading, writing
+from jobs.work.files import Job, reading, writing
 
 PIECE_ROWS = 500_000
 

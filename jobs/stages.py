@@ -32,7 +32,7 @@ from jobs.score import score_task
 from jobs.settle import settle_task
 from jobs.triple_information import factor_task, triples_task
 from jobs.vectors import vectors_task
-from jobs.work import Job, publish
+from jobs.work.files import Job, publish
 
 Done = dict[str, dict[str, dict[str, Any]]]
 """Summaries of finished tasks: stage -> task -> summary."""

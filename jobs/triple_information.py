@@ -24,7 +24,7 @@ from jobs.output.tables import SCORES
 from jobs.parts import CELLS, REFS
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
-from jobs.work import Job, publish, reading
+from jobs.work.files import Job, publish, reading
 
 BLOCK = 8192
 Factors = dict[str, tuple[FloatArray, FloatArray, int]]

@@ -32,7 +32,7 @@ from jobs.settings import encoder_choice
 from jobs.splits import Split, split_collection
 from jobs.validation_sources import Training, mine, read_negatives, training_side
 from jobs.validation_tables import write_tables
-from jobs.work import write_parquet
+from jobs.work.files import write_parquet
 
 LAKE = "lake/validation"
 TRIPLES = pa.schema([(name, pa.string()) for name in ("query", "positive", "negative", "source")])

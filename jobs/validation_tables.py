@@ -17,7 +17,7 @@ import pyarrow as pa
 from jobs.agreement import Estimate, agreement, draw_means, random_regret, real_pairs
 from jobs.console import to_json
 from jobs.output.store import Store
-from jobs.work import write_parquet
+from jobs.work.files import write_parquet
 
 if TYPE_CHECKING:
     from jobs.outcome import Validation

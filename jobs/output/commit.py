@@ -19,7 +19,7 @@ from jobs.output.catalog import write_catalog
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from jobs.output.tables import TABLES
-from jobs.work import Job
+from jobs.work.files import Job
 
 
 def published_files(store: Store, folder: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from jobs import settle
 from jobs.ids import text_id
 from jobs.ingest import TRIPLES
-from jobs.work import Job, reading, writing
+from jobs.work.files import Job, reading, writing
 
 ROWS, CHUNKS = 3_000, 3
 

@@ -13,7 +13,7 @@ from jobs import texts as texts_module
 from jobs.collect import distinct
 from jobs.ids import buckets_of, from_arrow, id_array, text_id, unique
 from jobs.texts import TEXTS, TextSink
-from jobs.work import Job, reading
+from jobs.work.files import Job, reading
 
 BUCKETS = 4
 Row = tuple[str, str | None, bool]

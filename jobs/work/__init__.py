@@ -1,0 +1,1 @@
+"""What stages hand to one another: the job, the work files, and the one table of them."""
