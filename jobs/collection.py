@@ -1,6 +1,6 @@
 """A retrieval collection in BEIR's layout: texts and judgements, with repeated texts merged.
 
-Layout: corpus.jsonl, queries.jsonl (other formats of `jobs.formats.texts` and compression as well), and judgements in
+Layout: corpus.jsonl, queries.jsonl (other formats of `jobs.formats.texts_by_id` and compression as well), and judgements in
 qrels/<split>.tsv, or in one file qrels.tsv. Covers: reading, and ids to indices. Does not cover: splits (splits.py).
 
 Queries with the same text are one query with the judgements of all, documents with the same text are one document: the
@@ -14,9 +14,9 @@ from pathlib import PurePosixPath
 
 from jobs.errors import InputError
 from jobs.formats.base import Options
-from jobs.formats.files import filesystem, stem_of
+from jobs.formats.opening import filesystem, stem_of
 from jobs.formats.qrels import Judgements, read_qrels
-from jobs.formats.texts import Side, read_texts, text_units
+from jobs.formats.texts_by_id import Side, read_texts, text_units
 
 TEXT_ENDINGS = tuple(
     f".{kind}{packed}" for kind in ("jsonl", "json", "parquet", "tsv", "csv") for packed in ("", ".gz", ".zst")

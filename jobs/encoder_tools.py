@@ -108,7 +108,7 @@ def read_sample(path: str, most: int = MOST_TEXTS) -> list[str]:
     Raises:
         InputError: the file cannot be read or holds no text.
     """
-    from jobs.formats.files import extension_of
+    from jobs.formats.opening import extension_of
 
     kind = extension_of(path)
     try:

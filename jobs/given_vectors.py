@@ -17,7 +17,7 @@ from jobs.errors import InputError
 from jobs.finished import Finished, same_file
 from jobs.formats.base import Options
 from jobs.formats.records import parquet_file
-from jobs.formats.texts import read_texts, text_units
+from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
 from jobs.lookup import Index
 from jobs.spools import VectorSpool

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.formats.base import REJECTS, Options, Unit
-from jobs.formats.texts import read_texts
+from jobs.formats.texts_by_id import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
 from jobs.texts import TextSink, distinct_texts, ids_by_code, with_users
 from jobs.work.files import Job, reading, writing

@@ -12,8 +12,8 @@ import pyarrow as pa
 from eci_sql.udfs import TokenSets
 from jobs.finished import Finished
 from jobs.formats.base import Options
-from jobs.formats.files import expand
-from jobs.formats.texts import read_texts, text_units
+from jobs.formats.opening import expand
+from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.lexical import as_sets, token_lists
 from jobs.spools import TextSpool, spool_texts
 

@@ -17,7 +17,7 @@ from jobs.config import RunConfig
 from jobs.console import duration
 from jobs.exchange import shared_files
 from jobs.formats import format_named
-from jobs.formats.files import compression_of, extension_of, open_input, size_of
+from jobs.formats.opening import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
 from jobs.output.store import Store

@@ -14,10 +14,10 @@ from jobs.config import Input, RunConfig
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
-from jobs.formats.files import expand, filesystem
+from jobs.formats.opening import expand, filesystem
 from jobs.formats.recognise import recognise
 from jobs.formats.records import parquet_units
-from jobs.formats.texts import text_units
+from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 from jobs.output.tables import FORMULA_VERSION
 from jobs.settings import EncoderChoice, encoder_choice

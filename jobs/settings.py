@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.config import RunConfig, available_cores
 from jobs.errors import InputError
-from jobs.formats.files import expand
+from jobs.formats.opening import expand
 from jobs.output.store import Store
 from jobs.work.files import Job
 

@@ -17,10 +17,10 @@ from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Reco
 from jobs.formats.cbor import is_map, map_items
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.elements import elements
-from jobs.formats.files import extension_of, head, lines, open_input, refuse_pointer, stem_of
+from jobs.formats.json_elements import elements
+from jobs.formats.opening import extension_of, head, lines, open_input, refuse_pointer, stem_of
 from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
-from jobs.formats.reading import first_of
+from jobs.formats.record_format import first_of
 from jobs.formats.records import columns_of, parquet_records, parsed, rest
 
 DEFAULT_RANKS = (1, 10)

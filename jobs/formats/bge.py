@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import Options
-from jobs.formats.files import stem_of
-from jobs.formats.reading import Item, RecordFormat, entries, pairs, query_of
+from jobs.formats.opening import stem_of
+from jobs.formats.record_format import Item, RecordFormat, entries, pairs, query_of
 
 
 class Bge(RecordFormat):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import Options
-from jobs.formats.reading import Item, RecordFormat, entries, pairs, query_of
+from jobs.formats.record_format import Item, RecordFormat, entries, pairs, query_of
 
 NEGATIVES = ("negative_ctxs", "hard_negative_ctxs")
 

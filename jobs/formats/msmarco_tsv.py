@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.files import head, line_units, lines, stem_of
+from jobs.formats.opening import head, line_units, lines, stem_of
 from jobs.formats.records import rest
 
 HEAD_LINES = 100

@@ -13,8 +13,8 @@ from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.elements import elements
-from jobs.formats.files import extension_of, head, lines, open_input, parse_json, refuse_pointer
+from jobs.formats.json_elements import elements
+from jobs.formats.opening import extension_of, head, lines, open_input, parse_json, refuse_pointer
 from jobs.formats.records import json_records, parquet_records
 
 QUERY_NAMES = ("query-id", "query_id", "qid", "q_id", "query")

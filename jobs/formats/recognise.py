@@ -15,11 +15,11 @@ from jobs.errors import InputError
 from jobs.formats import beir, bge, dpr, sbert_hard_negatives, sbert_tuples, tevatron
 from jobs.formats.base import ID_COLUMNS, TEXT_COLUMNS, BadRecordError, Unit
 from jobs.formats.cbor import is_map
-from jobs.formats.elements import elements
-from jobs.formats.files import head, parse_json, refuse_pointer, size_of
+from jobs.formats.json_elements import elements
+from jobs.formats.opening import head, parse_json, refuse_pointer, size_of
 from jobs.formats.qrels import DOCUMENT_NAMES, QUERY_NAMES, as_number, of_line
 from jobs.formats.records import container_of, records
-from jobs.formats.texts import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
+from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
 
 RECORDS = 20
 """How many of a file's first records are looked at."""

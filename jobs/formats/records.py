@@ -18,8 +18,17 @@ import pyarrow.parquet as pq
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.elements import elements
-from jobs.formats.files import extension_of, filesystem, head, line_units, lines, open_input, parse_json, refuse_pointer
+from jobs.formats.json_elements import elements
+from jobs.formats.opening import (
+    extension_of,
+    filesystem,
+    head,
+    line_units,
+    lines,
+    open_input,
+    parse_json,
+    refuse_pointer,
+)
 
 PARQUET_UNIT_ROWS = 1_000_000
 PARQUET_BATCH_ROWS = 4_096

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import BadRecordError, Options
-from jobs.formats.files import stem_of
-from jobs.formats.reading import Item, RecordFormat, entries, first_of, pairs, query_of
+from jobs.formats.opening import stem_of
+from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of
 
 QUERY_TEXTS = ("query", "question", "anchor")
 QUERY_IDS = ("qid", "query_id", "_id")

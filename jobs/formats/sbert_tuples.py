@@ -14,8 +14,8 @@ from typing import Any
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, Options, Unit
 from jobs.formats.columns import as_id, as_text
-from jobs.formats.files import stem_of
-from jobs.formats.reading import Entry, Item, RecordFormat, first_of, pairs, query_of, read_records
+from jobs.formats.opening import stem_of
+from jobs.formats.record_format import Entry, Item, RecordFormat, first_of, pairs, query_of, read_records
 from jobs.formats.records import columns_of
 
 QUERIES = ("anchor", "query", "question", "sentence1")

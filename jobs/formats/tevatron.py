@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import Options
-from jobs.formats.files import stem_of
-from jobs.formats.reading import Item, RecordFormat, entries, first_of, pairs, query_of
+from jobs.formats.opening import stem_of
+from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of
 
 POSITIVES = ("positive_passages", "positive_document_ids")
 NEGATIVES = ("negative_passages", "negative_document_ids")

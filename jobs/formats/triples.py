@@ -27,7 +27,7 @@ from jobs.formats.base import (
     clip_record,
 )
 from jobs.formats.columns import as_id, as_text, string_column
-from jobs.formats.reading import Item, Triple, read_records
+from jobs.formats.record_format import Item, Triple, read_records
 from jobs.formats.records import columns_of, container_of, parquet_tables, record_units
 
 COLUMNS = (*TEXT_COLUMNS, *ID_COLUMNS, "source")

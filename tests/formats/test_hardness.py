@@ -12,10 +12,12 @@ import pytest
 import zstandard
 
 from jobs.errors import InputError
-from jobs.formats import FORMATS, Options, elements, files, records
+from jobs.formats import FORMATS, Options, records
+from jobs.formats import json_elements as elements
+from jobs.formats import opening as files
 from jobs.formats.qrels import read_qrels
 from jobs.formats.recognise import recognise
-from jobs.formats.texts import read_texts, text_units
+from jobs.formats.texts_by_id import read_texts, text_units
 from tests.formats.reading import Reading, read
 
 BGE = {"query": "q", "pos": ["p"], "neg": ["n1", "n2"]}

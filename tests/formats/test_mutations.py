@@ -24,7 +24,7 @@ from jobs.errors import InputError
 from jobs.formats import Options
 from jobs.formats.qrels import read_qrels
 from jobs.formats.recognise import recognise
-from jobs.formats.texts import read_texts, text_units
+from jobs.formats.texts_by_id import read_texts, text_units
 from tests.formats.reading import Reading, read
 
 MUTANTS = 110

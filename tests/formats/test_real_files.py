@@ -10,7 +10,7 @@ from jobs.errors import InputError
 from jobs.formats import Options
 from jobs.formats.qrels import read_qrels
 from jobs.formats.recognise import recognise
-from jobs.formats.texts import Side, read_texts, text_units
+from jobs.formats.texts_by_id import Side, read_texts, text_units
 from tests.formats.reading import read
 
 # Format, file, records, triples by source.

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.formats import Options
-from jobs.formats.texts import Side, read_texts, text_units
+from jobs.formats.texts_by_id import Side, read_texts, text_units
 from tests.formats.reading import read
 
 HOSTILE = [

@@ -18,7 +18,7 @@ from jobs.errors import InputError
 from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, BadRecordError, Options, Record, Unit, clip_record
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.files import extension_of, head, line_units, lines
+from jobs.formats.opening import extension_of, head, line_units, lines
 from jobs.formats.records import columns_of, container_of, parquet_tables, record_units, records, rest
 
 Side = Literal["query", "passage"]

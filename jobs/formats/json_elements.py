@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from jobs.formats.base import BadRecordError
-from jobs.formats.files import BLOCK_BYTES, MAX_LINE_BYTES
+from jobs.formats.opening import BLOCK_BYTES, MAX_LINE_BYTES
 
 # A whole string, or what can change the depth, or a quote whose string does not end in the window.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
