@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from jobs.cache import Cache
-from jobs.collect import Cells, wanted_ids
 from jobs.ids import from_arrow, lookup
+from jobs.ingest.collect import Cells, wanted_ids
 from jobs.work.files import Job
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs.collect import Cells
 from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
+from jobs.ingest.collect import Cells
 from jobs.unit_vectors import unit_scale
 from jobs.vectors import load_vectors
 from jobs.work.files import Job, publish, reading, writing

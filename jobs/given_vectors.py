@@ -19,7 +19,7 @@ from jobs.formats.base import Options
 from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
-from jobs.lookup import Index
+from jobs.ingest.index import Index
 from jobs.spools import VectorSpool
 from jobs.vectors import ROWS, as_matrix, ids_of
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from eci_sql.sequential import judge
-from jobs.collect import Cells
 from jobs.config import RunConfig
+from jobs.ingest.collect import Cells
 from jobs.work.files import Job
 
 FIRST_QUERIES = 1000

@@ -14,7 +14,7 @@ from jobs.finished import Finished
 from jobs.formats.base import Options
 from jobs.formats.opening import expand
 from jobs.formats.texts_by_id import read_texts, text_units
-from jobs.lexical import as_sets, token_lists
+from jobs.ingest.tokens import as_sets, token_lists
 from jobs.spools import TextSpool, spool_texts
 
 CHUNK = 20_000

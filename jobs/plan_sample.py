@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from jobs.checks import ROLES
 from jobs.formats import format_named
 from jobs.formats.base import Unit
 from jobs.formats.opening import extension_of
 from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
+from jobs.ingest.checks import ROLES
 from jobs.looks import ABOUT, FIRST_QUERIES
 from jobs.prepare import Prepared
 

@@ -18,10 +18,10 @@ from eci_sql.connection import kept, statement
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs.exchange import Exchanged
+from jobs.ingest.parts import CELLS, REFS
+from jobs.ingest.settle import REJECTED
 from jobs.members import members_of, write_members
 from jobs.output.tables import MOMENTS, SCORES, SUMS
-from jobs.parts import CELLS, REFS
-from jobs.settle import REJECTED
 from jobs.unit_vectors import unit_rows
 from jobs.vectors import matrix_of
 from jobs.work.files import Job, publish, reading, write_partitions, writing

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.cluster import MEASURED, Cluster, Stage, Task
-from jobs.collect import Cells, collect_task
 from jobs.config import RunConfig
 from jobs.embed import embed_task
 from jobs.errors import InputError
 from jobs.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
 from jobs.hybrids import kind_and_parts, resolve, shares_named
-from jobs.ingest import bad_file_task, ingest_task
+from jobs.ingest.collect import Cells, collect_task
+from jobs.ingest.index import index_task, lookup_task
+from jobs.ingest.rows import bad_file_task, ingest_task
+from jobs.ingest.settle import settle_task
 from jobs.looks import Sample, judge_look, plan_looks
-from jobs.lookup import index_task, lookup_task
 from jobs.manifest import make_manifest
 from jobs.members import distinct_task
 from jobs.output.commit import commit
@@ -29,7 +30,6 @@ from jobs.prepare import Prepared
 from jobs.ranking import information_task, mixture_task, moments_task, rank_tables, rejects_task
 from jobs.report_file import write_report
 from jobs.score import score_task
-from jobs.settle import settle_task
 from jobs.triple_information import factor_task, triples_task
 from jobs.vectors import vectors_task
 from jobs.work.files import Job, publish

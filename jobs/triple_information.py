@@ -20,8 +20,8 @@ from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packe
 from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
+from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
-from jobs.parts import CELLS, REFS
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
 from jobs.work.files import Job, publish, reading

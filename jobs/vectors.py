@@ -19,7 +19,7 @@ from jobs.formats.base import Unit
 from jobs.formats.columns import string_column
 from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
-from jobs.lookup import Index, open_index
+from jobs.ingest.index import Index, open_index
 from jobs.work.files import Job, reading, write_partitions, writing
 
 ROWS = 8_000

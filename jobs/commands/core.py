@@ -78,8 +78,8 @@ def ingest(
     """
     from dataclasses import asdict
 
-    from jobs.canonical import ingest_to
     from jobs.config import make_config
+    from jobs.ingest.canonical import ingest_to
     from jobs.prepare import input_tasks
 
     given = {"triples": triples, "format": format, "source": source, "positives": positives, "ranks": ranks}

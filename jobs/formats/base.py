@@ -1,7 +1,7 @@
 """What every input format gives to ingest: batches of rows and of rejected records.
 
 A format is one module with one `Format`; `jobs.formats` lists them. A reader only parses: it checks nothing that
-is the same for all formats (empty texts, duplicates, negatives that are positives): `jobs.checks` does that.
+is the same for all formats (empty texts, duplicates, negatives that are positives): `jobs.ingest.checks` does that.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ import pytest
 
 from eci_sql.connection import connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
-from jobs.collect import TOKENS
-from jobs.ingest import TRIPLES
+from jobs.ingest.collect import TOKENS
+from jobs.ingest.parts import REFS
+from jobs.ingest.rows import TRIPLES
 from jobs.output.tables import SUMS
-from jobs.parts import REFS
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
 SCORED = [("source", pa.string()), *((name, pa.float64()) for name in

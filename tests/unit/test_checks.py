@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from jobs.checks import ROLES, check
 from jobs.formats.base import ROWS
 from jobs.ids import NO_ID, as_arrow, id_array, text_id, text_ids, user_key
-from jobs.lookup import Index
-from jobs.texts import TEXTS, not_blank
+from jobs.ingest.checks import ROLES, check
+from jobs.ingest.distinct_texts import TEXTS, not_blank
+from jobs.ingest.index import Index
 
 TEXT = ["alpha", "beta", "über", "  ", "", "\x1c\u3000", "a\u2028b", "trailing\x00", None]
 USERS = ["u1", "u2", "alpha", " ", "", None, None, None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs import parts
 from jobs.ids import id_array, text_id
+from jobs.ingest import parts
 
 
 def ids(side: str, numbers: np.ndarray) -> np.ndarray:

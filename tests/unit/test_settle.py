@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs import settle
 from jobs.ids import text_id
-from jobs.ingest import TRIPLES
+from jobs.ingest import settle
+from jobs.ingest.rows import TRIPLES
 from jobs.work.files import Job, reading, writing
 
 ROWS, CHUNKS = 3_000, 3

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs import texts as texts_module
-from jobs.collect import distinct
 from jobs.ids import buckets_of, from_arrow, id_array, text_id, unique
-from jobs.texts import TEXTS, TextSink
+from jobs.ingest import distinct_texts as texts_module
+from jobs.ingest.collect import distinct
+from jobs.ingest.distinct_texts import TEXTS, TextSink
 from jobs.work.files import Job, reading
 
 BUCKETS = 4

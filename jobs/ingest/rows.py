@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.checks import Checked, check
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
 from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
-from jobs.lookup import Index, open_index, work_rejects
-from jobs.texts import TextSink
+from jobs.ingest.checks import Checked, check
+from jobs.ingest.distinct_texts import TextSink
+from jobs.ingest.index import Index, open_index, work_rejects
 from jobs.work.files import Job, write_partitions, writing
 
 TRIPLES = pa.schema(

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
 from jobs.ids import from_arrow, positions_of
-from jobs.ingest import TRIPLES
-from jobs.parts import CELLS, REQUESTS, queries_by_band, write_parts
+from jobs.ingest.parts import CELLS, REQUESTS, queries_by_band, write_parts
+from jobs.ingest.rows import TRIPLES
 from jobs.work.files import Job, reading, writing
 
 PIECE_ROWS = 500_000

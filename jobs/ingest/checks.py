@@ -16,8 +16,8 @@ import pyarrow as pa
 from jobs.config import good_source
 from jobs.formats.base import REJECTS, clip_record
 from jobs.ids import Side, from_arrow
-from jobs.lookup import Index
-from jobs.texts import TEXTS, distinct_texts, ids_by_code, not_blank, with_users
+from jobs.ingest.distinct_texts import TEXTS, distinct_texts, ids_by_code, not_blank, with_users
+from jobs.ingest.index import Index
 
 ROLES: tuple[tuple[str, Side], ...] = (("query", "query"), ("positive", "passage"), ("negative", "passage"))
 OK, NULL, UNKNOWN, EMPTY = range(4)
@@ -30,7 +30,7 @@ class Checked:
 
     Attributes:
         rows: positions, int64 (n,).  ids: S16 (n, 3) of query, positive, negative.  source: n strings.
-        texts: the distinct texts of accepted rows (columns `jobs.texts.TEXTS`).
+        texts: the distinct texts of accepted rows (columns `jobs.ingest.distinct_texts.TEXTS`).
         rejects: frame with the columns REJECTS.
     """
 

@@ -29,7 +29,7 @@ from jobs.ids import (
     order_of,
     positions_of,
 )
-from jobs.ingest import TRIPLES
+from jobs.ingest.rows import TRIPLES
 from jobs.work.files import Job, write_partitions
 
 BANDS = 32

@@ -13,10 +13,10 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
-from jobs.lexical import as_sets, token_lists
+from jobs.ingest.distinct_texts import TEXTS as TEXTS_IN
+from jobs.ingest.distinct_texts import smallest_users
+from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output.tables import TEXTS
-from jobs.texts import TEXTS as TEXTS_IN
-from jobs.texts import smallest_users
 from jobs.work.files import Job, publish, reading, writing
 
 SETS = pa.schema(

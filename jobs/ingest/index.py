@@ -17,7 +17,7 @@ import pyarrow as pa
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
-from jobs.texts import TextSink, distinct_texts, ids_by_code, with_users
+from jobs.ingest.distinct_texts import TextSink, distinct_texts, ids_by_code, with_users
 from jobs.work.files import Job, reading, writing
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])

@@ -1,0 +1,1 @@
+"""Rows become triples in parts, and distinct texts in buckets."""
