@@ -21,7 +21,7 @@ from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
 from jobs.ingest.index import Index
 from jobs.spools import VectorSpool
-from jobs.vectors import ROWS, as_matrix, ids_of
+from jobs.vectors.given import ROWS, as_matrix, ids_of
 
 _ROWS = 500_000
 _RECORD = np.dtype([("key", "S16"), ("text", "S16")])

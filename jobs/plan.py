@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.cache import Cache
 from jobs.config import RunConfig
 from jobs.console import duration
-from jobs.exchange import shared_files
 from jobs.formats import format_named
 from jobs.formats.opening import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
@@ -24,6 +22,8 @@ from jobs.output.store import Store
 from jobs.plan_sample import Estimate, Sample, sample_of
 from jobs.prepare import InputTask, Prepared, prepare
 from jobs.settings import threads_of
+from jobs.vectors.cache import Cache
+from jobs.vectors.exchange import shared_files
 
 MEASURE_TEXTS = 96
 GZIP_RATIO = 3.0
@@ -179,7 +179,7 @@ def _cached_share(config: RunConfig, prepared: Prepared, sample: Sample) -> floa
 
 def _speed(config: RunConfig, prepared: Prepared, sample: Sample) -> float | None:
     """Return the texts a second of one worker's encoder, on texts spread over the sample."""
-    from jobs.embed import encoder_of
+    from jobs.vectors.embed import encoder_of
 
     if not sample.texts:
         return None

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.cache import Cache
 from jobs.errors import InputError
 from jobs.finished import Finished
 from jobs.given_vectors import spool_given
 from jobs.ids import from_arrow
 from jobs.spools import VectorSpool
+from jobs.vectors.cache import Cache
 
 
 def spool_vectors(run: Finished, folder: str) -> VectorSpool:

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from eci_sql.connection import kept, statement
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
-from jobs.exchange import Exchanged
 from jobs.ingest.parts import CELLS, REFS
 from jobs.ingest.settle import REJECTED
 from jobs.members import members_of, write_members
 from jobs.output.tables import MOMENTS, SCORES, SUMS
-from jobs.unit_vectors import unit_rows
-from jobs.vectors import matrix_of
+from jobs.vectors.columns import unit_rows
+from jobs.vectors.exchange import Exchanged
+from jobs.vectors.given import matrix_of
 from jobs.work.files import Job, publish, reading, write_partitions, writing
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def encoder_choice(config: RunConfig) -> EncoderChoice:
         InputError: the encoder is unknown or its card wrong, or the vectors cannot be used.
     """
     if config.vectors:
-        from jobs.vectors import check_vectors
+        from jobs.vectors.given import check_vectors
 
         dims = {path: check_vectors(path) for path in expand(config.vectors, "vectors")}
         if len(set(dims.values())) > 1:

@@ -91,7 +91,7 @@ class VectorSpool:
         Raises:
             EciError: the cache lacks one of them.
         """
-        from jobs.unit_vectors import unit_rows, unit_scale
+        from jobs.vectors.columns import unit_rows, unit_scale
 
         at = lookup(self.ids, ids)
         if np.any(at < 0) or not self.present[at].all():

@@ -13,9 +13,7 @@ from typing import Any
 
 from jobs.cluster import MEASURED, Cluster, Stage, Task
 from jobs.config import RunConfig
-from jobs.embed import embed_task
 from jobs.errors import InputError
-from jobs.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
 from jobs.hybrids import kind_and_parts, resolve, shares_named
 from jobs.ingest.collect import Cells, collect_task
 from jobs.ingest.index import index_task, lookup_task
@@ -31,7 +29,9 @@ from jobs.ranking import information_task, mixture_task, moments_task, rank_tabl
 from jobs.report_file import write_report
 from jobs.score import score_task
 from jobs.triple_information import factor_task, triples_task
-from jobs.vectors import vectors_task
+from jobs.vectors.embed import embed_task
+from jobs.vectors.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
+from jobs.vectors.given import vectors_task
 from jobs.work.files import Job, publish
 
 Done = dict[str, dict[str, dict[str, Any]]]

@@ -17,13 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
-from jobs.exchange import Exchanged
 from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
 from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
 from jobs.ranking import read_source
 from jobs.score import receive, token_weights
+from jobs.vectors.exchange import Exchanged
 from jobs.work.files import Job, publish, reading
 
 BLOCK = 8192

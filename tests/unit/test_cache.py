@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.cache import Cache
 from jobs.ids import id_array, text_id, unique
 from jobs.output.store import Store
+from jobs.vectors.cache import Cache
 
 DIM = 8
 

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs.embed import cache_of
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import Cells
-from jobs.unit_vectors import unit_scale
-from jobs.vectors import load_vectors
+from jobs.vectors.columns import unit_scale
+from jobs.vectors.embed import cache_of
+from jobs.vectors.given import load_vectors
 from jobs.work.files import Job, publish, reading, writing
 
 FILES = 64

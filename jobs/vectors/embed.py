@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from jobs.cache import Cache
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import Cells, wanted_ids
+from jobs.vectors.cache import Cache
 from jobs.work.files import Job
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Texts become vectors, delivered to the parts that need them."""
