@@ -21,14 +21,14 @@ from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
 from jobs.looks import Sample, judge_look, plan_looks
 from jobs.manifest import make_manifest
-from jobs.members import distinct_task
 from jobs.output.commit import commit
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.prepare import Prepared
 from jobs.ranking import information_task, mixture_task, moments_task, rank_tables, rejects_task
 from jobs.report_file import write_report
-from jobs.score import score_task
-from jobs.triple_information import factor_task, triples_task
+from jobs.scoring.members import distinct_task
+from jobs.scoring.score import score_task
+from jobs.scoring.triple_information import factor_task, triples_task
 from jobs.vectors.embed import embed_task
 from jobs.vectors.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
 from jobs.vectors.given import vectors_task

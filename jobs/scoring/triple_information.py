@@ -22,7 +22,7 @@ from jobs.ids import from_arrow
 from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
 from jobs.ranking import read_source
-from jobs.score import receive, token_weights
+from jobs.scoring.score import receive, token_weights
 from jobs.vectors.exchange import Exchanged
 from jobs.work.files import Job, publish, reading
 

@@ -19,8 +19,8 @@ from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Texts, TokenSets, Vectors, register
 from jobs.ingest.parts import CELLS, REFS
 from jobs.ingest.settle import REJECTED
-from jobs.members import members_of, write_members
 from jobs.output.tables import MOMENTS, SCORES, SUMS
+from jobs.scoring.members import members_of, write_members
 from jobs.vectors.columns import unit_rows
 from jobs.vectors.exchange import Exchanged
 from jobs.vectors.given import matrix_of

@@ -1,0 +1,1 @@
+"""Parts with their vectors become scores and moments."""
