@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
-from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
+from jobs.ranking.hybrids import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
-from jobs.looks import Sample
 from jobs.output.commit import published_files
 from jobs.output.tables import FORMULA_VERSION
 from jobs.prepare import Prepared
+from jobs.ranking.looks import Sample
 from jobs.work.files import Job
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")

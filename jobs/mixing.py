@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
 from jobs.finished import Finished
-from jobs.hybrids import best_of, mix_of, triples_of
+from jobs.ranking.hybrids import best_of, mix_of, triples_of
 
 
 def parse_parts(text: str) -> dict[str, float]:

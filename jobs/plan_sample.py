@@ -20,8 +20,8 @@ from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
-from jobs.looks import ABOUT, FIRST_QUERIES
 from jobs.prepare import Prepared
+from jobs.ranking.looks import ABOUT, FIRST_QUERIES
 
 PIECES = 16
 SAMPLE_ROWS = 60_000

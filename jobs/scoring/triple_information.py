@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
-from jobs.hybrids import folds_of_table
 from jobs.ids import from_arrow
 from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
-from jobs.ranking import read_source
+from jobs.ranking.hybrids import folds_of_table
+from jobs.ranking.rank import read_source
 from jobs.scoring.score import receive, token_weights
 from jobs.vectors.exchange import Exchanged
 from jobs.work.files import Job, publish, reading

@@ -14,8 +14,8 @@ from eci_sql.moments import sum_packed, unpack_upper
 from jobs.config import make_config
 from jobs.errors import InputError
 from jobs.finished import Finished
-from jobs.hybrids import resolve, triples_of
 from jobs.mixing import mix, parse_parts
+from jobs.ranking.hybrids import resolve, triples_of
 from tests.conftest import run_lake
 from tests.decide.conftest import HYBRID, Decided
 from tests.lakes import write_triples

@@ -17,10 +17,10 @@ from eci_sql.information import eci_v1, interval, jackknife_se, paired_differenc
 from eci_sql.mixtures import Folds
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from eci_sql.udfs import register_information
-from jobs.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
 from jobs.ids import from_arrow
-from jobs.looks import leave_out_of
 from jobs.output.tables import MOMENTS, REJECTS, SOURCE_ECI, SOURCE_PAIRS, SUMS
+from jobs.ranking.hybrids import BEST, as_lists, best_of, folds_of_table, merged, mixed_counts
+from jobs.ranking.looks import leave_out_of
 from jobs.work.files import Job, publish, reading
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))

@@ -1,0 +1,1 @@
+"""Moments become the ranking, its pairs, the best mixture; rejects are gathered."""
