@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from jobs.config import RunConfig as RunConfig
     from jobs.errors import EciError as EciError
     from jobs.errors import InputError as InputError
+    from jobs.finished.result import rank as rank
     from jobs.mixing import mix as mix
     from jobs.pipeline import RunResult as RunResult
     from jobs.pipeline import run as run
     from jobs.report_file import report as report
-    from jobs.results import rank as rank
     from jobs.selection import Choice as Choice
     from jobs.selection import select as select
 
 EXPORTS = {
     "run": "jobs.pipeline",
     "RunResult": "jobs.pipeline",
-    "rank": "jobs.results",
+    "rank": "jobs.finished.result",
     "mix": "jobs.mixing",
     "select": "jobs.selection",
     "Choice": "jobs.selection",

@@ -22,12 +22,12 @@ from eci_sql.information import Score, score
 from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
 from jobs.config import available_memory
 from jobs.errors import InputError, nearest
-from jobs.finished import Finished, refs_of
+from jobs.finished.committed import Finished, refs_of
+from jobs.finished.spools import VectorSpool
+from jobs.finished.vectors import spool_vectors
 from jobs.output.tables import ABLATIONS
 from jobs.overlaps import Lexical, lexical_variants
 from jobs.progress import Progress
-from jobs.run_vectors import spool_vectors
-from jobs.spools import VectorSpool
 from jobs.work.files import write_parquet
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")

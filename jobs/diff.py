@@ -12,7 +12,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from jobs.config import Strict
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.output.runs import committed
 from jobs.output.store import Store
 

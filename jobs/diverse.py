@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from eci_sql.diversity import Chooser, Quotas
 from eci_sql.leverage import residuals
-from jobs.finished import refs_of
+from jobs.finished.committed import refs_of
+from jobs.finished.spools import VectorSpool
 from jobs.ids import from_arrow
-from jobs.spools import VectorSpool
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.ranking.hybrids import best_of, mix_of, triples_of
 
 

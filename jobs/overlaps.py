@@ -10,12 +10,12 @@ import polars as pl
 import pyarrow as pa
 
 from eci_sql.udfs import TokenSets
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
+from jobs.finished.spools import TextSpool, spool_texts
 from jobs.formats.base import Options
 from jobs.formats.opening import expand
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ingest.tokens import as_sets, token_lists
-from jobs.spools import TextSpool, spool_texts
 
 CHUNK = 20_000
 

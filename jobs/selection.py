@@ -22,12 +22,12 @@ from threadpoolctl import threadpool_limits
 from eci_sql.connection import connect, statement
 from jobs.config import available_cores, available_memory
 from jobs.errors import InputError, nearest
-from jobs.finished import IDS, Finished, refs_of
+from jobs.finished.committed import IDS, Finished, refs_of
+from jobs.finished.spools import VectorSpool
+from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow, unique
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
-from jobs.run_vectors import spool_vectors
-from jobs.spools import VectorSpool
 
 NEAR_DUPLICATE = 0.95
 PIECE = 50_000
@@ -222,7 +222,7 @@ def select(
     Raises:
         InputError: no such run, source or format; TO holds something already; nothing passes the filters.
     """
-    from jobs.spools import spool_texts
+    from jobs.finished.spools import spool_texts
     from jobs.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
 
     if format_name == TUPLES and negatives is None:

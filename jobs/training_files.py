@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from jobs.errors import InputError, nearest
-from jobs.finished import IDS
+from jobs.finished.committed import IDS
+from jobs.finished.spools import Text, TextSpool
 from jobs.ids import from_arrow
 from jobs.output.store import Store
 from jobs.shards import Shards
-from jobs.spools import Text, TextSpool
 
 SHARD_ROWS = 100_000
 TUPLES = "sbert-tuples"

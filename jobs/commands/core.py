@@ -125,7 +125,7 @@ def rank(
     Example: eci rank --out demo-out
     """
     if json:
-        from jobs.results import ranking_of
+        from jobs.finished.result import ranking_of
 
         echo_json(ranking_of(out, run_id))
     else:
@@ -165,9 +165,9 @@ def sql(
 
     Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
     """
+    from jobs.finished.result import write_rows
     from jobs.output.catalog import query as run_query
     from jobs.output.store import Store
-    from jobs.results import write_rows
 
     write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout, output)
 

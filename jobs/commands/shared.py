@@ -109,7 +109,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 def print_ranking(out: str, run_id: str | None) -> None:
     """Print a run's ranking, its answer in sentences, and its accounting."""
     from jobs.console import make_console, ranking_table, sample_lines, verdict
-    from jobs.results import ranking_of
+    from jobs.finished.result import ranking_of
 
     found = ranking_of(out, run_id)
     console = make_console()

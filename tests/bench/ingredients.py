@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.information import information
 from jobs.agreement import spearman
-from jobs.finished import Finished, refs_of
-from jobs.run_vectors import spool_vectors
+from jobs.finished.committed import Finished, refs_of
+from jobs.finished.vectors import spool_vectors
 from jobs.validation_tables import read_tables
 
 Array = np.ndarray

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.ablate import ablate
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.output.catalog import query
 from jobs.output.store import Store
 from jobs.progress import Silent

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.ablate import ablate
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.progress import Silent
 from jobs.selection import Choice, select
 from tests.conftest import run_lake

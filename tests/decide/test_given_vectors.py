@@ -16,10 +16,10 @@ import pytest
 
 from jobs.ablate import ablate
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
+from jobs.finished.vectors import spool_vectors
 from jobs.ids import id_array, text_id
 from jobs.progress import Silent
-from jobs.run_vectors import spool_vectors
 from jobs.selection import Choice, select
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake

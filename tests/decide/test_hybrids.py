@@ -13,7 +13,7 @@ from eci_sql.information import score_means
 from eci_sql.moments import sum_packed, unpack_upper
 from jobs.config import make_config
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.mixing import mix, parse_parts
 from jobs.ranking.hybrids import resolve, triples_of
 from tests.conftest import run_lake

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import InputError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
+from jobs.finished.spools import spool_texts
 from jobs.output.store import Store
 from jobs.selection import Choice, Selection, select
-from jobs.spools import spool_texts
 from jobs.training_files import OUTPUTS, Row, rows_of, write_shards
 from tests.decide.conftest import Decided
 from tests.formats.reading import read

@@ -8,7 +8,7 @@ import pytest
 
 from eci_sql.leverage import added, inverse_factor, leverages
 from eci_sql.moments import sum_packed, unpack_upper
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from tests.decide.conftest import Decided
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from jobs.config import make_config
 from jobs.errors import EciError, HeldError, InputError
+from jobs.finished.result import ranking_of
 from jobs.output import lease, lock
 from jobs.output.catalog import query
 from jobs.output.cleaning import Rules, clean
@@ -25,7 +26,6 @@ from jobs.output.commit import finish, seen
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from jobs.pipeline import RunResult, run
-from jobs.results import ranking_of
 from jobs.status import status_of
 from tests.conftest import same_bytes, tables_of
 from tests.distributed.services import KEY, SECRET, arguments, s3_server

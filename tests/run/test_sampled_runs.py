@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.console import sample_lines
 from jobs.documentation import collect_pairs
-from jobs.results import ranking_of
+from jobs.finished.result import ranking_of
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import write_triples, write_vectors
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from jobs.errors import InputError
-from jobs.finished import Finished
-from jobs.given_vectors import spool_given
+from jobs.finished.committed import Finished
+from jobs.finished.given_vectors import spool_given
+from jobs.finished.spools import VectorSpool
 from jobs.ids import from_arrow
-from jobs.spools import VectorSpool
 from jobs.vectors.cache import Cache
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.errors import InputError
-from jobs.finished import Finished, same_file
+from jobs.finished.committed import Finished, same_file
+from jobs.finished.spools import VectorSpool
 from jobs.formats.base import Options
 from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
 from jobs.ingest.index import Index
-from jobs.spools import VectorSpool
 from jobs.vectors.given import ROWS, as_matrix, ids_of
 
 _ROWS = 500_000

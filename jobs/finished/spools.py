@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.errors import EciError
-from jobs.finished import Finished
+from jobs.finished.committed import Finished
 from jobs.ids import from_arrow, lookup
 
 
