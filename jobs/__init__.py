@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobs.mixing import mix as mix
     from jobs.pipeline import RunResult as RunResult
     from jobs.pipeline import run as run
-    from jobs.report_file import report as report
+    from jobs.reports.page import report as report
     from jobs.selection import Choice as Choice
     from jobs.selection import select as select
 
@@ -37,7 +37,7 @@ EXPORTS = {
     "mix": "jobs.mixing",
     "select": "jobs.selection",
     "Choice": "jobs.selection",
-    "report": "jobs.report_file",
+    "report": "jobs.reports.page",
     "RunConfig": "jobs.config",
     "Input": "jobs.config",
     "EciError": "jobs.errors",

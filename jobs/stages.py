@@ -25,7 +25,7 @@ from jobs.prepare import Prepared
 from jobs.ranking.hybrids import kind_and_parts, resolve, shares_named
 from jobs.ranking.looks import Sample, judge_look, plan_looks
 from jobs.ranking.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task
-from jobs.report_file import write_report
+from jobs.reports.page import write_report
 from jobs.scoring.members import distinct_task
 from jobs.scoring.score import score_task
 from jobs.scoring.triple_information import factor_task, triples_task

@@ -20,7 +20,7 @@ def report(
 
     Example: eci report --out demo-out --to report.html
     """
-    from jobs.report_file import report as write
+    from jobs.reports.page import report as write
 
     typer.echo(write(out, run_id, to))
 

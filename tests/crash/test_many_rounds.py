@@ -23,7 +23,7 @@ import pytest
 from jobs.config import available_cores
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.report_file import bundle
+from jobs.reports.page import bundle
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 

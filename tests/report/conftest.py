@@ -10,7 +10,7 @@ from jobs.ablate import ablate
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.progress import Silent
-from jobs.report_data import ReportData, read_report
+from jobs.reports.data import ReportData, read_report
 from tests.conftest import run_lake
 from tests.lakes import vector_lake
 

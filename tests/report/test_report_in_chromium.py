@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.report_file import report
+from jobs.reports.page import report
 from tests.hostile import hostile_out
 from tests.report.chromium import BROWSER, Page
 

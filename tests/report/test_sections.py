@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.report_ablations import ablated_sources, agreement, cases
-from jobs.report_charts import charts
-from jobs.report_sections import sections
+from jobs.reports.ablations import ablated_sources, agreement, cases
+from jobs.reports.charts import charts
+from jobs.reports.sections import sections
 from tests.report.conftest import Runs
 
 

@@ -15,10 +15,10 @@ import pytest
 from jobs.errors import InputError
 from jobs.output.runs import committed, files_of, latest, read_manifest
 from jobs.output.store import Store
-from jobs.report_data import BIN, ReportData, read_report
-from jobs.report_file import MOST_BYTES, bundle, page_of, report, write_report
-from jobs.report_html import embedded_json, esc
-from jobs.report_sections import verdict
+from jobs.reports.data import BIN, ReportData, read_report
+from jobs.reports.html_parts import embedded_json, esc
+from jobs.reports.page import MOST_BYTES, bundle, page_of, report, write_report
+from jobs.reports.sections import verdict
 from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from jobs.report_data import BIN, ReportData
-from jobs.report_marks import ACCENT, INK, MOST_NAME, WARN, Chart, inline, made_of
+from jobs.reports.data import BIN, ReportData
+from jobs.reports.marks import ACCENT, INK, MOST_NAME, WARN, Chart, inline, made_of
 
 
 def panels(data: ReportData) -> list[Chart | None]:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import altair as alt
 from altair.utils.schemapi import debug_mode
 
-from jobs.report_ablations import ablation_charts
-from jobs.report_data import ReportData
-from jobs.report_marks import ACCENT, GRID, INK, LABEL, MUTED, REST, TIED, WARN, Chart, inline, made_of
-from jobs.report_panels import panels
+from jobs.reports.ablations import ablation_charts
+from jobs.reports.data import ReportData
+from jobs.reports.marks import ACCENT, GRID, INK, LABEL, MUTED, REST, TIED, WARN, Chart, inline, made_of
+from jobs.reports.panels import panels
 
 LEADS, MAYBE, BEHIND = "leads", "may be as good as the leader", "behind the leader"
 STATES = {LEADS: ACCENT, MAYBE: TIED, BEHIND: REST}

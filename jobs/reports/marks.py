@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from jobs.report_data import finite
-from jobs.report_html import figure
+from jobs.reports.data import finite
+from jobs.reports.html_parts import figure
 
 ACCENT, TIED, REST, WARN, INK, MUTED, GRID = (
     f"var(--{name})" for name in ("accent", "tied", "rest", "warn", "ink", "muted", "grid")

@@ -9,9 +9,9 @@ from typing import Any
 
 import altair as alt
 
-from jobs.report_data import ReportData, digits_of
-from jobs.report_html import folded, num, section, table, text
-from jobs.report_marks import ACCENT, INK, REST, WARN, Chart, Figures, drawn, inline, made_of
+from jobs.reports.data import ReportData, digits_of
+from jobs.reports.html_parts import folded, num, section, table, text
+from jobs.reports.marks import ACCENT, INK, REST, WARN, Chart, Figures, drawn, inline, made_of
 
 CASES = alt.Axis(labelLimit=170, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=11)
 MOST_ROWS = 500

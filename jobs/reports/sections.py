@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.report_ablations import ablation_section
-from jobs.report_charts import best_mixture
-from jobs.report_data import EXAMPLES, ReportData, digits_of
-from jobs.report_html import Cell, count, esc, folded, num, section, share, table, text, tiles
-from jobs.report_marks import Figures, drawn
-from jobs.report_sample import sample_section, sampled, used
+from jobs.reports.ablations import ablation_section
+from jobs.reports.charts import best_mixture
+from jobs.reports.data import EXAMPLES, ReportData, digits_of
+from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text, tiles
+from jobs.reports.marks import Figures, drawn
+from jobs.reports.sample import sample_section, sampled, used
 
 
 def sections(data: ReportData, figures: Figures) -> str:

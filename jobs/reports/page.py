@@ -1,7 +1,7 @@
 """`eci report`: a run as one HTML file that needs no network and that someone who was not there understands.
 
 Covers: the page's sections and the two ways to write it. Does not cover: reading (report_data), charts
-(report_charts), escaping (report_html), looks and behaviour (report.css, report.js).
+(report_charts), escaping (report_html), looks and behaviour (page.css, page.js).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from platformdirs import user_cache_dir
 from jobs.errors import EciError
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.report_charts import charts
-from jobs.report_data import ReportData, read_report
-from jobs.report_html import embedded_json, esc
-from jobs.report_sections import sections
+from jobs.reports.charts import charts
+from jobs.reports.data import ReportData, read_report
+from jobs.reports.html_parts import embedded_json, esc
+from jobs.reports.sections import sections
 
 FILE = "report.html"
 MOST_BYTES = 5_000_000
@@ -116,8 +116,8 @@ def bundle() -> str:
 
 
 def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
-    style = (FOLDER / "report.css").read_text(encoding="utf-8")
-    script = (FOLDER / "report.js").read_text(encoding="utf-8")
+    style = (FOLDER / "page.css").read_text(encoding="utf-8")
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
     return f"""<!DOCTYPE html>

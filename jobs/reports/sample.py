@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.report_data import ReportData, digits_of
-from jobs.report_html import folded, num, section, table, text, tiles
+from jobs.reports.data import ReportData, digits_of
+from jobs.reports.html_parts import folded, num, section, table, text, tiles
 
 HEADS = (("source", ""), ("against", ""), ("difference", "in ECI"), ("95 % interval", ""), ("why", ""))
 MOST_PAIRS = 40
