@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from jobs.errors import InputError as InputError
     from jobs.finished.result import rank as rank
     from jobs.mixing import mix as mix
-    from jobs.pipeline import RunResult as RunResult
-    from jobs.pipeline import run as run
+    from jobs.pipeline.run import RunResult as RunResult
+    from jobs.pipeline.run import run as run
     from jobs.reports.page import report as report
     from jobs.selection import Choice as Choice
     from jobs.selection import select as select
 
 EXPORTS = {
-    "run": "jobs.pipeline",
-    "RunResult": "jobs.pipeline",
+    "run": "jobs.pipeline.run",
+    "RunResult": "jobs.pipeline.run",
     "rank": "jobs.finished.result",
     "mix": "jobs.mixing",
     "select": "jobs.selection",

@@ -223,8 +223,8 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
         InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
     """
     from jobs.config import make_config
-    from jobs.pipeline import run as run_job
-    from jobs.settings import encoder_choice
+    from jobs.pipeline.encoder import encoder_choice
+    from jobs.pipeline.run import run as run_job
 
     if run.settings.get("vectors"):
         raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")

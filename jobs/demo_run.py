@@ -8,9 +8,9 @@ from typing import Any
 
 from jobs.config import make_config
 from jobs.demo import build_lake
-from jobs.embedding import embed_texts
 from jobs.ids import Side
-from jobs.pipeline import RunResult, run
+from jobs.pipeline.embed_texts import embed_texts
+from jobs.pipeline.run import RunResult, run
 from jobs.progress import Progress
 
 

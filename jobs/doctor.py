@@ -101,7 +101,7 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    from jobs.prepare import LEAST_SHARE
+    from jobs.pipeline.prepare import LEAST_SHARE
 
     cores, memory = available_cores(), available_memory()
     share = int(0.6 * memory) // cores

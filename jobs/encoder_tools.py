@@ -206,7 +206,7 @@ def compare_rankings(
 
 def _ranked(encoder: str, triples: Sequence[str], out: str, workers: int) -> dict[str, tuple[float, int]]:
     from jobs.config import make_config
-    from jobs.pipeline import run
+    from jobs.pipeline.run import run
 
     config = make_config({"inputs": [{"triples": list(triples)}], "out": out, "encoder": encoder, "workers": workers})
     rows = run(config).ranking.select(["kind", "source", "eci", "rank"]).to_pylist()

@@ -19,9 +19,9 @@ from jobs.formats.opening import compression_of, extension_of, open_input, size_
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
 from jobs.output.store import Store
+from jobs.pipeline.encoder import threads_of
+from jobs.pipeline.prepare import InputTask, Prepared, prepare
 from jobs.plan_sample import Estimate, Sample, sample_of
-from jobs.prepare import InputTask, Prepared, prepare
-from jobs.settings import threads_of
 from jobs.vectors.cache import Cache
 from jobs.vectors.exchange import shared_files
 

@@ -20,7 +20,7 @@ from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
-from jobs.prepare import Prepared
+from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import ABOUT, FIRST_QUERIES
 
 PIECES = 16

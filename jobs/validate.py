@@ -19,16 +19,16 @@ import pyarrow as pa
 from jobs.adapter import Examples
 from jobs.collection import Collection, Texts, read_collection
 from jobs.config import RunConfig, make_config
-from jobs.embedding import embed_texts
 from jobs.errors import InputError
 from jobs.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
 from jobs.full_finetuning import finetune_encoder, load_trainable
 from jobs.ids import Side
 from jobs.outcome import Floats, Settings, Validation
 from jobs.output.store import Store
-from jobs.pipeline import run
+from jobs.pipeline.embed_texts import embed_texts
+from jobs.pipeline.encoder import encoder_choice
+from jobs.pipeline.run import run
 from jobs.progress import Progress, Silent
-from jobs.settings import encoder_choice
 from jobs.splits import Split, split_collection
 from jobs.validation_sources import Training, mine, read_negatives, training_side
 from jobs.validation_tables import write_tables

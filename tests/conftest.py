@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.config import make_config
-from jobs.pipeline import RunResult, run
+from jobs.pipeline.run import RunResult, run
 from tests.lakes import VectorLake, vector_lake
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -35,7 +35,7 @@ def run(
 
     Example: eci run --triples 'demo-out/lake/triples/*.parquet' --out demo-out
     """
-    from jobs.pipeline import run as run_job
+    from jobs.pipeline.run import run as run_job
 
     config = config_of(values)
     progress, close = progress_for(quiet or log_json)
@@ -80,7 +80,7 @@ def ingest(
 
     from jobs.config import make_config
     from jobs.ingest.canonical import ingest_to
-    from jobs.prepare import input_tasks
+    from jobs.pipeline.prepare import input_tasks
 
     given = {"triples": triples, "format": format, "source": source, "positives": positives, "ranks": ranks}
     config = make_config({"inputs": [given | {"numbered": numbered, "qrels": qrels or []}], "out": to}, "options")
@@ -137,7 +137,7 @@ def status(out: Out, json: Json = False) -> None:
 
     Example: eci status --out demo-out
     """
-    from jobs.status import status_of
+    from jobs.pipeline.status import status_of
 
     found = status_of(out)
     if json:

@@ -117,7 +117,7 @@ class Finished:
 
 def same_file(given: dict[str, Any]) -> bool:
     """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
-    from jobs.prepare import file_of
+    from jobs.pipeline.prepare import file_of
 
     try:
         now = file_of(given["path"], given["what"])

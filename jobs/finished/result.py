@@ -14,7 +14,7 @@ from jobs.output.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from jobs.pipeline import RunResult
+    from jobs.pipeline.run import RunResult
 
 ROW_FORMATS = ("table", "csv", "json", "parquet")
 MOST_ROWS = 200
@@ -70,7 +70,7 @@ def rank(out: str, run_id: str | None = None) -> RunResult:
     Raises:
         InputError: there is no such run.
     """
-    from jobs.pipeline import result_of
+    from jobs.pipeline.run import result_of
 
     store = Store(out)
     return result_of(store, run_id or latest(store))

@@ -19,7 +19,7 @@ from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Batch
 from jobs.output.store import Store
-from jobs.prepare import InputTask
+from jobs.pipeline.prepare import InputTask
 from jobs.progress import Progress
 from jobs.work.files import write_parquet
 

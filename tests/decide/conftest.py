@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline import RunResult
+from jobs.pipeline.run import RunResult
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake
 

@@ -25,8 +25,8 @@ from jobs.output.cleaning import Rules, clean
 from jobs.output.commit import finish, seen
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.pipeline import RunResult, run
-from jobs.status import status_of
+from jobs.pipeline.run import RunResult, run
+from jobs.pipeline.status import status_of
 from tests.conftest import same_bytes, tables_of
 from tests.distributed.services import KEY, SECRET, arguments, s3_server
 from tests.lakes import VectorLake

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs import settings
+from jobs.pipeline import encoder as settings
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import VectorLake, vector_lake, write_triples
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.output.store import Store
+from jobs.pipeline.status import Recorded
 from jobs.progress import Silent
-from jobs.status import Recorded
 from tests.lakes import vector_lake
 
 

@@ -18,7 +18,7 @@ from jobs.output.lock import holding
 from jobs.output.runs import committed, latest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS
-from jobs.pipeline import RunResult
+from jobs.pipeline.run import RunResult
 from jobs.progress import Silent
 from tests.conftest import run_lake
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jobs import doctor
-from jobs.prepare import LEAST_SHARE
+from jobs.pipeline.prepare import LEAST_SHARE
 
 
 def test_a_machine_that_works_is_well(eci, tmp_path):

@@ -11,17 +11,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.cluster import MEASURED, Cluster, Stage, Task
 from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.ingest.collect import Cells, collect_task
 from jobs.ingest.index import index_task, lookup_task
 from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
-from jobs.manifest import make_manifest
 from jobs.output.commit import commit
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
-from jobs.prepare import Prepared
+from jobs.pipeline.cluster import MEASURED, Cluster, Stage, Task
+from jobs.pipeline.manifest import make_manifest
+from jobs.pipeline.prepare import Prepared
 from jobs.ranking.hybrids import kind_and_parts, resolve, shares_named
 from jobs.ranking.looks import Sample, judge_look, plan_looks
 from jobs.ranking.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task

@@ -20,7 +20,7 @@ from jobs.formats.records import parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 from jobs.output.tables import FORMULA_VERSION
-from jobs.settings import EncoderChoice, encoder_choice
+from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20

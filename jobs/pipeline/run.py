@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.cluster import Cluster
 from jobs.config import RunConfig
 from jobs.errors import HeldError, InputError
 from jobs.output.commit import finish, seen
@@ -22,11 +21,12 @@ from jobs.output.lock import holding
 from jobs.output.runs import free_run_id, latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import SOURCE_ECI
-from jobs.prepare import Prepared, prepare
+from jobs.pipeline.cluster import Cluster
+from jobs.pipeline.encoder import job_for
+from jobs.pipeline.prepare import Prepared, prepare
+from jobs.pipeline.stages import Stages
+from jobs.pipeline.status import Recorded
 from jobs.progress import Progress, Silent
-from jobs.settings import job_for
-from jobs.stages import Stages
-from jobs.status import Recorded
 from jobs.work.files import Job
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from jobs.cluster import Cluster, Stage, Task
 from jobs.config import RunConfig
 from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
 from jobs.output.store import Store
 from jobs.output.tables import TEXTS
+from jobs.pipeline.cluster import Cluster, Stage, Task
+from jobs.pipeline.encoder import job_for
 from jobs.progress import Progress
-from jobs.settings import job_for
 from jobs.vectors.embed import cache_of, embed_task
 from jobs.work.files import Job, publish
 

@@ -13,7 +13,7 @@ from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.output.commit import published_files
 from jobs.output.tables import FORMULA_VERSION
-from jobs.prepare import Prepared
+from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.files import Job
 
