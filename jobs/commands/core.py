@@ -105,7 +105,7 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
 
     Example: eci plan --triples 'demo-out/lake/triples/*.parquet' --out demo-out
     """
-    from jobs.plan import make_plan, plan_lines
+    from jobs.planning.plan import make_plan, plan_lines
 
     plan = make_plan(config_of(values))
     if json:

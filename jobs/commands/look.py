@@ -51,8 +51,8 @@ def doctor(
 
     Example: eci doctor
     """
-    from jobs.doctor import examine
     from jobs.errors import AttentionError
+    from jobs.planning.doctor import examine
 
     findings = examine(encoder, out)
     if json:

@@ -13,8 +13,8 @@ import pytest
 from jobs.config import make_config
 from jobs.ids import id_array, positions_of, text_id
 from jobs.pipeline.prepare import prepare
-from jobs.plan import make_plan
-from jobs.plan_sample import Estimate, sample_of
+from jobs.planning.estimate import Estimate, sample_of
+from jobs.planning.plan import make_plan
 from tests.lakes import write_triples
 
 QUERIES, POOL, SOURCES = 3000, 5000, 20

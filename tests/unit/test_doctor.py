@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from jobs import doctor
 from jobs.pipeline.prepare import LEAST_SHARE
+from jobs.planning import doctor
 
 
 def test_a_machine_that_works_is_well(eci, tmp_path):

@@ -21,7 +21,7 @@ from jobs.ids import id_array, text_id, unique
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
 from jobs.pipeline.prepare import InputTask, Prepared, prepare
-from jobs.plan_sample import Estimate, Sample, sample_of
+from jobs.planning.estimate import Estimate, Sample, sample_of
 from jobs.vectors.cache import Cache
 from jobs.vectors.exchange import shared_files
 
