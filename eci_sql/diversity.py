@@ -1,7 +1,7 @@
 """Which triples to take: a greedy choice by log-determinant, lazily updated.
 
 Covers: triples one after the other by what each adds to those taken so far, within quotas; near-identical residuals
-are not taken twice. Does not cover: where candidates come from (jobs/selection.py).
+are not taken twice. Does not cover: where candidates come from (jobs/decide/selection.py).
 
 The gain of a triple never grows as others are taken (the log-determinant is submodular), so a gain computed earlier is
 an upper bound: only the candidates with the largest bounds are computed anew (Minoux 1978, "accelerated greedy").

@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobs.config import Input as Input
     from jobs.config import RunConfig as RunConfig
+    from jobs.decide.mixing import mix as mix
+    from jobs.decide.selection import Choice as Choice
+    from jobs.decide.selection import select as select
     from jobs.errors import EciError as EciError
     from jobs.errors import InputError as InputError
     from jobs.finished.result import rank as rank
-    from jobs.mixing import mix as mix
     from jobs.pipeline.run import RunResult as RunResult
     from jobs.pipeline.run import run as run
     from jobs.reports.page import report as report
-    from jobs.selection import Choice as Choice
-    from jobs.selection import select as select
 
 EXPORTS = {
     "run": "jobs.pipeline.run",
     "RunResult": "jobs.pipeline.run",
     "rank": "jobs.finished.result",
-    "mix": "jobs.mixing",
-    "select": "jobs.selection",
-    "Choice": "jobs.selection",
+    "mix": "jobs.decide.mixing",
+    "select": "jobs.decide.selection",
+    "Choice": "jobs.decide.selection",
     "report": "jobs.reports.page",
     "RunConfig": "jobs.config",
     "Input": "jobs.config",

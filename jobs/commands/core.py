@@ -53,7 +53,7 @@ def run(
         if not json:
             typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
     elif strict:
-        from jobs.diff import attention
+        from jobs.decide.diff import attention
 
         found = attention(result.out, result.run_id, config.strict)
         if found:

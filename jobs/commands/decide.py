@@ -30,8 +30,8 @@ def mix(
 
     Example: eci mix --parts dense-aware=0.7,dense-band=0.3 --out demo-out
     """
-    from jobs.mixing import mix as find
-    from jobs.mixing import mix_lines
+    from jobs.decide.mixing import mix as find
+    from jobs.decide.mixing import mix_lines
 
     found = find(out, run_id, parts, source)
     if json:
@@ -66,9 +66,9 @@ def select(
 
     Example: eci select --per-query 8 --no-violations --format bge --to train-bge --out demo-out
     """
-    from jobs.mixing import shares_of
-    from jobs.selection import Choice
-    from jobs.selection import select as write
+    from jobs.decide.mixing import shares_of
+    from jobs.decide.selection import Choice
+    from jobs.decide.selection import select as write
 
     choice = Choice(
         sources=tuple(source or ()),
@@ -105,8 +105,8 @@ def diff(
 
     Example: eci diff 20261123T010000Z-1f2e3d 20261124T010000Z-4c5b6a --out OUT
     """
-    from jobs.diff import diff as compare
-    from jobs.diff import diff_lines
+    from jobs.decide.diff import diff as compare
+    from jobs.decide.diff import diff_lines
 
     found = compare(out, run_a, run_b)
     if json:
@@ -130,8 +130,8 @@ def ablate(
 
     Example: eci ablate --out demo-out
     """
-    from jobs.ablate import ablate as perturb
-    from jobs.ablate import ablation_lines
+    from jobs.decide.ablation import ablate as perturb
+    from jobs.decide.ablation import ablation_lines
 
     progress, close = progress_for(quiet)
     try:

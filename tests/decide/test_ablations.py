@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.ablate import ablate
+from jobs.decide.ablation import ablate
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.output.catalog import query

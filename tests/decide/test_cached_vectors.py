@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ablate import ablate
+from jobs.decide.ablation import ablate
+from jobs.decide.selection import Choice, select
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.progress import Silent
-from jobs.selection import Choice, select
 from tests.conftest import run_lake
 from tests.lakes import vector_lake
 

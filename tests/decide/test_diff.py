@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.config import Strict, make_config
-from jobs.diff import attention, diff
+from jobs.decide.diff import attention, diff
 from jobs.errors import InputError
 from jobs.output.catalog import query
 from jobs.output.store import Store

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.ablate import ablate
+from jobs.decide.ablation import ablate
+from jobs.decide.selection import Choice, select
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import id_array, text_id
 from jobs.progress import Silent
-from jobs.selection import Choice, select
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake
 

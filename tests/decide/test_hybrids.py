@@ -12,9 +12,9 @@ from scipy import stats
 from eci_sql.information import score_means
 from eci_sql.moments import sum_packed, unpack_upper
 from jobs.config import make_config
+from jobs.decide.mixing import mix, parse_parts
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
-from jobs.mixing import mix, parse_parts
 from jobs.ranking.hybrids import resolve, triples_of
 from tests.conftest import run_lake
 from tests.decide.conftest import HYBRID, Decided

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.decide.selection import Choice, Selection, select
+from jobs.decide.training_files import OUTPUTS, Row, rows_of, write_shards
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.spools import spool_texts
 from jobs.output.store import Store
-from jobs.selection import Choice, Selection, select
-from jobs.training_files import OUTPUTS, Row, rows_of, write_shards
 from tests.decide.conftest import Decided
 from tests.formats.reading import read
 
@@ -128,7 +128,7 @@ def test_filters_leave_out_what_they_say(decided: Decided, tmp_path: Path) -> No
 
 
 def test_near_duplicates_of_the_positive_are_left_out(decided: Decided, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("jobs.selection.NEAR_DUPLICATE", 0.5)
+    monkeypatch.setattr("jobs.decide.selection.NEAR_DUPLICATE", 0.5)
     rows = chosen(decided, tmp_path, Choice(near_duplicates=False))
 
     def similarity(row: tuple[str, ...]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobs.ablate import ablate
+from jobs.decide.ablation import ablate
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.progress import Silent

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.ablate import ablate
+from jobs.decide.ablation import ablate
 from jobs.errors import InputError
 from jobs.output.catalog import query
 from jobs.output.cleaning import Rules, clean

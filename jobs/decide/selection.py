@@ -167,7 +167,7 @@ class Selection:
 
     def _diversify(self, spool: VectorSpool) -> None:
         """Replace `candidate` by a greedy choice, keyed so that its order is that of the choice."""
-        from jobs.diverse import diversify
+        from jobs.decide.diverse import diversify
 
         budgets = {row["grp"]: row["most"] for row in self._budgets().to_pylist()}
         con = self._con
@@ -222,8 +222,8 @@ def select(
     Raises:
         InputError: no such run, source or format; TO holds something already; nothing passes the filters.
     """
+    from jobs.decide.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
     from jobs.finished.spools import spool_texts
-    from jobs.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
 
     if format_name == TUPLES and negatives is None:
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from jobs.decide.shards import Shards
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS
 from jobs.finished.spools import Text, TextSpool
 from jobs.ids import from_arrow
 from jobs.output.store import Store
-from jobs.shards import Shards
 
 SHARD_ROWS = 100_000
 TUPLES = "sbert-tuples"

@@ -1,0 +1,1 @@
+"""From a ranking to a decision: mixtures, training files, ablations, two runs compared."""
