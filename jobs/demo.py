@@ -20,7 +20,7 @@ import numpy as np
 from jobs.docstrings import sentences
 from jobs.documentation import DocPair, collect_pairs
 from jobs.errors import InputError
-from jobs.mining import (
+from jobs.retrieval.negatives import (
     MISSING,
     Floats,
     Indices,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from jobs.adapter import Examples, adapted, train
-from jobs.mining import dense_rank
-from jobs.retrieval_metrics import CUTOFF, gains_of, ndcg, reciprocal_rank
+from jobs.retrieval.metrics import CUTOFF, gains_of, ndcg, reciprocal_rank
+from jobs.retrieval.negatives import dense_rank
 
 RATES = (1e-4, 3e-4, 1e-3)
 STEPS = (50, 100, 200, 400)

@@ -13,8 +13,8 @@ import numpy as np
 
 from jobs.errors import InputError
 from jobs.finetuning import Choice, Evaluation, Outcome
-from jobs.mining import MISSING
 from jobs.progress import Progress
+from jobs.retrieval.negatives import MISSING
 from jobs.validation_sources import Training
 
 if TYPE_CHECKING:

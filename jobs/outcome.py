@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jobs.collection import Collection
 from jobs.finetuning import Grid, Outcome
 from jobs.pipeline.run import RunResult
+from jobs.retrieval.collection import Collection
 from jobs.splits import Split
 from jobs.validation_sources import Training
 

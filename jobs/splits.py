@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.collection import Collection
 from jobs.errors import InputError
+from jobs.retrieval.collection import Collection
 
 DEV_NAMES = ("dev", "validation", "valid", "val")
 DEV_SHARE = 0.15

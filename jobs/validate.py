@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.adapter import Examples
-from jobs.collection import Collection, Texts, read_collection
 from jobs.config import RunConfig, make_config
 from jobs.errors import InputError
 from jobs.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
@@ -29,6 +28,7 @@ from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run
 from jobs.progress import Progress, Silent
+from jobs.retrieval.collection import Collection, Texts, read_collection
 from jobs.splits import Split, split_collection
 from jobs.validation_sources import Training, mine, read_negatives, training_side
 from jobs.validation_tables import write_tables

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.collection import Collection, Texts
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options
 from jobs.formats.recognise import recognise
-from jobs.mining import (
+from jobs.retrieval.collection import Collection, Texts
+from jobs.retrieval.negatives import (
     MISSING,
     Floats,
     band_negatives,

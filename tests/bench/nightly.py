@@ -17,8 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from jobs.collection import Collection, read_collection
-from jobs.mining import MISSING, bm25_rank, random_negatives
+from jobs.retrieval.collection import Collection, read_collection
+from jobs.retrieval.negatives import MISSING, bm25_rank, random_negatives
 
 NEGATIVES = 2
 NEW = 0.01

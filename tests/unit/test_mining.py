@@ -11,7 +11,7 @@ import pytest
 
 from jobs import demo
 from jobs.documentation import DocPair
-from jobs.mining import (
+from jobs.retrieval.negatives import (
     Floats,
     Indices,
     band_negatives,

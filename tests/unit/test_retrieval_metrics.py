@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.retrieval_metrics import gains_of, ndcg, reciprocal_rank
+from jobs.retrieval.metrics import gains_of, ndcg, reciprocal_rank
 
 
 def test_values_worked_out_by_hand() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.collection import Collection, read_collection
 from jobs.errors import InputError
+from jobs.retrieval.collection import Collection, read_collection
 from jobs.splits import Split, split_collection
 
 

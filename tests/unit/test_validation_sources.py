@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.collection import Collection, read_collection
 from jobs.errors import InputError
-from jobs.mining import MISSING
+from jobs.retrieval.collection import Collection, read_collection
+from jobs.retrieval.negatives import MISSING
 from jobs.splits import Split, split_collection
 from jobs.validation_sources import Training, false_negatives, mine, read_negatives, training_side
 from tests.unit.test_splits import write_collection

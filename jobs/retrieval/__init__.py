@@ -1,0 +1,1 @@
+"""Collections, rankings, negatives, metrics: shared by the validation, the encoders' comparison and the demo."""
