@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.agreement import Estimate, draw_means
 from jobs.encoder_tools import card_named
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.retrieval.collection import read_collection
 from jobs.retrieval.metrics import CUTOFF, Floats, gains_of, ndcg
 from jobs.retrieval.negatives import dense_rank
+from jobs.validation.agreement import Estimate, draw_means
 
 
 @dataclass(frozen=True)

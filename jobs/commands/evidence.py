@@ -41,9 +41,9 @@ def validate(
 
     Example: eci validate scifact --out scifact-out
     """
-    from jobs.outcome import Settings
-    from jobs.validate import validate as run_validation
-    from jobs.validation_tables import read_tables
+    from jobs.validation.outcome import Settings
+    from jobs.validation.tables import read_tables
+    from jobs.validation.validate import validate as run_validation
 
     given: dict[str, Any] = {"encoder": encoder, "score_encoder": score_encoder, "temperature": temperature}
     given |= {"ranks": ranks, "workers": workers, "memory": memory, "finetune": finetune}
@@ -62,9 +62,9 @@ def validate(
 
 
 def print_validation(tables: dict[str, Any]) -> None:
-    """Print the tables of `jobs.validation_tables.read_tables`."""
+    """Print the tables of `jobs.validation.tables.read_tables`."""
     from jobs.console import make_console
-    from jobs.validation_text import objectives, predictor_table, source_table, validation_lines
+    from jobs.validation.text import objectives, predictor_table, source_table, validation_lines
 
     console = make_console()
     for part in (source_table(tables), *(predictor_table(tables, *objective) for objective in objectives(tables))):

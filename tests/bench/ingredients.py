@@ -15,10 +15,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from eci_sql.information import information
-from jobs.agreement import spearman
 from jobs.finished.committed import Finished, refs_of
 from jobs.finished.vectors import spool_vectors
-from jobs.validation_tables import read_tables
+from jobs.validation.agreement import spearman
+from jobs.validation.tables import read_tables
 
 Array = np.ndarray
 

@@ -12,10 +12,10 @@ pytest.importorskip("torch", reason="needs PyTorch: pip install 'eci-lake[export
 pytest.importorskip("transformers", reason="needs transformers: pip install 'eci-lake[export]'")
 
 from jobs.errors import InputError  # noqa: E402
-from jobs.finetuning import Grid  # noqa: E402
-from jobs.outcome import Settings  # noqa: E402
-from jobs.validate import validate  # noqa: E402
-from jobs.validation_tables import read_tables  # noqa: E402
+from jobs.validation.finetuning import Grid  # noqa: E402
+from jobs.validation.outcome import Settings  # noqa: E402
+from jobs.validation.tables import read_tables  # noqa: E402
+from jobs.validation.validate import validate  # noqa: E402
 from onnx_models.export import export_encoder  # noqa: E402
 from onnx_models.finetune_torch import Budget, Texts, Trainable  # noqa: E402
 from onnx_models.session import open_encoder  # noqa: E402

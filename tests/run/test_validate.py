@@ -13,10 +13,10 @@ import pytest
 
 from jobs.documentation import collect_pairs
 from jobs.errors import InputError
-from jobs.finetuning import Grid
-from jobs.outcome import Settings
-from jobs.validate import validate
-from jobs.validation_tables import PREDICTORS, read_tables
+from jobs.validation.finetuning import Grid
+from jobs.validation.outcome import Settings
+from jobs.validation.tables import PREDICTORS, read_tables
+from jobs.validation.validate import validate
 
 GRID = Grid((1e-3,), (20, 40))
 

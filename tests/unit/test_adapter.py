@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.adapter import Examples, adapted, loss_and_gradient, train
+from jobs.validation.adapter import Examples, adapted, loss_and_gradient, train
 
 TAU = 0.05
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.agreement import agreement, draw_means, kendall, random_regret, real_pairs, spearman
+from jobs.validation.agreement import agreement, draw_means, kendall, random_regret, real_pairs, spearman
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.adapter import Examples
-from jobs.finetuning import OBJECTIVES, Evaluation, Grid, Outcome, finetune
+from jobs.validation.adapter import Examples
+from jobs.validation.finetuning import OBJECTIVES, Evaluation, Grid, Outcome, finetune
 
 DIM, TRAIN, HELD_OUT = 16, 300, 100
 GRID = Grid((1e-4, 1e-2), (10, 60))

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.retrieval.collection import Collection, read_collection
-from jobs.splits import Split, split_collection
+from jobs.validation.splits import Split, split_collection
 
 
 def write_collection(

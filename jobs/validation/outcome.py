@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jobs.finetuning import Grid, Outcome
 from jobs.pipeline.run import RunResult
 from jobs.retrieval.collection import Collection
-from jobs.splits import Split
-from jobs.validation_sources import Training
+from jobs.validation.finetuning import Grid, Outcome
+from jobs.validation.sources import Training
+from jobs.validation.splits import Split
 
 Floats = np.ndarray
 

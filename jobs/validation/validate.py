@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.adapter import Examples
 from jobs.config import RunConfig, make_config
 from jobs.errors import InputError
-from jobs.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
-from jobs.full_finetuning import finetune_encoder, load_trainable
 from jobs.ids import Side
-from jobs.outcome import Floats, Settings, Validation
 from jobs.output.store import Store
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run
 from jobs.progress import Progress, Silent
 from jobs.retrieval.collection import Collection, Texts, read_collection
-from jobs.splits import Split, split_collection
-from jobs.validation_sources import Training, mine, read_negatives, training_side
-from jobs.validation_tables import write_tables
+from jobs.validation.adapter import Examples
+from jobs.validation.encoder_finetuning import finetune_encoder, load_trainable
+from jobs.validation.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
+from jobs.validation.outcome import Floats, Settings, Validation
+from jobs.validation.sources import Training, mine, read_negatives, training_side
+from jobs.validation.splits import Split, split_collection
+from jobs.validation.tables import write_tables
 from jobs.work.files import write_parquet
 
 LAKE = "lake/validation"

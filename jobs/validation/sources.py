@@ -28,7 +28,7 @@ from jobs.retrieval.negatives import (
     positive_aware_negatives,
     random_negatives,
 )
-from jobs.splits import Split
+from jobs.validation.splits import Split
 
 BAND, FAR_BAND = (20, 40), (100, 200)
 AWARE_SHARE = 0.95

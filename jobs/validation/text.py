@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from jobs.validation_tables import AT_RANDOM
+from jobs.validation.tables import AT_RANDOM
 
 LABELS = {"negatives": "own negatives", "in-batch": "and in-batch", "encoder": "whole encoder"}
 

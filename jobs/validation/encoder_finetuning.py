@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import InputError
-from jobs.finetuning import Choice, Evaluation, Outcome
 from jobs.progress import Progress
 from jobs.retrieval.negatives import MISSING
-from jobs.validation_sources import Training
+from jobs.validation.finetuning import Choice, Evaluation, Outcome
+from jobs.validation.sources import Training
 
 if TYPE_CHECKING:
     from onnx_models.finetune_torch import Texts, Trainable

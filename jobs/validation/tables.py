@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.agreement import Estimate, agreement, draw_means, random_regret, real_pairs
 from jobs.console import to_json
 from jobs.output.store import Store
+from jobs.validation.agreement import Estimate, agreement, draw_means, random_regret, real_pairs
 from jobs.work.files import write_parquet
 
 if TYPE_CHECKING:
-    from jobs.outcome import Validation
+    from jobs.validation.outcome import Validation
 
 FOLDER = "validation"
 METRICS = ("ndcg", "mrr")

@@ -1,0 +1,1 @@
+"""Does the ranking predict what training gives? `eci validate`."""
