@@ -45,7 +45,7 @@ def list_command(
 
     Example: eci encoders list my-encoders
     """
-    from jobs.encoder_tools import list_encoders
+    from jobs.encoders.tools import list_encoders
 
     rows = list_encoders(folders or [])
     if json:
@@ -64,7 +64,7 @@ def show(encoder: Which, json: Json = False) -> None:
 
     Example: eci encoders show minilm-l6-v2-int8
     """
-    from jobs.encoder_tools import shown
+    from jobs.encoders.tools import shown
 
     values = shown(encoder)
     if json:
@@ -130,7 +130,7 @@ def quantize(
 
     Example: eci encoders quantize my-encoders/e5-small-v2 --texts passages.txt --to my-encoders/e5-small-v2-int8
     """
-    from jobs.encoder_tools import card_named, read_sample
+    from jobs.encoders.tools import card_named, read_sample
     from onnx_models.quantize import quantize_encoder
 
     if method not in ("static", "weights"):
@@ -166,8 +166,8 @@ def verify(
     """
     from dataclasses import asdict
 
-    from jobs.encoder_retrieval import compare_retrieval
-    from jobs.encoder_tools import compare_rankings, read_sample, verify_encoder
+    from jobs.encoders.comparison import compare_retrieval
+    from jobs.encoders.tools import compare_rankings, read_sample, verify_encoder
 
     def say(line: str) -> None:
         if not quiet:
@@ -241,7 +241,7 @@ def _making(make: Callable[[], Made]) -> Made:
 
 
 def _report(made: Made, where: str, json: bool) -> None:
-    from jobs.encoder_tools import card_values
+    from jobs.encoders.tools import card_values
 
     if json:
         echo_json({"encoder": where, "understood": list(made.understood), "card": card_values(made.card)})

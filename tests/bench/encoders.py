@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.encoder_tools import read_sample
+from jobs.encoders.tools import read_sample
 from onnx_models.batching import TOKEN_BUDGET, token_batches
 from onnx_models.cards import DEFAULT_ENCODER, load_card
 from onnx_models.export import export_encoder

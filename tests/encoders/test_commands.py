@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from jobs.encoder_tools import kendall_tau, list_encoders, read_sample
+from jobs.encoders.tools import kendall_tau, list_encoders, read_sample
 from jobs.errors import InputError
 from onnx_models.cards import family_names, load_card
 from onnx_models.errors import EncoderError

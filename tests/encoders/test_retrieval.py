@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from jobs.encoder_retrieval import compare_retrieval
+from jobs.encoders.comparison import compare_retrieval
 from jobs.errors import InputError
 from onnx_models.export import export_encoder
 from tests.encoders.models import write_model

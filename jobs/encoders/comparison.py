@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.encoder_tools import card_named
+from jobs.encoders.tools import card_named
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.retrieval.collection import read_collection

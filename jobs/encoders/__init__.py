@@ -1,0 +1,1 @@
+"""Encoders listed, verified and compared for `eci encoders`."""
