@@ -182,7 +182,7 @@ def demo(
 
     Example: eci demo --out demo-out
     """
-    from jobs.demo_run import run_demo
+    from jobs.demo.demo import run_demo
 
     progress, close = progress_for(quiet)
     try:

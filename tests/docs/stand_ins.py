@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from jobs.documentation import DocPair, collect_pairs
+from jobs.demo.documentation import DocPair, collect_pairs
 from onnx_models.graph import save_model
 from tests.docs.readme import blocks, command_lines
 from tests.encoders.models import write_model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.documentation import collect_pairs
+from jobs.demo.documentation import collect_pairs
 from onnx_models.cards import DEFAULT_ENCODER, load_card
 from onnx_models.session import open_encoder
 from tests.conftest import run_lake, same_bytes, tables_of

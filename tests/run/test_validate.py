@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.documentation import collect_pairs
+from jobs.demo.documentation import collect_pairs
 from jobs.errors import InputError
 from jobs.validation.finetuning import Grid
 from jobs.validation.outcome import Settings

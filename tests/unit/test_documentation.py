@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.docstrings import cut, prose_paragraphs, split_docstring
-from jobs.documentation import (
+from jobs.demo.docstrings import cut, prose_paragraphs, split_docstring
+from jobs.demo.documentation import (
     DocPair,
     Docstring,
     collect_pairs,

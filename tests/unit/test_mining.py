@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import demo
-from jobs.documentation import DocPair
+from jobs.demo import lake as demo
+from jobs.demo.documentation import DocPair
 from jobs.retrieval.negatives import (
     Floats,
     Indices,

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.docstrings import split_docstring
+from jobs.demo.docstrings import split_docstring
 
 STANDARD_LIBRARY = "python"
 LIBRARIES = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config import make_config
-from jobs.demo import build_lake
+from jobs.demo.lake import build_lake
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.run import RunResult, run

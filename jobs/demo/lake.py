@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.docstrings import sentences
-from jobs.documentation import DocPair, collect_pairs
+from jobs.demo.docstrings import sentences
+from jobs.demo.documentation import DocPair, collect_pairs
 from jobs.errors import InputError
 from jobs.retrieval.negatives import (
     MISSING,

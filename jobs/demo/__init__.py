@@ -1,0 +1,1 @@
+"""Real triples from the documentation of installed libraries, and a run over them."""
