@@ -63,7 +63,7 @@ def validate(
 
 def print_validation(tables: dict[str, Any]) -> None:
     """Print the tables of `jobs.validation.tables.read_tables`."""
-    from jobs.console import make_console
+    from jobs.terminal.console import make_console
     from jobs.validation.text import objectives, predictor_table, source_table, validation_lines
 
     console = make_console()

@@ -11,7 +11,7 @@ from jobs.errors import InputError
 
 if TYPE_CHECKING:
     from jobs.config import RunConfig
-    from jobs.progress import Progress
+    from jobs.terminal.progress import Progress
 
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -94,8 +94,8 @@ def config_of(values: dict[str, Any]) -> RunConfig:
 
 def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
     """Return the progress to show, and what takes it off the terminal again."""
-    from jobs.console import make_console
-    from jobs.progress import Bars, Lines, Silent
+    from jobs.terminal.console import make_console
+    from jobs.terminal.progress import Bars, Lines, Silent
 
     if quiet:
         return Silent(), lambda: None
@@ -108,8 +108,8 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 
 def print_ranking(out: str, run_id: str | None) -> None:
     """Print a run's ranking, its answer in sentences, and its accounting."""
-    from jobs.console import make_console, ranking_table, sample_lines, verdict
     from jobs.finished.result import ranking_of
+    from jobs.terminal.console import make_console, ranking_table, sample_lines, verdict
 
     found = ranking_of(out, run_id)
     console = make_console()
@@ -135,6 +135,6 @@ def print_ranking(out: str, run_id: str | None) -> None:
 
 def echo_json(value: Any) -> None:
     """Print a value as one JSON document."""
-    from jobs.console import to_json
+    from jobs.terminal.console import to_json
 
     typer.echo(to_json(value))

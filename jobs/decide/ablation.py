@@ -27,7 +27,7 @@ from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.output.tables import ABLATIONS
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 from jobs.work.files import write_parquet
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")

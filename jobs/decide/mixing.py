@@ -102,7 +102,7 @@ def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
 
 def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
     """Return a result of `mix` in sentences."""
-    from jobs.console import number
+    from jobs.terminal.console import number
 
     top = max(found["eci_hi"] or 0.0, found["best_source_eci"])
     used = {name: share for name, share in found["shares"].items() if share > 0.0}

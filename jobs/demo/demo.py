@@ -11,7 +11,7 @@ from jobs.demo.lake import build_lake
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.run import RunResult, run
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 
 
 def run_demo(out: str, pairs: int, workers: int, progress: Progress, say: Callable[[str], None]) -> RunResult:

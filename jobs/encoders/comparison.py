@@ -71,7 +71,7 @@ def compare_retrieval(
 def _ndcg(encoder: str, path: str, workers: int) -> tuple[Floats, int]:
     """Return nDCG@10 of each judged query, (Q,), and the number of documents."""
     from jobs.config import make_config
-    from jobs.progress import Silent
+    from jobs.terminal.progress import Silent
 
     collection = read_collection(path, card_named(encoder).title_separator)
     judged = [number for number, grades in enumerate(collection.relevant) if grades]

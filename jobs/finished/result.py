@@ -6,10 +6,10 @@ import csv
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from jobs.console import make_console, to_json
 from jobs.errors import InputError, nearest
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
+from jobs.terminal.console import make_console, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,7 @@ from jobs.formats import format_named
 from jobs.formats.base import Batch
 from jobs.output.store import Store
 from jobs.pipeline.prepare import InputTask
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 from jobs.work.files import write_parquet
 
 _STRING = pa.large_string()

@@ -27,7 +27,7 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 from jobs.work.files import Job, read_marker, write_marker
 from onnx_models.errors import EncoderError
 

@@ -13,7 +13,7 @@ from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage, Task
 from jobs.pipeline.encoder import job_for
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 from jobs.vectors.embed import cache_of, embed_task
 from jobs.work.files import Job, publish
 

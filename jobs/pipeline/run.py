@@ -26,7 +26,7 @@ from jobs.pipeline.encoder import job_for
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.status import Recorded
-from jobs.progress import Progress, Silent
+from jobs.terminal.progress import Progress, Silent
 from jobs.work.files import Job
 
 

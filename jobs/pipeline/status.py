@@ -11,7 +11,7 @@ from typing import Any
 from jobs.errors import InputError
 from jobs.output.lock import holder
 from jobs.output.store import Store
-from jobs.progress import Progress
+from jobs.terminal.progress import Progress
 
 EVERY_SECONDS = 1.0
 

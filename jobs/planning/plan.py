@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from jobs.config import RunConfig
-from jobs.console import duration
 from jobs.formats import format_named
 from jobs.formats.opening import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
@@ -22,6 +21,7 @@ from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
 from jobs.pipeline.prepare import InputTask, Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
+from jobs.terminal.console import duration
 from jobs.vectors.cache import Cache
 from jobs.vectors.exchange import shared_files
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.console import to_json
 from jobs.output.store import Store
+from jobs.terminal.console import to_json
 from jobs.validation.agreement import Estimate, agreement, draw_means, random_regret, real_pairs
 from jobs.work.files import write_parquet
 

@@ -12,7 +12,7 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.output.catalog import query
 from jobs.output.store import Store
-from jobs.progress import Silent
+from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 from tests.decide.conftest import Decided
 

@@ -10,7 +10,7 @@ from jobs.decide.ablation import ablate
 from jobs.decide.selection import Choice, select
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
-from jobs.progress import Silent
+from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 from tests.lakes import vector_lake
 

@@ -20,7 +20,7 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import id_array, text_id
-from jobs.progress import Silent
+from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake
 

@@ -9,8 +9,8 @@ import pytest
 from jobs.decide.ablation import ablate
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
-from jobs.progress import Silent
 from jobs.reports.data import ReportData, read_report
+from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 from tests.lakes import vector_lake
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.output.store import Store
 from jobs.pipeline.status import Recorded
-from jobs.progress import Silent
+from jobs.terminal.progress import Silent
 from tests.lakes import vector_lake
 
 

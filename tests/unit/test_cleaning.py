@@ -19,7 +19,7 @@ from jobs.output.runs import committed, latest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS
 from jobs.pipeline.run import RunResult
-from jobs.progress import Silent
+from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 
 DAY = 86_400
