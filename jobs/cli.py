@@ -15,7 +15,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from jobs.commands import cleaning, core, decide, encoders, evidence, look
+from jobs.commands import deciding as decide
+from jobs.commands import encoders
+from jobs.commands import reading as look
+from jobs.commands import running as core
+from jobs.commands import upkeep as cleaning
+from jobs.commands import validating as evidence
 from jobs.errors import EciError, is_full
 
 app = typer.Typer(

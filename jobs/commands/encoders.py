@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.shared import Json, Quiet, echo_json
+from jobs.commands.options import Json, Quiet, echo_json
 from jobs.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.commands.shared import (
+from jobs.commands.options import (
     Json,
     Out,
     Quiet,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.shared import Json, Memory, Out, Quiet, echo_json, progress_for
+from jobs.commands.options import Json, Memory, Out, Quiet, echo_json, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 

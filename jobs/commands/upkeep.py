@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.shared import Json, Out, echo_json
+from jobs.commands.options import Json, Out, echo_json
 from jobs.errors import InputError
 
 
