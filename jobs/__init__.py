@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from jobs.decide.selection import select as select
     from jobs.errors import EciError as EciError
     from jobs.errors import InputError as InputError
+    from jobs.finished.result import RunResult as RunResult
     from jobs.finished.result import rank as rank
-    from jobs.pipeline.run import RunResult as RunResult
     from jobs.pipeline.run import run as run
     from jobs.reports.page import report as report
 
 EXPORTS = {
     "run": "jobs.pipeline.run",
-    "RunResult": "jobs.pipeline.run",
+    "RunResult": "jobs.finished.result",
     "rank": "jobs.finished.result",
     "mix": "jobs.decide.mixing",
     "select": "jobs.decide.selection",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from jobs.config import make_config
-from jobs.pipeline.run import RunResult, run
+from jobs.finished.result import RunResult
+from jobs.pipeline.run import run
 from tests.lakes import VectorLake, vector_lake
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

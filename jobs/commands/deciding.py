@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, echo_json, progress_for
+from jobs.commands.options import Json, Memory, Out, Quiet
+from jobs.commands.showing import echo_json, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 
@@ -147,8 +148,8 @@ def ablate(
 
 def bytes_of(memory: str | None) -> int:
     """Return the bytes that --memory says, 0 where it is not given. Raises InputError."""
-    from jobs.config import parse_bytes
     from jobs.errors import InputError
+    from jobs.machine import parse_bytes
 
     try:
         return parse_bytes(memory) if memory else 0

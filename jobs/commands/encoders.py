@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.options import Json, Quiet, echo_json
+from jobs.commands.options import Json, Quiet
+from jobs.commands.showing import echo_json
 from jobs.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from jobs.errors import InputError
 
 if TYPE_CHECKING:
     from jobs.config import RunConfig
-    from jobs.terminal.progress import Progress
 
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -90,51 +89,3 @@ def config_of(values: dict[str, Any]) -> RunConfig:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
     return make_config(settings, path or "settings")
-
-
-def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
-    """Return the progress to show, and what takes it off the terminal again."""
-    from jobs.terminal.console import make_console
-    from jobs.terminal.progress import Bars, Lines, Silent
-
-    if quiet:
-        return Silent(), lambda: None
-    console = make_console(stderr=True)
-    if console.is_terminal:
-        bars = Bars(console)
-        return bars, bars.close
-    return Lines(lambda line: typer.echo(line, err=True)), lambda: None
-
-
-def print_ranking(out: str, run_id: str | None) -> None:
-    """Print a run's ranking, its answer in sentences, and its accounting."""
-    from jobs.finished.result import ranking_of
-    from jobs.terminal.console import make_console, ranking_table, sample_lines, verdict
-
-    found = ranking_of(out, run_id)
-    console = make_console()
-    console.print()
-    console.print(ranking_table(found["ranking"]))
-    console.print()
-    for line in verdict(found["ranking"], found["pairs"]):
-        console.print(line, markup=False, soft_wrap=True)
-    for line in sample_lines(found["sample"], found["left_to_embed"]):
-        console.print(line, markup=False, soft_wrap=True)
-    totals = found["totals"]
-    formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
-    read_as = f"Read as {formats}. " if formats else ""
-    left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
-    console.print(
-        f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
-        f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
-        f"in this run. {read_as}Run {found['run_id']}.",
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-def echo_json(value: Any) -> None:
-    """Print a value as one JSON document."""
-    from jobs.terminal.console import to_json
-
-    typer.echo(to_json(value))

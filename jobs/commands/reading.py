@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Out, echo_json
+from jobs.commands.options import Json, Out
+from jobs.commands.showing import echo_json
 
 
 def report(

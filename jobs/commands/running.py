@@ -7,17 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.commands.options import (
-    Json,
-    Out,
-    Quiet,
-    Workers,
-    config_of,
-    echo_json,
-    print_ranking,
-    progress_for,
-    run_options,
-)
+from jobs.commands.options import Json, Out, Quiet, Workers, config_of, run_options
+from jobs.commands.showing import echo_json, print_ranking, progress_for
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -80,7 +71,7 @@ def ingest(
 
     from jobs.config import make_config
     from jobs.ingest.canonical import ingest_to
-    from jobs.pipeline.prepare import input_tasks
+    from jobs.ingest.inputs import input_tasks
 
     given = {"triples": triples, "format": format, "source": source, "positives": positives, "ranks": ranks}
     config = make_config({"inputs": [given | {"numbered": numbered, "qrels": qrels or []}], "out": to}, "options")
@@ -165,7 +156,7 @@ def sql(
 
     Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
     """
-    from jobs.finished.result import write_rows
+    from jobs.commands.rows import write_rows
     from jobs.output.catalog import query as run_query
     from jobs.output.store import Store
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Out, echo_json
+from jobs.commands.options import Json, Out
+from jobs.commands.showing import echo_json
 from jobs.errors import InputError
 
 
@@ -29,7 +30,7 @@ def gc(
 
     Example: eci gc --out demo-out --keep-runs 30 --cache-size 20GB
     """
-    from jobs.config import parse_bytes
+    from jobs.machine import parse_bytes
     from jobs.output.cleaning import Rules, clean
 
     try:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.commands.options import Encoder, Json, Memory, Out, Quiet, Workers, echo_json, progress_for
+from jobs.commands.options import Encoder, Json, Memory, Out, Quiet, Workers
+from jobs.commands.showing import echo_json, progress_for
 
 
 def validate(

@@ -20,15 +20,15 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.information import Score, score
 from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
-from jobs.config import available_memory
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
+from jobs.machine import available_memory
+from jobs.output.parquet import write_parquet
 from jobs.output.tables import ABLATIONS
 from jobs.terminal.progress import Progress
-from jobs.work.files import write_parquet
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")
 FACTORS = (0.25, 0.5, 2.0, 4.0)

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits
 from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
-from jobs.ranking.hybrids import best_of, mix_of, triples_of
+from jobs.ranking.hybrids import triples_of
+from jobs.ranking.mixtures import best_of, mix_of
 
 
 def parse_parts(text: str) -> dict[str, float]:

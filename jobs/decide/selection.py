@@ -20,12 +20,12 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import connect, statement
-from jobs.config import available_cores, available_memory
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow, unique
+from jobs.machine import available_cores, available_memory
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
 

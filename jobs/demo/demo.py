@@ -8,9 +8,10 @@ from typing import Any
 
 from jobs.config import make_config
 from jobs.demo.lake import build_lake
+from jobs.finished.result import RunResult
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
-from jobs.pipeline.run import RunResult, run
+from jobs.pipeline.run import run
 from jobs.terminal.progress import Progress
 
 

@@ -21,18 +21,13 @@ from jobs.demo.docstrings import sentences
 from jobs.demo.documentation import DocPair, collect_pairs
 from jobs.errors import InputError
 from jobs.retrieval.negatives import (
-    MISSING,
-    Floats,
-    Indices,
-    Labels,
     band_negatives,
-    bm25_rank,
-    dense_rank,
     group_negatives,
     positive_aware_negatives,
     random_negatives,
     shuffled,
 )
+from jobs.retrieval.rankings import MISSING, Floats, Indices, Labels, bm25_rank, dense_rank
 
 Embed = Callable[[list[str], str], Floats]
 Report = Callable[[str], None]

@@ -15,10 +15,10 @@ import numpy as np
 from jobs.encoders.tools import card_named
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
+from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.retrieval.collection import read_collection
 from jobs.retrieval.metrics import CUTOFF, Floats, gains_of, ndcg
-from jobs.retrieval.negatives import dense_rank
-from jobs.validation.agreement import Estimate, draw_means
+from jobs.retrieval.rankings import dense_rank
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.ranking.hybrids import folds_of_table
+from jobs.scoring.moments import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
 
@@ -117,7 +117,7 @@ class Finished:
 
 def same_file(given: dict[str, Any]) -> bool:
     """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
-    from jobs.pipeline.prepare import file_of
+    from jobs.ingest.inputs import file_of
 
     try:
         now = file_of(given["path"], given["what"])

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import dataclass
+from typing import Any
 
-from jobs.errors import InputError, nearest
+import pyarrow as pa
+
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.terminal.console import make_console, to_json
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from jobs.pipeline.run import RunResult
-
-ROW_FORMATS = ("table", "csv", "json", "parquet")
-MOST_ROWS = 200
+from jobs.output.tables import SOURCE_ECI
 
 
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
@@ -53,7 +45,7 @@ def left_to_embed(manifest: dict[str, Any]) -> dict[str, Any]:
     `texts` is an upper bound: earlier runs may have some of them in the cache. `seconds` follows from this run's own
     embedding, None where it embedded nothing.
     """
-    from jobs.config import available_cores
+    from jobs.machine import available_cores
 
     totals, stage = manifest["totals"], manifest["stages"].get("embed")
     texts = max(0, totals["texts"] - totals["texts_embedded"] - totals["cache_hits"]) if stage else 0
@@ -70,80 +62,30 @@ def rank(out: str, run_id: str | None = None) -> RunResult:
     Raises:
         InputError: there is no such run.
     """
-    from jobs.pipeline.run import result_of
-
     store = Store(out)
     return result_of(store, run_id or latest(store))
 
 
-def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:
-    """Write a query's rows: a table (the first MOST_ROWS), CSV, JSON (an array, a row a line), or a Parquet file.
+@dataclass(frozen=True)
+class RunResult:
+    """A committed run: its id, where it lies, the ranking (table source_eci), and the manifest's totals and stages.
 
-    Raises:
-        InputError: the format is unknown, or `parquet` has no `output`.
+    `unchanged`: nothing was new since this run, so it stands and nothing was computed.
     """
-    if kind not in ROW_FORMATS:
-        raise InputError(f"--format {kind!r} is not known{nearest(kind, ROW_FORMATS)} ({', '.join(ROW_FORMATS)})")
-    if kind == "parquet":
-        if output is None:
-            raise InputError("--format parquet is no text: give --output FILE")
-        _write_parquet(reader, output)
-    elif kind == "csv":
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(reader.schema.names)
-        for batch in reader:
-            writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
-    elif kind == "json":
-        lead = "["
-        for batch in reader:
-            for row in batch.to_pylist(maps_as_pydicts="lossy"):
-                stream.write(f"{lead}{to_json(row)}")
-                lead = ",\n"
-        stream.write("[]\n" if lead == "[" else "]\n")
-    else:
-        _write_table(reader, stream)
+
+    run_id: str
+    out: str
+    ranking: pa.Table
+    totals: dict[str, int]
+    stages: dict[str, Any]
+    unchanged: bool = False
 
 
-def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
-    import pyarrow as pa
+def result_of(store: Store, run_id: str) -> RunResult:
+    """Read a committed run back."""
+    import pyarrow.parquet as pq
 
-    from jobs.work.files import write_parquet
-
-    folder, name = os.path.split(os.path.abspath(output))
-    with Store(folder).attempt(name) as path:
-        write_parquet(path, (pa.Table.from_batches([batch]) for batch in reader), reader.schema)
-
-
-def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for field in reader.schema:
-        table.add_column(field.name, overflow="fold", justify="right" if _is_number(str(field.type)) else "left")
-    shown = 0
-    for batch in reader:
-        for row in batch.to_pylist(maps_as_pydicts="lossy"):
-            shown += 1
-            if shown <= MOST_ROWS:
-                table.add_row(*(Text(_cell(value)) for value in row.values()))
-        if shown > MOST_ROWS:
-            break
-    make_console().print(table)
-    if shown > MOST_ROWS:
-        stream.write(f"... the first {MOST_ROWS} rows; --format csv or json gives all\n")
-
-
-def _is_number(kind: str) -> bool:
-    return kind.startswith(("int", "uint", "double", "float"))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, dict, bytes)):
-        text = to_json(value)
-        return text if len(text) <= 120 else text[:119] + "…"
-    return str(value)
+    manifest = read_manifest(store, run_id)
+    with store.open(f"runs/{run_id}/{SOURCE_ECI.files}") as source:
+        ranking = pq.read_table(source)
+    return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])

@@ -18,10 +18,10 @@ import pyarrow as pa
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Batch
+from jobs.ingest.inputs import InputTask
+from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
-from jobs.pipeline.prepare import InputTask
 from jobs.terminal.progress import Progress
-from jobs.work.files import write_parquet
 
 _STRING = pa.large_string()
 TRIPLES = pa.schema([(name, _STRING) for name in ("query", "positive", "negative", "query_id", "positive_id", "negative_id")]

@@ -17,7 +17,8 @@ from jobs.ingest.distinct_texts import TEXTS as TEXTS_IN
 from jobs.ingest.distinct_texts import smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output.tables import TEXTS
-from jobs.work.files import Job, publish, reading, writing
+from jobs.work.files import publish, reading, writing
+from jobs.work.job import Job
 
 SETS = pa.schema(
     [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]

@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
-from jobs.work.files import Job, write_partitions, writing
+from jobs.work.files import write_partitions, writing
+from jobs.work.job import Job
 
 TEXTS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())])
 SEEN = 1 << 20

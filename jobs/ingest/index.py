@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.formats.base import REJECTS, Options, Unit
+from jobs.formats.base import Options, Unit
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
 from jobs.ingest.distinct_texts import TextSink, distinct_texts, ids_by_code, with_users
-from jobs.work.files import Job, reading, writing
+from jobs.ingest.rejects import work_rejects
+from jobs.work.files import reading, writing
+from jobs.work.job import Job
 
 INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
 
@@ -55,17 +57,6 @@ def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -
             rows += len(batch.texts)
     rejected = work_rejects(job, "lookup", name, rejects)
     return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
-
-
-def work_rejects(job: Job, stage: str, name: str, frames: list[Any]) -> int:
-    """Keep a task's rejects (frames with the columns REJECTS) in its work file; returns how many."""
-    import polars as pl
-
-    frame = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    with writing(job.store, job.at(stage, f"{name}.rejects.arrow"), table.schema) as out:
-        out.write_table(table)
-    return len(frame)
 
 
 def index_task(job: Job, name: str, side: Side, parts: list[str]) -> dict[str, Any]:

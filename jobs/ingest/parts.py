@@ -30,7 +30,8 @@ from jobs.ids import (
     positions_of,
 )
 from jobs.ingest.rows import TRIPLES
-from jobs.work.files import Job, write_partitions
+from jobs.work.files import write_partitions
+from jobs.work.job import Job
 
 BANDS = 32
 PART_ROWS = 1 << 17

@@ -19,8 +19,10 @@ from jobs.formats.base import Options, Unit
 from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
 from jobs.ingest.checks import Checked, check
 from jobs.ingest.distinct_texts import TextSink
-from jobs.ingest.index import Index, open_index, work_rejects
-from jobs.work.files import Job, write_partitions, writing
+from jobs.ingest.index import Index, open_index
+from jobs.ingest.rejects import work_rejects
+from jobs.work.files import write_partitions, writing
+from jobs.work.job import Job
 
 TRIPLES = pa.schema(
     [

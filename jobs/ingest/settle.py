@@ -21,7 +21,8 @@ from eci_sql.connection import kept, statement
 from jobs.ids import from_arrow, positions_of
 from jobs.ingest.parts import CELLS, REQUESTS, queries_by_band, write_parts
 from jobs.ingest.rows import TRIPLES
-from jobs.work.files import Job, reading, writing
+from jobs.work.files import reading, writing
+from jobs.work.job import Job
 
 PIECE_ROWS = 500_000
 

@@ -103,7 +103,7 @@ def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
     Raises:
         InputError: there is no finished run.
     """
-    from jobs.config import available_cores, available_memory
+    from jobs.machine import available_cores, available_memory
 
     statements = views(store)
     con = connect(available_memory() // 4, threads or available_cores())

@@ -19,7 +19,6 @@ from jobs.output.catalog import write_catalog
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from jobs.output.tables import TABLES
-from jobs.work.files import Job
 
 
 def published_files(store: Store, folder: str) -> list[dict[str, Any]]:
@@ -48,13 +47,13 @@ def _walk(store: Store, folder: str, prefix: str) -> list[str]:
     return paths
 
 
-def commit(job: Job, manifest: dict[str, Any]) -> None:
-    """Write the manifest and put the run in its place; `finish` then makes readers see it."""
+def commit(store: Store, folder: str, run_id: str, manifest: dict[str, Any]) -> None:
+    """Write the manifest into a folder of published files and put the run in its place; `finish` makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-    job.store.write_text(f"{job.publish}/manifest.json", text)
-    if job.store.local:
-        job.store.sweep(job.publish)
-        job.store.move_folder(job.publish, f"runs/{job.run_id}")
+    store.write_text(f"{folder}/manifest.json", text)
+    if store.local:
+        store.sweep(folder)
+        store.move_folder(folder, f"runs/{run_id}")
 
 
 def seen(store: Store) -> str | None:

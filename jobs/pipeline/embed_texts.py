@@ -11,11 +11,13 @@ from jobs.config import RunConfig
 from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
 from jobs.output.store import Store
 from jobs.output.tables import TEXTS
-from jobs.pipeline.cluster import Cluster, Stage, Task
+from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.worker import Task
 from jobs.terminal.progress import Progress
 from jobs.vectors.embed import cache_of, embed_task
-from jobs.work.files import Job, publish
+from jobs.work.files import publish
+from jobs.work.job import Job
 
 BUCKETS = 32
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.config import RunConfig, available_cores
+from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.formats.opening import expand
+from jobs.machine import available_cores
 from jobs.output.store import Store
-from jobs.work.files import Job
+from jobs.work.job import Job
 
 PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored
 LEAST_PART_TEXTS = 8_192

@@ -15,7 +15,7 @@ from jobs.output.commit import published_files
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
-from jobs.work.files import Job
+from jobs.work.job import Job
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 

@@ -8,41 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-import pyarrow as pa
 
 from jobs.config import RunConfig
 from jobs.errors import HeldError, InputError
+from jobs.finished.result import RunResult, result_of
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
 from jobs.output.runs import free_run_id, latest, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.encoder import job_for
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.status import Recorded
 from jobs.terminal.progress import Progress, Silent
-from jobs.work.files import Job
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A committed run: its id, where it lies, the ranking (table source_eci), and the manifest's totals and stages.
-
-    `unchanged`: nothing was new since this run, so it stands and nothing was computed.
-    """
-
-    run_id: str
-    out: str
-    ranking: pa.Table
-    totals: dict[str, int]
-    stages: dict[str, Any]
-    unchanged: bool = False
+from jobs.work.job import Job
 
 
 def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str], None] | None = None) -> RunResult:
@@ -118,16 +100,6 @@ def _standing(store: Store, key: str) -> RunResult | None:
     result = result_of(store, run_id)
     totals = result.totals | {"texts_embedded": 0, "cache_hits": result.totals["texts"]}
     return replace(result, totals=totals, unchanged=True)
-
-
-def result_of(store: Store, run_id: str) -> RunResult:
-    """Read a committed run back."""
-    import pyarrow.parquet as pq
-
-    manifest = read_manifest(store, run_id)
-    with store.open(f"runs/{run_id}/{SOURCE_ECI.files}") as source:
-        ranking = pq.read_table(source)
-    return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
 
 
 def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> Job:

@@ -17,22 +17,28 @@ from jobs.ingest.collect import Cells, collect_task
 from jobs.ingest.index import index_task, lookup_task
 from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
+from jobs.ingest.vocabulary import vocabulary_task
 from jobs.output.commit import commit
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
-from jobs.pipeline.cluster import MEASURED, Cluster, Stage, Task
+from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.manifest import make_manifest
 from jobs.pipeline.prepare import Prepared
+from jobs.pipeline.worker import MEASURED, Task
 from jobs.ranking.hybrids import kind_and_parts, resolve, shares_named
+from jobs.ranking.information import information_task
 from jobs.ranking.looks import Sample, judge_look, plan_looks
-from jobs.ranking.rank import information_task, mixture_task, moments_task, rank_tables, rejects_task
+from jobs.ranking.mixtures import mixture_task
+from jobs.ranking.rank import moments_task, rank_tables
+from jobs.ranking.rejects import rejects_task
 from jobs.reports.page import write_report
 from jobs.scoring.members import distinct_task
 from jobs.scoring.score import score_task
 from jobs.scoring.triple_information import factor_task, triples_task
 from jobs.vectors.embed import embed_task
-from jobs.vectors.exchange import Exchanged, exchange_task, shared_files, vocabulary_task
+from jobs.vectors.exchange import Exchanged, exchange_task, shared_files
 from jobs.vectors.given import vectors_task
-from jobs.work.files import Job, publish
+from jobs.work.files import publish
+from jobs.work.job import Job
 
 Done = dict[str, dict[str, dict[str, Any]]]
 """Summaries of finished tasks: stage -> task -> summary."""
@@ -251,7 +257,7 @@ class Stages:
         warning = write_report(job.store, job.publish, manifest, job.share // 2)
         if warning is not None:
             logging.getLogger("eci").warning(warning)
-        commit(job, manifest)
+        commit(job.store, job.publish, job.run_id, manifest)
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from jobs.config import available_cores, available_memory
+from jobs.machine import available_cores, available_memory
 from jobs.output.store import Store, disk_of
 
 LEAST_DISK = 2 << 30

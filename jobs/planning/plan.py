@@ -17,9 +17,10 @@ from jobs.formats import format_named
 from jobs.formats.opening import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
+from jobs.ingest.inputs import InputTask
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
-from jobs.pipeline.prepare import InputTask, Prepared, prepare
+from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
 from jobs.terminal.console import duration
 from jobs.vectors.cache import Cache

@@ -14,7 +14,7 @@ import numpy as np
 from eci_sql.sequential import judge
 from jobs.config import RunConfig
 from jobs.ingest.collect import Cells
-from jobs.work.files import Job
+from jobs.work.job import Job
 
 FIRST_QUERIES = 1000
 ABOUT = 0.7

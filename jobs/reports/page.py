@@ -62,7 +62,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         InputError: there is no such run.
         EciError: the run's tables cannot be read.
     """
-    from jobs.config import available_cores, available_memory
+    from jobs.machine import available_cores, available_memory
 
     store = Store(out)
     run_id = run_id or latest(store)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup, order_of
-from jobs.work.files import Job, reading, write_partitions, writing
+from jobs.work.files import reading, write_partitions, writing
+from jobs.work.job import Job
 
 MEMBERS = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
 

@@ -15,63 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
-from eci_sql.moments import add_residuals, pack_upper
-from eci_sql.udfs import Texts, TokenSets, Vectors, register
+from eci_sql.udfs import Texts, register
 from jobs.ingest.parts import CELLS, REFS
 from jobs.ingest.settle import REJECTED
-from jobs.output.tables import MOMENTS, SCORES, SUMS
+from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
-from jobs.vectors.columns import unit_rows
 from jobs.vectors.exchange import Exchanged
-from jobs.vectors.given import matrix_of
-from jobs.work.files import Job, publish, reading, write_partitions, writing
+from jobs.work.files import publish, reading, write_partitions, writing
+from jobs.work.job import Job
 
 if TYPE_CHECKING:
     import duckdb
-
-_SUM_NAMES = [column.name for column in SUMS]
-
-
-class Moments:
-    """The running sums of one fold: matrices and means by source."""
-
-    def __init__(self, sources: list[str], dim: int) -> None:
-        self.sources, self.dim = sources, dim
-        self.plus: dict[str, np.ndarray] = {}
-        self.minus: dict[str, np.ndarray] = {}
-        self.sums: dict[str, dict[str, int]] = {}
-
-    def add_sums(self, table: pa.Table) -> None:
-        """Add the rows of sums.sql."""
-        for row in table.to_pylist():
-            total = self.sums.setdefault(row.pop("source"), dict.fromkeys(["n_examples", *_SUM_NAMES], 0))
-            for name, value in row.items():
-                total[name] += value
-
-    def matrix(self, source: str, plus: bool) -> np.ndarray:
-        """Return a source's trusted or distrusted matrix, int64 (d, d), to add to in place."""
-        matrices = self.plus if plus else self.minus
-        if source not in matrices:
-            matrices[source] = np.zeros((self.dim, self.dim), dtype=np.int64)
-        return matrices[source]
-
-    def table(self, run_id: str, fold: int) -> pa.Table:
-        """Return the rows of the moments table, by source."""
-        nothing = np.zeros((self.dim, self.dim), dtype=np.int64)
-        rows = [
-            {
-                "run_id": run_id,
-                "source": source,
-                "fold": fold,
-                "dim": self.dim,
-                "plus": pack_upper(self.plus.get(source, nothing)),
-                "minus": pack_upper(self.minus.get(source, nothing)),
-                **self.sums[source],
-            }
-            for source in self.sources
-            if source in self.sums
-        ]
-        return pa.Table.from_pylist(rows, MOMENTS.schema)
+from jobs.scoring.moments import Moments, _add_moments
+from jobs.vectors.exchange import receive, token_weights
 
 
 def score_task(
@@ -143,56 +99,6 @@ def score_part(con: duckdb.DuckDBPyConnection, job: Job, cell: pa.Table) -> tupl
     con.register("scored", scored)
     reason = pa.repeat("bad_vector", len(rejected))
     return scored, rejected.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
-
-
-def token_weights(job: Job) -> np.ndarray:
-    """Return the idf of the vocabulary's tokens, float64 (n,)."""
-    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
-        return np.asarray(file.read_all()["idf"].to_numpy())
-
-
-def receive(
-    job: Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
-) -> tuple[Vectors, TokenSets]:
-    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
-
-    Args:
-        weights: those of `token_weights`.
-        room: float32 (m, d) with a row for every text at least, to put the vectors into (None: new memory).
-    """
-    batches = []
-    for name in exchanged.files:
-        with reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
-            batches += [file.get_batch(at) for at in range(number, file.num_record_batches, exchanged.parts)]
-    table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
-    scale = table["scale"].to_numpy()
-    lists = table["tokens"].combine_chunks()
-    sets = TokenSets(
-        np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int32),
-        lists.flatten().to_numpy(),
-        weights,
-        table["known"].to_numpy(),
-    )
-    matrix = np.empty((len(scale), job.dim), dtype=np.float32) if room is None else room[: len(scale)]
-    start = 0
-    while batches:  # a bucket's pages are let go before the next one's are touched
-        rows = matrix_of(batches.pop(0)["vector"], job.vector_type, job.dim)
-        unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
-        start += len(rows)
-    return Vectors(matrix, scale > 0), sets
-
-
-def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
-    sources = scored["source"].combine_chunks().dictionary_encode()
-    code = sources.indices.to_numpy()
-    weight, s_pos, s_neg = (scored[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))
-    refs = [scored[name].to_numpy() for name in REFS]
-    for k, source in enumerate(sources.dictionary.to_pylist()):
-        for plus in (True, False):
-            at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))
-            if len(at):
-                q, p, n = (ref[at] for ref in refs)
-                add_residuals(moments.matrix(source, plus), vectors.matrix, (q, p, n), s_pos[at], s_neg[at], weight[at])
 
 
 def _published(job: Job, fold: int, scored: pa.Table) -> pa.Table:

@@ -20,11 +20,10 @@ from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packe
 from jobs.ids import from_arrow
 from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
-from jobs.ranking.hybrids import folds_of_table
-from jobs.ranking.rank import read_source
-from jobs.scoring.score import receive, token_weights
-from jobs.vectors.exchange import Exchanged
-from jobs.work.files import Job, publish, reading
+from jobs.scoring.moments import folds_of_table, read_source
+from jobs.vectors.exchange import Exchanged, receive, token_weights
+from jobs.work.files import publish, reading
+from jobs.work.job import Job
 
 BLOCK = 8192
 Factors = dict[str, tuple[FloatArray, FloatArray, int]]

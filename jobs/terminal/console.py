@@ -10,10 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-BAR = 28
 PLAIN_WIDTH = 160
 
 
@@ -46,94 +43,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def bar(low: float, value: float, high: float, top: float) -> str:
-    """Return an interval as text: `─` from low to high, `●` at the value, over a scale from 0 to `top`."""
-    if not (top > 0 and math.isfinite(low) and math.isfinite(high)):
-        return ""
-
-    def cell(x: float) -> int:
-        return max(0, min(BAR - 1, round(x / top * (BAR - 1))))
-
-    cells = [" "] * BAR
-    for i in range(cell(low), cell(high) + 1):
-        cells[i] = "─"
-    cells[cell(value)] = "●"
-    return "".join(cells).rstrip()
-
-
 def number(value: float, top: float) -> str:
     """Return a value with as many decimals as give the largest value `top` four digits."""
     digits = 4 if not top > 0 else max(0, 3 - math.floor(math.log10(top)))
     return f"{value:.{digits}f}"
-
-
-def ranking_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the ranking as a table. `rows`: of source_eci, in the order of rank."""
-    top = max([row["eci_hi"] for row in rows if math.isfinite(row["eci_hi"] or math.nan)] or [0.0])
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (
-        ("rank", "right"), ("source", "left"), ("ECI", "right"), ("95 % interval", "right"), ("", "left"),
-        ("purity", "right"), ("hardness", "right"), ("violations", "right"), ("triples", "right"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=name != "source", overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        low, high = row["rank_lo"], row["rank_hi"]
-        rank = "" if row["rank"] is None else str(row["rank"]) if low == high else f"{row['rank']} ({low}-{high})"
-        table.add_row(
-            rank,
-            Text(row["source"]),
-            number(row["eci"], top),
-            f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}",
-            bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
-            f"{row['purity']:.3f}",
-            f"{row['hardness']:.3f}",
-            f"{row['violation_rate']:.1%}",
-            f"{row['n_examples']:,}",
-        )
-    return table
-
-
-def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str]:
-    """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
-    if not rows:
-        return ["No source was scored."]
-    if len(rows) == 1:
-        return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
-    best, second = rows[0]["source"], rows[1]["source"]
-    pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
-    top = rows[0]["eci"]
-    # a percentage of next to nothing tells nothing
-    share = f" ({pair['difference'] / rows[1]['eci']:.0%} more)" if rows[1]["eci"] > top / 100 else ""
-    lead = f"{number(pair['difference'], top)}{share}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
-    lines = [f"{best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
-    order = [row["source"] for row in rows]
-    open_pairs = [
-        f"{p['a']} / {p['b']}" for p in pairs if not p["decided"] and order.index(p["a"]) < order.index(p["b"])
-    ]
-    if open_pairs:
-        shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")
-        lines.append(f"Not decided: {shown}.")
-    return lines
-
-
-def sample_lines(sample: dict[str, Any], left: dict[str, Any]) -> list[str]:
-    """Return what a run over a sample of the queries used and left open, and what a whole run costs beyond it.
-
-    Nothing for a whole run. `left`: as `results.left_to_embed`.
-    """
-    used, total = sample["queries"], sample["all_queries"]
-    if sample["decided"] is None and used == total:
-        return []
-    lines = [f"Used {used:,} of {total:,} queries ({used / max(total, 1):.1%}) in {sample['looks']} look(s)."]
-    if sample["decided"] is not None:
-        still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
-        lines.append(
-            "The question asked is answered." if sample["decided"] else f"Open with all queries used: {still}."
-        )
-    if used < total and left["texts"]:
-        about = f", at most about {duration(left['seconds'])}" if left["seconds"] is not None else ""
-        lines.append(f"A run over all queries would embed what the cache lacks of {left['texts']:,} more texts{about}.")
-    return lines
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import InputError
-from jobs.retrieval.negatives import MISSING
+from jobs.retrieval.rankings import MISSING
 from jobs.terminal.progress import Progress
 from jobs.validation.finetuning import Choice, Evaluation, Outcome
 from jobs.validation.sources import Training

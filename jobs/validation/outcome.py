@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.pipeline.run import RunResult
+from jobs.finished.result import RunResult
 from jobs.retrieval.collection import Collection
 from jobs.validation.finetuning import Grid, Outcome
 from jobs.validation.sources import Training

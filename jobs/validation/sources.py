@@ -19,15 +19,8 @@ from jobs.formats import format_named
 from jobs.formats.base import Options
 from jobs.formats.recognise import recognise
 from jobs.retrieval.collection import Collection, Texts
-from jobs.retrieval.negatives import (
-    MISSING,
-    Floats,
-    band_negatives,
-    bm25_rank,
-    dense_rank,
-    positive_aware_negatives,
-    random_negatives,
-)
+from jobs.retrieval.negatives import band_negatives, positive_aware_negatives, random_negatives
+from jobs.retrieval.rankings import MISSING, Floats, bm25_rank, dense_rank
 from jobs.validation.splits import Split
 
 BAND, FAR_BAND = (20, 40), (100, 200)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
+from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.terminal.console import to_json
-from jobs.validation.agreement import Estimate, agreement, draw_means, random_regret, real_pairs
-from jobs.work.files import write_parquet
+from jobs.validation.agreement import agreement, random_regret, real_pairs
 
 if TYPE_CHECKING:
     from jobs.validation.outcome import Validation

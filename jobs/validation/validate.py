@@ -19,6 +19,7 @@ import pyarrow as pa
 from jobs.config import RunConfig, make_config
 from jobs.errors import InputError
 from jobs.ids import Side
+from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.encoder import encoder_choice
@@ -32,7 +33,6 @@ from jobs.validation.outcome import Floats, Settings, Validation
 from jobs.validation.sources import Training, mine, read_negatives, training_side
 from jobs.validation.splits import Split, split_collection
 from jobs.validation.tables import write_tables
-from jobs.work.files import write_parquet
 
 LAKE = "lake/validation"
 TRIPLES = pa.schema([(name, pa.string()) for name in ("query", "positive", "negative", "source")])

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup
+from jobs.output.parquet import PARQUET_ROWS, write_parquet
 from jobs.output.store import Store
-from jobs.work.files import PARQUET_ROWS, write_parquet
 
 CACHE_BUCKETS = 256
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 
 _CACHE_ROWS = 256
 
@@ -29,3 +32,15 @@ def unit_rows(rows: np.ndarray, scale: np.ndarray, out: np.ndarray | None = None
         )
     unit[scale == 0] = 0
     return unit
+
+
+def matrix_of(column: pa.Array, dtype: np.dtype[Any] | type, dim: int) -> np.ndarray:
+    """Return a column of fixed-size binaries as a matrix (n, dim) without copying."""
+    data: np.ndarray = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
+    return data.reshape(-1, dim)[column.offset : column.offset + len(column)]
+
+
+def _binary(matrix: np.ndarray) -> pa.Array:
+    rows = np.ascontiguousarray(matrix)
+    width = matrix.shape[1] * matrix.dtype.itemsize
+    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import Cells, wanted_ids
 from jobs.vectors.cache import Cache
-from jobs.work.files import Job
+from jobs.work.job import Job
 
 if TYPE_CHECKING:
     from onnx_models.session import Encoder

@@ -12,17 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from eci_sql.udfs import TokenSets, Vectors
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import Cells
-from jobs.vectors.columns import unit_scale
+from jobs.vectors.columns import matrix_of, unit_rows, unit_scale
 from jobs.vectors.embed import cache_of
 from jobs.vectors.given import load_vectors
-from jobs.work.files import Job, publish, reading, writing
+from jobs.work.files import reading, writing
+from jobs.work.job import Job
+
+if TYPE_CHECKING:
+    pass
+
 
 FILES = 64
 
@@ -47,28 +54,6 @@ def exchange_schema(job: Job) -> pa.Schema:
             ("tokens", pa.list_(pa.int32())),
         ]
     )
-
-
-def vocabulary_task(job: Job, name: str, buckets: list[str], passages: int) -> dict[str, Any]:
-    """Merge the buckets' document frequencies: publishes idf.parquet, keeps the queries' tokens as the vocabulary.
-
-    Only tokens that some query holds can count in an overlap, so only those get a number and are exchanged.
-    """
-    from eci_sql.connection import connect, statement
-    from jobs.output.tables import IDF
-
-    tables = []
-    for bucket in buckets:
-        with reading(job.store, job.at("collect", f"{bucket}.tokens.arrow")) as file:
-            tables.append(file.read_all())
-    with connect(job.share // 2, job.threads) as con:
-        con.register("tokens", pa.concat_tables(tables))
-        idf = con.sql(statement("idf"), params={"passages": passages}).to_arrow_table()
-    publish(job, "idf.parquet", [idf.drop_columns(["in_query"])], IDF.schema)
-    vocabulary = idf.filter(idf["in_query"]).select(["token", "idf"])
-    with writing(job.store, job.at("vocabulary", "vocabulary.arrow"), vocabulary.schema) as out:
-        out.write_table(vocabulary)
-    return {"tokens": len(idf), "query_tokens": len(vocabulary), "passages": passages}
 
 
 def shared_files(buckets: int) -> list[list[int]]:
@@ -151,8 +136,6 @@ def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[tuple
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:
     """Yield, for each bucket, the vocabulary's number of each of its tokens, int32; -1 for those that no query holds."""
-    import pyarrow.compute as pc
-
     with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
         vocabulary = file.read_all()["token"].combine_chunks()
     tokens = []
@@ -173,3 +156,40 @@ def _in_vocabulary(number: np.ndarray, lists: pa.ListArray) -> pa.ListArray:
     keys = np.sort((owner[keep] << 32) | codes[keep])
     offsets = np.concatenate([[0], np.cumsum(np.bincount(keys >> 32, minlength=len(lists)))])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array((keys & 0xFFFFFFFF).astype(np.int32)))
+
+
+def token_weights(job: Job) -> np.ndarray:
+    """Return the idf of the vocabulary's tokens, float64 (n,)."""
+    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+        return np.asarray(file.read_all()["idf"].to_numpy())
+
+
+def receive(
+    job: Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
+) -> tuple[Vectors, TokenSets]:
+    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
+
+    Args:
+        weights: those of `token_weights`.
+        room: float32 (m, d) with a row for every text at least, to put the vectors into (None: new memory).
+    """
+    batches = []
+    for name in exchanged.files:
+        with reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
+            batches += [file.get_batch(at) for at in range(number, file.num_record_batches, exchanged.parts)]
+    table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
+    scale = table["scale"].to_numpy()
+    lists = table["tokens"].combine_chunks()
+    sets = TokenSets(
+        np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int32),
+        lists.flatten().to_numpy(),
+        weights,
+        table["known"].to_numpy(),
+    )
+    matrix = np.empty((len(scale), job.dim), dtype=np.float32) if room is None else room[: len(scale)]
+    start = 0
+    while batches:  # a bucket's pages are let go before the next one's are touched
+        rows = matrix_of(batches.pop(0)["vector"], job.vector_type, job.dim)
+        unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
+        start += len(rows)
+    return Vectors(matrix, scale > 0), sets

@@ -20,7 +20,9 @@ from jobs.formats.columns import string_column
 from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
 from jobs.ingest.index import Index, open_index
-from jobs.work.files import Job, reading, write_partitions, writing
+from jobs.vectors.columns import _binary, matrix_of
+from jobs.work.files import reading, write_partitions, writing
+from jobs.work.job import Job
 
 ROWS = 8_000
 
@@ -124,18 +126,6 @@ def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[tuple[str, 
                 vectors[at[new]] = rows[new]
                 present[at[new]] = True
     return vectors, present
-
-
-def matrix_of(column: pa.Array, dtype: np.dtype[Any] | type, dim: int) -> np.ndarray:
-    """Return a column of fixed-size binaries as a matrix (n, dim) without copying."""
-    data: np.ndarray = np.frombuffer(column.buffers()[1], dtype=dtype) if len(column) else np.empty(0, dtype)
-    return data.reshape(-1, dim)[column.offset : column.offset + len(column)]
-
-
-def _binary(matrix: np.ndarray) -> pa.Array:
-    rows = np.ascontiguousarray(matrix)
-    width = matrix.shape[1] * matrix.dtype.itemsize
-    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])
 
 
 def ids_of(table: pa.Table, path: str, indexes: Mapping[Side, Index]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,8 @@ from typing import Any
 import polars as pl
 
 from jobs.retrieval.collection import Collection, read_collection
-from jobs.retrieval.negatives import MISSING, bm25_rank, random_negatives
+from jobs.retrieval.negatives import random_negatives
+from jobs.retrieval.rankings import MISSING, bm25_rank
 
 NEGATIVES = 2
 NEW = 0.01

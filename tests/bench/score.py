@@ -23,7 +23,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from eci_sql.moments import BLOCK_ROWS, ROW_BITS, add_residuals
-from jobs.config import available_cores
+from jobs.machine import available_cores
 from tests.scale.lake import DIM, generate
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from jobs.config import available_cores
+from jobs.machine import available_cores
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from jobs.reports.page import bundle

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline.run import RunResult
+from jobs.finished.result import RunResult
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake
 

@@ -18,14 +18,14 @@ import pytest
 
 from jobs.config import make_config
 from jobs.errors import EciError, HeldError, InputError
-from jobs.finished.result import ranking_of
+from jobs.finished.result import RunResult, ranking_of
 from jobs.output import lease, lock
 from jobs.output.catalog import query
 from jobs.output.cleaning import Rules, clean
 from jobs.output.commit import finish, seen
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.pipeline.run import RunResult, run
+from jobs.pipeline.run import run
 from jobs.pipeline.status import status_of
 from tests.conftest import same_bytes, tables_of
 from tests.distributed.services import KEY, SECRET, arguments, s3_server

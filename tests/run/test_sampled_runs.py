@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.demo.documentation import collect_pairs
 from jobs.finished.result import ranking_of
-from jobs.terminal.console import sample_lines
+from jobs.finished.text import sample_lines
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import write_triples, write_vectors
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.validation.agreement import agreement, draw_means, kendall, random_regret, real_pairs, spearman
+from jobs.retrieval.bootstrap import draw_means
+from jobs.validation.agreement import agreement, kendall, random_regret, real_pairs, spearman
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.terminal.console import verdict
+from jobs.finished.text import verdict
 
 
 @pytest.mark.parametrize(("second", "said"), [(0.02, "(150% more)"), (1e-8, None), (0.0, None)])

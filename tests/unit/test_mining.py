@@ -12,16 +12,13 @@ import pytest
 from jobs.demo import lake as demo
 from jobs.demo.documentation import DocPair
 from jobs.retrieval.negatives import (
-    Floats,
-    Indices,
     band_negatives,
-    bm25_rank,
-    dense_rank,
     group_negatives,
     positive_aware_negatives,
     random_negatives,
     shuffled,
 )
+from jobs.retrieval.rankings import Floats, Indices, bm25_rank, dense_rank
 
 QUERIES = [f"query {i}" for i in range(60)]
 LABELS = [{i} for i in range(60)]

@@ -12,7 +12,8 @@ import pytest
 from jobs.ids import text_id
 from jobs.ingest import settle
 from jobs.ingest.rows import TRIPLES
-from jobs.work.files import Job, reading, writing
+from jobs.work.files import reading, writing
+from jobs.work.job import Job
 
 ROWS, CHUNKS = 3_000, 3
 

@@ -13,7 +13,8 @@ from jobs.ids import buckets_of, from_arrow, id_array, text_id, unique
 from jobs.ingest import distinct_texts as texts_module
 from jobs.ingest.collect import distinct
 from jobs.ingest.distinct_texts import TEXTS, TextSink
-from jobs.work.files import Job, reading
+from jobs.work.files import reading
+from jobs.work.job import Job
 
 BUCKETS = 4
 Row = tuple[str, str | None, bool]

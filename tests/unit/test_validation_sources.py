@@ -10,7 +10,7 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.retrieval.collection import Collection, read_collection
-from jobs.retrieval.negatives import MISSING
+from jobs.retrieval.rankings import MISSING
 from jobs.validation.sources import Training, false_negatives, mine, read_negatives, training_side
 from jobs.validation.splits import Split, split_collection
 from tests.unit.test_splits import write_collection

@@ -1,0 +1,92 @@
+"""Rows of any query in the formats of `eci sql`."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import TYPE_CHECKING, Any, TextIO
+
+from jobs.errors import InputError, nearest
+from jobs.output.store import Store
+from jobs.terminal.console import make_console, to_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+ROW_FORMATS = ("table", "csv", "json", "parquet")
+
+MOST_ROWS = 200
+
+
+def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:
+    """Write a query's rows: a table (the first MOST_ROWS), CSV, JSON (an array, a row a line), or a Parquet file.
+
+    Raises:
+        InputError: the format is unknown, or `parquet` has no `output`.
+    """
+    if kind not in ROW_FORMATS:
+        raise InputError(f"--format {kind!r} is not known{nearest(kind, ROW_FORMATS)} ({', '.join(ROW_FORMATS)})")
+    if kind == "parquet":
+        if output is None:
+            raise InputError("--format parquet is no text: give --output FILE")
+        _write_parquet(reader, output)
+    elif kind == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(reader.schema.names)
+        for batch in reader:
+            writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
+    elif kind == "json":
+        lead = "["
+        for batch in reader:
+            for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                stream.write(f"{lead}{to_json(row)}")
+                lead = ",\n"
+        stream.write("[]\n" if lead == "[" else "]\n")
+    else:
+        _write_table(reader, stream)
+
+
+def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
+    import pyarrow as pa
+
+    from jobs.output.parquet import write_parquet
+
+    folder, name = os.path.split(os.path.abspath(output))
+    with Store(folder).attempt(name) as path:
+        write_parquet(path, (pa.Table.from_batches([batch]) for batch in reader), reader.schema)
+
+
+def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for field in reader.schema:
+        table.add_column(field.name, overflow="fold", justify="right" if _is_number(str(field.type)) else "left")
+    shown = 0
+    for batch in reader:
+        for row in batch.to_pylist(maps_as_pydicts="lossy"):
+            shown += 1
+            if shown <= MOST_ROWS:
+                table.add_row(*(Text(_cell(value)) for value in row.values()))
+        if shown > MOST_ROWS:
+            break
+    make_console().print(table)
+    if shown > MOST_ROWS:
+        stream.write(f"... the first {MOST_ROWS} rows; --format csv or json gives all\n")
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith(("int", "uint", "double", "float"))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, dict, bytes)):
+        text = to_json(value)
+        return text if len(text) <= 120 else text[:119] + "…"
+    return str(value)

@@ -1,0 +1,60 @@
+"""What several commands show: progress, a ranking with its answer in sentences, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from jobs.terminal.progress import Progress
+
+
+def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
+    """Return the progress to show, and what takes it off the terminal again."""
+    from jobs.terminal.console import make_console
+    from jobs.terminal.progress import Bars, Lines, Silent
+
+    if quiet:
+        return Silent(), lambda: None
+    console = make_console(stderr=True)
+    if console.is_terminal:
+        bars = Bars(console)
+        return bars, bars.close
+    return Lines(lambda line: typer.echo(line, err=True)), lambda: None
+
+
+def print_ranking(out: str, run_id: str | None) -> None:
+    """Print a run's ranking, its answer in sentences, and its accounting."""
+    from jobs.finished.result import ranking_of
+    from jobs.finished.text import ranking_table, sample_lines, verdict
+    from jobs.terminal.console import make_console
+
+    found = ranking_of(out, run_id)
+    console = make_console()
+    console.print()
+    console.print(ranking_table(found["ranking"]))
+    console.print()
+    for line in verdict(found["ranking"], found["pairs"]):
+        console.print(line, markup=False, soft_wrap=True)
+    for line in sample_lines(found["sample"], found["left_to_embed"]):
+        console.print(line, markup=False, soft_wrap=True)
+    totals = found["totals"]
+    formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
+    read_as = f"Read as {formats}. " if formats else ""
+    left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
+    console.print(
+        f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
+        f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
+        f"in this run. {read_as}Run {found['run_id']}.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as one JSON document."""
+    from jobs.terminal.console import to_json
+
+    typer.echo(to_json(value))

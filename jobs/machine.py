@@ -1,0 +1,35 @@
+"""What this machine has: cores and memory, as far as a process may take them; sizes in words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that `2GB`, `512MiB` or `1000000` mean (units of 1024). Raises ValueError."""
+    lower = text.strip().lower().removesuffix("b").removesuffix("i")
+    unit = lower[-1:] if lower[-1:] in "kmgt" else ""
+    try:
+        value = int(float(lower.removesuffix(unit)) * UNITS[unit])
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise ValueError(f"{text!r} is no size; give bytes or a size such as 512MB or 2GB")
+    return value
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Return the machine's memory, or the control group's limit where that is lower, in bytes."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    return total

@@ -1,0 +1,155 @@
+"""The sums of a part by source and sign: written by the score stage, read source by source by all that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from eci_sql.mixtures import Folds, pooled
+from eci_sql.moments import add_residuals, pack_upper
+from eci_sql.udfs import Vectors
+from jobs.ingest.parts import REFS
+from jobs.output.tables import MOMENTS, SUMS
+from jobs.work.files import reading
+from jobs.work.job import Job
+
+if TYPE_CHECKING:
+    pass
+
+_SUM_NAMES = [column.name for column in SUMS]
+
+
+def read_source(job: Job, number: int, folds: list[str]) -> pa.Table:
+    """Return one source's rows of the moments table, by fold. `folds`: score tasks, FF or FF-KK; looks are summed."""
+    looks: dict[str, list[pa.RecordBatch]] = {}
+    for fold in folds:
+        with reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
+            looks.setdefault(fold.partition("-")[2], []).append(file.get_batch(number))
+    tables = [pa.Table.from_batches(batches, MOMENTS.schema) for batches in looks.values()]
+    if len(tables) == 1:
+        return tables[0]
+    total = merged(iter(tables), job.folds)
+    source = next((table["source"][0] for table in tables if len(table)), None)
+    if source is None:
+        return tables[0]
+    return (
+        total.append_column("source", pa.repeat(source, len(total))).select(MOMENTS.schema.names).cast(MOMENTS.schema)
+    )
+
+
+def matrices_of(table: pa.Table, name: str) -> np.ndarray:
+    """Return a column of packed matrices as int64 (folds, P)."""
+    values = table[name].combine_chunks().flatten().to_numpy()
+    return np.asarray(values).reshape(len(table), -1)
+
+
+def folds_of_table(table: pa.Table, folds: int) -> Folds:
+    """Return rows of `moments` of one source as sums by fold; folds without examples are zeros."""
+    at = table["fold"].to_numpy()
+    examples = np.zeros(folds, dtype=np.int64)
+    examples[at] = table["n_examples"].to_numpy()
+    signs = []
+    for name in ("plus", "minus"):
+        rows = table[name].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+        packed = np.zeros((folds, rows.shape[1]), dtype=np.int64)
+        packed[at] = rows
+        signs.append(packed)
+    return Folds(signs[0], signs[1], examples)
+
+
+def merged(tables: Iterator[pa.Table], folds: int) -> pa.Table:
+    """Return the moments of several sources as those of one: every column of every fold is added, exactly.
+
+    Raises:
+        MetricError: sums too large for int64.
+    """
+    total: Folds | None = None
+    counts: dict[str, np.ndarray] = {}
+    first = pa.table({})
+    for table in tables:
+        if not len(table):
+            continue
+        part = folds_of_table(table, folds)
+        total = part if total is None else pooled([total, part])
+        first = first if len(first) else table.slice(0, 1)
+        at = table["fold"].to_numpy()
+        for field in table.schema:
+            if field.type == pa.int64():
+                counts.setdefault(field.name, np.zeros(folds, dtype=np.int64))[at] += table[field.name].to_numpy()
+    if total is None:
+        return first
+    here = np.flatnonzero(total.n)
+    return pa.table(
+        {
+            "run_id": pa.repeat(first["run_id"][0], len(here)),
+            "fold": pa.array(here, pa.int32()),
+            "dim": pa.repeat(first["dim"][0], len(here)),
+            "plus": as_lists(total.plus[here]),
+            "minus": as_lists(total.minus[here]),
+            **{name: pa.array(values[here]) for name, values in counts.items()},
+        }
+    )
+
+
+def as_lists(matrix: np.ndarray) -> pa.Array:
+    """Return the rows of an int64 matrix (n, P) as Arrow lists."""
+    flat = pa.array(np.ascontiguousarray(matrix).ravel())
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(matrix) + 1) * matrix.shape[1], pa.int32()), flat)
+
+
+class Moments:
+    """The running sums of one fold: matrices and means by source."""
+
+    def __init__(self, sources: list[str], dim: int) -> None:
+        self.sources, self.dim = sources, dim
+        self.plus: dict[str, np.ndarray] = {}
+        self.minus: dict[str, np.ndarray] = {}
+        self.sums: dict[str, dict[str, int]] = {}
+
+    def add_sums(self, table: pa.Table) -> None:
+        """Add the rows of sums.sql."""
+        for row in table.to_pylist():
+            total = self.sums.setdefault(row.pop("source"), dict.fromkeys(["n_examples", *_SUM_NAMES], 0))
+            for name, value in row.items():
+                total[name] += value
+
+    def matrix(self, source: str, plus: bool) -> np.ndarray:
+        """Return a source's trusted or distrusted matrix, int64 (d, d), to add to in place."""
+        matrices = self.plus if plus else self.minus
+        if source not in matrices:
+            matrices[source] = np.zeros((self.dim, self.dim), dtype=np.int64)
+        return matrices[source]
+
+    def table(self, run_id: str, fold: int) -> pa.Table:
+        """Return the rows of the moments table, by source."""
+        nothing = np.zeros((self.dim, self.dim), dtype=np.int64)
+        rows = [
+            {
+                "run_id": run_id,
+                "source": source,
+                "fold": fold,
+                "dim": self.dim,
+                "plus": pack_upper(self.plus.get(source, nothing)),
+                "minus": pack_upper(self.minus.get(source, nothing)),
+                **self.sums[source],
+            }
+            for source in self.sources
+            if source in self.sums
+        ]
+        return pa.Table.from_pylist(rows, MOMENTS.schema)
+
+
+def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
+    sources = scored["source"].combine_chunks().dictionary_encode()
+    code = sources.indices.to_numpy()
+    weight, s_pos, s_neg = (scored[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))
+    refs = [scored[name].to_numpy() for name in REFS]
+    for k, source in enumerate(sources.dictionary.to_pylist()):
+        for plus in (True, False):
+            at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))
+            if len(at):
+                q, p, n = (ref[at] for ref in refs)
+                add_residuals(moments.matrix(source, plus), vectors.matrix, (q, p, n), s_pos[at], s_neg[at], weight[at])
