@@ -1,7 +1,7 @@
 """Encoder cards: everything that one must know of an encoder to use it, in one TOML file.
 
 Covers: reading, validation, built-in cards, and the fingerprint that names the embedding cache.
-Does not cover: opening the model (session.py) or checking its golden vectors (golden.py).
+Does not cover: opening the model or checking its golden vectors (running).
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from jobs.commands.showing import echo_json
 from jobs.errors import InputError
 
 if TYPE_CHECKING:
-    from onnx_models.exporting import Made, Overrides
+    from onnx_models.exporting.new_card import Made, Overrides
 
 topic = typer.Typer(
     help="Encoders: list, show, add, export, quantize, verify.", no_args_is_help=True, rich_markup_mode=None
@@ -87,7 +87,7 @@ def add(
 
     Example: eci encoders add my-onnx-model --to my-encoders/mine --temperature 0.02
     """
-    from onnx_models.adding import add_encoder
+    from onnx_models.adding.add import add_encoder
 
     given = _overrides(name, pooling, query_prefix, passage_prefix, max_tokens, temperature, licence)
     _report(_making(lambda: add_encoder(Path(folder), Path(to) if to else None, given)), to or folder, json)
@@ -106,7 +106,7 @@ def export(
 
     Example: eci encoders export e5-small-v2 --to my-encoders/e5-small-v2
     """
-    from onnx_models.export import export_encoder
+    from onnx_models.exporting.export import export_encoder
 
     given = _overrides(name, pooling, query_prefix, passage_prefix, max_tokens, temperature, licence)
     _report(_making(lambda: export_encoder(Path(folder), Path(to), given)), to, json)
@@ -132,7 +132,7 @@ def quantize(
     Example: eci encoders quantize my-encoders/e5-small-v2 --texts passages.txt --to my-encoders/e5-small-v2-int8
     """
     from jobs.encoders.tools import card_named, read_sample
-    from onnx_models.quantize import quantize_encoder
+    from onnx_models.quantising.quantize import quantize_encoder
 
     if method not in ("static", "weights"):
         raise InputError(f"--method is {method!r}, allowed are static and weights")
@@ -225,7 +225,7 @@ def _overrides(
     name: str | None, pooling: str | None, query_prefix: str | None, passage_prefix: str | None, max_tokens: int | None,
     temperature: float | None, licence: str | None,
 ) -> Overrides:  # fmt: skip
-    from onnx_models.exporting import Overrides
+    from onnx_models.exporting.new_card import Overrides
 
     if pooling not in (None, "mean", "cls", "last"):
         raise InputError(f"--pooling is {pooling!r}, allowed are mean, cls and last")

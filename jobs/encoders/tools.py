@@ -15,7 +15,7 @@ from onnx_models.errors import EncoderError
 
 if TYPE_CHECKING:
     from onnx_models.cards import EncoderCard
-    from onnx_models.session import Encoder
+    from onnx_models.running.session import Encoder
 
 MOST_TEXTS = 2000
 TEXT_KEYS = ("text", "passage", "document", "contents", "query", "positive")
@@ -33,7 +33,7 @@ def card_named(name_or_dir: str) -> EncoderCard:
 
 def encoder_named(name_or_dir: str, threads: int = 1) -> Encoder:
     """Open an encoder, its files and golden vectors checked. Raises InputError when it cannot be used."""
-    from onnx_models.session import open_encoder
+    from onnx_models.running.session import open_encoder
 
     try:
         return open_encoder(card_named(name_or_dir), threads)
@@ -153,7 +153,7 @@ def verify_encoder(name_or_dir: str, texts: Sequence[str], reference: str | None
     Raises:
         InputError: an encoder cannot be used (its files, its golden vectors), or the two have different dimensions.
     """
-    from onnx_models.fidelity import likeness, measure
+    from onnx_models.running.fidelity import likeness, measure
 
     found: dict[str, Any] = {"encoder": name_or_dir, "golden": "pass"}
     try:

@@ -38,7 +38,7 @@ def _windows(text: str | None) -> list[str] | None:
 
 def _wordpieces(texts: Sequence[str | None], encoder: str) -> list[list[str] | None]:
     from onnx_models.cards import load_card
-    from onnx_models.tokens import TextTokenizer
+    from onnx_models.running.tokens import TextTokenizer
 
     present = [text for text in texts if text is not None]
     pieces = iter(TextTokenizer(load_card(encoder)).wordpieces(present))

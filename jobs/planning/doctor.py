@@ -79,8 +79,8 @@ def _packages() -> Finding:
 def _encoder(name: str) -> Finding:
     from onnx_models.cards import load_card
     from onnx_models.errors import EncoderError
-    from onnx_models.golden import check_golden, load_golden
-    from onnx_models.session import open_encoder
+    from onnx_models.running.golden import check_golden, load_golden
+    from onnx_models.running.session import open_encoder
 
     try:
         card = load_card(name)

@@ -18,7 +18,7 @@ from jobs.validation.finetuning import Choice, Evaluation, Outcome
 from jobs.validation.sources import Training
 
 if TYPE_CHECKING:
-    from onnx_models.finetune_torch import Texts, Trainable
+    from onnx_models.exporting.finetune_torch import Texts, Trainable
 
 SAME = 0.98
 """Least mean cosine of the folder's vectors and the encoder's: static int8 keeps 0.999, another model is far below."""
@@ -34,7 +34,7 @@ def load_trainable(folder: str) -> Trainable:
         InputError: PyTorch is not installed.  EncoderError: the folder cannot be loaded.
     """
     try:
-        from onnx_models.finetune_torch import Trainable
+        from onnx_models.exporting.finetune_torch import Trainable
     except ImportError as error:
         raise InputError(
             f"--finetune needs PyTorch ({error}): install the extra with pip install 'eci-lake[export]'"
@@ -66,7 +66,7 @@ def finetune_encoder(
     Raises:
         InputError: the folder's vectors are not those of the frozen encoder.
     """
-    from onnx_models.finetune_torch import Budget
+    from onnx_models.exporting.finetune_torch import Budget
 
     _require_same(trainable, texts[1], test)
     budget, stage = Budget(), "train encoder"
@@ -93,7 +93,7 @@ def _require_same(trainable: Trainable, documents: list[str], test: Evaluation) 
 
 
 def _texts(training: Training, name: str) -> Texts:
-    from onnx_models.finetune_torch import Texts
+    from onnx_models.exporting.finetune_torch import Texts
 
     passages: Any = training.passages
     relevant = [frozenset(passages[i] for i in found) for found in training.relevant]

@@ -20,7 +20,7 @@ from jobs.vectors.cache import Cache
 from jobs.work.job import Job
 
 if TYPE_CHECKING:
-    from onnx_models.session import Encoder
+    from onnx_models.running.session import Encoder
 
 CHUNK = 8192
 Report = Callable[[int], None]
@@ -30,7 +30,7 @@ Report = Callable[[int], None]
 def encoder_of(name: str, threads: int) -> Encoder:
     """Return this process's encoder, opened once and checked against its golden vectors."""
     from onnx_models.cards import load_card
-    from onnx_models.session import open_encoder
+    from onnx_models.running.session import open_encoder
 
     return open_encoder(load_card(name), threads)
 

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from jobs.encoders.tools import read_sample
 from onnx_models.batching import TOKEN_BUDGET, token_batches
+from onnx_models.building.rebuilding import float_model
 from onnx_models.cards import DEFAULT_ENCODER, load_card
-from onnx_models.export import export_encoder
-from onnx_models.exporting import Overrides
-from onnx_models.quantize import quantize_encoder
-from onnx_models.rebuilding import float_model
-from onnx_models.session import Encoder, open_encoder
+from onnx_models.exporting.export import export_encoder
+from onnx_models.exporting.new_card import Overrides
+from onnx_models.quantising.quantize import quantize_encoder
+from onnx_models.running.session import Encoder, open_encoder
 
 Vectors = NDArray[np.float32]
 Contest = dict[str, Callable[[], Vectors | None]]

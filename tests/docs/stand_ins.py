@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from jobs.demo.documentation import DocPair, collect_pairs
-from onnx_models.graph import save_model
+from onnx_models.building.graph import save_model
 from tests.docs.readme import blocks, command_lines
 from tests.encoders.models import write_model
 from tests.encoders.test_add import token_model

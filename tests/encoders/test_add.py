@@ -9,14 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_models.adding import add_encoder
-from onnx_models.architectures import Weights, shape_of
-from onnx_models.architectures import add_encoder as add_graph
+from onnx_models.adding.add import add_encoder
+from onnx_models.building.architectures import Weights, shape_of
+from onnx_models.building.architectures import add_encoder as add_graph
+from onnx_models.building.graph import GraphBuilder, save_model
 from onnx_models.cards import load_card
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import Overrides
-from onnx_models.graph import GraphBuilder, save_model
-from onnx_models.session import open_encoder
+from onnx_models.exporting.new_card import Overrides
+from onnx_models.running.session import open_encoder
 from tests.encoders.models import CONFIGS, TEXTS, forward, random_weights, write_model
 
 

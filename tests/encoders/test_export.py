@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from onnx_models.errors import EncoderError
-from onnx_models.export import export_encoder
-from onnx_models.exporting import Overrides
-from onnx_models.session import open_encoder
+from onnx_models.exporting.export import export_encoder
+from onnx_models.exporting.new_card import Overrides
+from onnx_models.running.session import open_encoder
 from tests.encoders.models import CONFIGS, TEXTS, forward, random_weights, write_model, write_safetensors
 
 TORCH_FREE = [(kind, pooling) for kind in CONFIGS for pooling in ("mean", "cls", "last")]

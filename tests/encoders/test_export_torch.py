@@ -13,8 +13,8 @@ transformers = pytest.importorskip("transformers", reason="needs transformers: p
 sentence_transformers = pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
 
 from onnx_models.errors import EncoderError  # noqa: E402
-from onnx_models.export import export_encoder  # noqa: E402
-from onnx_models.session import open_encoder  # noqa: E402
+from onnx_models.exporting.export import export_encoder  # noqa: E402
+from onnx_models.running.session import open_encoder  # noqa: E402
 from tests.encoders.models import CONFIGS, TEXTS, write_model  # noqa: E402
 
 WHOLE = [text for text in TEXTS if text]  # sentence-transformers, too, embeds an empty text, but differently by version
@@ -72,7 +72,7 @@ def test_genuine_weights_give_sentence_transformers_vectors(name: str, tmp_path:
 
 def test_pickled_weights_are_read_without_running_their_code(tmp_path: Path) -> None:
     plain = export_encoder(write_model(tmp_path / "hf"), tmp_path / "one")
-    from onnx_models.weights import read_weights
+    from onnx_models.building.weights import read_weights
 
     state = {name: torch.from_numpy(array) for name, array in read_weights(tmp_path / "hf").items()}
     torch.save(state, tmp_path / "hf" / "pytorch_model.bin")

@@ -16,9 +16,9 @@ from jobs.validation.finetuning import Grid  # noqa: E402
 from jobs.validation.outcome import Settings  # noqa: E402
 from jobs.validation.tables import read_tables  # noqa: E402
 from jobs.validation.validate import validate  # noqa: E402
-from onnx_models.export import export_encoder  # noqa: E402
-from onnx_models.finetune_torch import Budget, Texts, Trainable  # noqa: E402
-from onnx_models.session import open_encoder  # noqa: E402
+from onnx_models.exporting.export import export_encoder  # noqa: E402
+from onnx_models.exporting.finetune_torch import Budget, Texts, Trainable  # noqa: E402
+from onnx_models.running.session import open_encoder  # noqa: E402
 from tests.encoders.models import WORDS, write_model  # noqa: E402
 
 BUDGET = Budget(steps=20, batch=8, rate=1e-3)

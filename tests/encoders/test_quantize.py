@@ -7,13 +7,13 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_models.calibration import Sample, quantize_linear, quantize_weight
 from onnx_models.cards import load_card
 from onnx_models.errors import EncoderError
-from onnx_models.export import export_encoder
-from onnx_models.fidelity import likeness, measure
-from onnx_models.quantize import quantize_encoder
-from onnx_models.session import open_encoder
+from onnx_models.exporting.export import export_encoder
+from onnx_models.quantising.calibration import Sample, quantize_linear, quantize_weight
+from onnx_models.quantising.quantize import quantize_encoder
+from onnx_models.running.fidelity import likeness, measure
+from onnx_models.running.session import open_encoder
 from tests.encoders.models import WORDS, write_model
 
 TEXTS = [" ".join(np.random.default_rng(seed).choice(WORDS, 2 + seed % 40)) for seed in range(60)]

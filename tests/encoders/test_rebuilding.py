@@ -7,13 +7,13 @@ import numpy as np
 import onnx
 import pytest
 
+from onnx_models.building.rebuilding import float_model, rebuilt_model
 from onnx_models.cards import DEFAULT_ENCODER, EncoderCard, load_card
 from onnx_models.errors import EncoderError
-from onnx_models.golden import load_golden
-from onnx_models.making import probe_texts
-from onnx_models.quantize import quantize_encoder
-from onnx_models.rebuilding import float_model, rebuilt_model
-from onnx_models.session import open_encoder
+from onnx_models.exporting.making import probe_texts
+from onnx_models.quantising.quantize import quantize_encoder
+from onnx_models.running.golden import load_golden
+from onnx_models.running.session import open_encoder
 from tests.encoders.models import write_model
 
 
@@ -66,7 +66,7 @@ def test_a_card_that_misdescribes_the_architecture_is_refused(
 
 
 def test_a_file_without_pytorchs_names_is_refused(card: EncoderCard, tmp_path: Path) -> None:
-    from onnx_models.export import export_encoder
+    from onnx_models.exporting.export import export_encoder
 
     exported = export_encoder(write_model(tmp_path / "hf"), tmp_path / "out").card
     with pytest.raises(EncoderError, match="hold no embeddings.word_embeddings.weight"):

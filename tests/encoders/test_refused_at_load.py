@@ -9,8 +9,8 @@ import pytest
 
 from onnx_models.cards import DEFAULT_ENCODER, load_card
 from onnx_models.errors import EncoderError
-from onnx_models.export import export_encoder
-from onnx_models.session import open_encoder
+from onnx_models.exporting.export import export_encoder
+from onnx_models.running.session import open_encoder
 from tests.encoders.models import write_model
 
 Change = Callable[[Path], None]

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.encoders.comparison import compare_retrieval
 from jobs.errors import InputError
-from onnx_models.export import export_encoder
+from onnx_models.exporting.export import export_encoder
 from tests.encoders.models import write_model
 
 DEFAULT = "minilm-l6-v2-int8"

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.demo.documentation import collect_pairs
 from onnx_models.cards import DEFAULT_ENCODER, load_card
-from onnx_models.session import open_encoder
+from onnx_models.running.session import open_encoder
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import write_triples, write_vectors
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_models.cards import DEFAULT_ENCODER, load_card
-from onnx_models.session import Encoder, open_encoder
+from onnx_models.running.session import Encoder, open_encoder
 
 MODULES = ("argparse", "collections", "datetime", "decimal", "email", "fractions", "inspect",
            "json", "logging", "os", "random", "shutil", "statistics", "textwrap")  # fmt: skip

@@ -3,7 +3,7 @@
 import pytest
 
 from onnx_models.cards import DEFAULT_ENCODER, load_card
-from onnx_models.tokens import TextTokenizer
+from onnx_models.running.tokens import TextTokenizer
 
 
 @pytest.fixture(scope="module")

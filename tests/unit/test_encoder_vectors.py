@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from onnx_models.cards import DEFAULT_ENCODER, EncoderCard, load_card
 from onnx_models.errors import EncoderError
-from onnx_models.session import Encoder, open_encoder
+from onnx_models.running.session import Encoder, open_encoder
 
 # Vectors of the genuine float32 weights, computed in float64 with NumPy alone.
 REFERENCE = Path(__file__).with_name("minilm_l6_v2_float64_reference.json")

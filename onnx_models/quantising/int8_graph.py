@@ -12,8 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_models.calibration import Array, QuantizedLinear, Sample, quantize_linear, quantize_weight
 from onnx_models.errors import EncoderError
+from onnx_models.quantising.calibration import Array, QuantizedLinear, Sample, quantize_linear, quantize_weight
 
 ROWS_A_TEXT = 12
 LEAST_SIDE = 64

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from onnx_models.building.graph import GraphBuilder, Matrix
 from onnx_models.errors import EncoderError
-from onnx_models.graph import GraphBuilder, Matrix
 
 Array = NDArray[np.float32]
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
+from onnx_models.building.graph import save_model
+from onnx_models.building.rebuilding import float_model
 from onnx_models.cards import EncoderCard, Fidelity, load_card
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import TOKENIZER_FILE, Made, copy_into
-from onnx_models.fidelity import likeness
-from onnx_models.graph import save_model
-from onnx_models.int8_graph import (
+from onnx_models.exporting.making import file_entry, make_encoder
+from onnx_models.exporting.new_card import TOKENIZER_FILE, Made, copy_into
+from onnx_models.quantising.int8_graph import (
     Groups,
     linear_groups,
     quantize_groups,
@@ -26,9 +27,8 @@ from onnx_models.int8_graph import (
     with_int8_weights,
     with_static_int8,
 )
-from onnx_models.making import file_entry, make_encoder
-from onnx_models.rebuilding import float_model
-from onnx_models.session import Encoder, open_encoder
+from onnx_models.running.fidelity import likeness
+from onnx_models.running.session import Encoder, open_encoder
 
 Method = Literal["static", "weights"]
 MODEL_FILE = "model.onnx"

@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from onnx_models.architectures import Weights, add_encoder, shape_of
+from onnx_models.building.architectures import Weights, add_encoder, shape_of
+from onnx_models.building.graph import STATES, GraphBuilder, Int8Array, Matrix
 from onnx_models.cards import EncoderCard
 from onnx_models.errors import EncoderError
-from onnx_models.graph import STATES, GraphBuilder, Int8Array, Matrix
 
 Constants = Mapping[str, onnx.TensorProto]
 Makers = Mapping[str, onnx.NodeProto]

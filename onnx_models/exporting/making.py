@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnx_models.cards import CARD_FILE, EncoderCard, Side, card_of, load_card
-from onnx_models.session import Encoder, open_encoder
+from onnx_models.running.session import Encoder, open_encoder
 
 GOLDEN_FILE = "golden.json"
 

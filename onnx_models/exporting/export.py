@@ -11,9 +11,13 @@ from typing import cast
 
 import onnx
 
-from onnx_models.architectures import NAMES, Array, Weights, add_encoder, shape_of
+from onnx_models.building.architectures import NAMES, Array, Weights, add_encoder, shape_of
+from onnx_models.building.folders import ModelFolder, read_model_folder
+from onnx_models.building.graph import VECTOR, GraphBuilder, save_model
+from onnx_models.building.weights import INDEX, SINGLE, read_weights
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import (
+from onnx_models.exporting.making import file_entry, make_encoder
+from onnx_models.exporting.new_card import (
     TOKENIZER_FILE,
     Made,
     Overrides,
@@ -22,10 +26,6 @@ from onnx_models.exporting import (
     copy_into,
     require_pooling,
 )
-from onnx_models.folders import ModelFolder, read_model_folder
-from onnx_models.graph import VECTOR, GraphBuilder, save_model
-from onnx_models.making import file_entry, make_encoder
-from onnx_models.weights import INDEX, SINGLE, read_weights
 
 MODEL_FILE = "model.onnx"
 INPUTS = ("input_ids", "attention_mask")
@@ -81,7 +81,7 @@ def _weights(found: ModelFolder) -> Mapping[str, Array]:
 
 def _torch_exporter() -> ModuleType:
     try:
-        return importlib.import_module("onnx_models.export_torch")
+        return importlib.import_module("onnx_models.exporting.export_torch")
     except ImportError as error:
         raise EncoderError(
             f"this model needs PyTorch for its export ({error.name} is not installed): pip install 'eci-lake[export]'; "

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnx_models.building.folders import ModelFolder, read_model_folder
+from onnx_models.building.graph import GraphBuilder, save_model
+from onnx_models.building.onnx_checks import ModelFacts, check_model
 from onnx_models.cards import POOLINGS, card_of
 from onnx_models.errors import EncoderError
-from onnx_models.exporting import (
+from onnx_models.exporting.making import SENTENCES, file_entry, make_encoder
+from onnx_models.exporting.new_card import (
     TOKENIZER_FILE,
     Made,
     Overrides,
@@ -17,11 +21,7 @@ from onnx_models.exporting import (
     copy_into,
     require_pooling,
 )
-from onnx_models.folders import ModelFolder, read_model_folder
-from onnx_models.graph import GraphBuilder, save_model
-from onnx_models.making import SENTENCES, file_entry, make_encoder
-from onnx_models.onnx_checks import ModelFacts, check_model
-from onnx_models.session import open_encoder
+from onnx_models.running.session import open_encoder
 
 STATE_OUTPUTS = ("last_hidden_state", "token_embeddings")
 VECTOR_OUTPUTS = ("sentence_embedding", "sentence_embeddings")

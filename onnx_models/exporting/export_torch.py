@@ -10,11 +10,11 @@ from typing import Any
 import torch
 import transformers
 
-from onnx_models.architectures import Array
+from onnx_models.building.architectures import Array
+from onnx_models.building.folders import ModelFolder
+from onnx_models.building.graph import ACTIVATIONS, OPSET, VECTOR
+from onnx_models.building.onnx_checks import check_model
 from onnx_models.errors import EncoderError
-from onnx_models.folders import ModelFolder
-from onnx_models.graph import ACTIVATIONS, OPSET, VECTOR
-from onnx_models.onnx_checks import check_model
 
 _FUNCTIONS = {
     "Identity": torch.nn.Identity, "Tanh": torch.nn.Tanh, "ReLU": torch.nn.ReLU, "GELU": torch.nn.GELU, "Sigmoid": torch.nn.Sigmoid,

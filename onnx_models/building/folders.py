@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onnx_models.building.graph import ACTIVATIONS, Dense
+from onnx_models.building.weights import read_weights
 from onnx_models.errors import EncoderError
 from onnx_models.families import Family, family_of
-from onnx_models.graph import ACTIVATIONS, Dense
-from onnx_models.weights import read_weights
 
 POOLING_NAMES = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 """sentence-transformers' name of each pooling that there is here."""

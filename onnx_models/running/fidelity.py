@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onnx_models.cards import Side
 from onnx_models.errors import EncoderError
-from onnx_models.session import Encoder
+from onnx_models.running.session import Encoder
 
 NEIGHBOURS = 10
 Vectors = NDArray[np.float32]

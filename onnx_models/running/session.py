@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from onnx_models.batching import TOKEN_BUDGET, token_batches
 from onnx_models.cards import EncoderCard, Side
 from onnx_models.errors import EncoderError
-from onnx_models.golden import check_golden as compare_with_golden
-from onnx_models.tokens import TextTokenizer
+from onnx_models.running.golden import check_golden as compare_with_golden
+from onnx_models.running.tokens import TextTokenizer
 
 
 class TokensSeen(NamedTuple):
@@ -179,7 +179,7 @@ def _open_session(card: EncoderCard, threads: int) -> ort.InferenceSession:
 
 def _rebuilt_bytes(card: EncoderCard) -> bytes:
     # onnx takes a tenth of a second to import, for cards that need it only.
-    from onnx_models.rebuilding import rebuilt_model
+    from onnx_models.building.rebuilding import rebuilt_model
 
     data: bytes = rebuilt_model(card).SerializeToString()
     return data

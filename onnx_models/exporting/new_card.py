@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnx_models.building.folders import ModelFolder
 from onnx_models.cards import DEFAULT_TEMPERATURE, EncoderCard
 from onnx_models.errors import EncoderError
-from onnx_models.folders import ModelFolder
 
 TOKENIZER_FILE = "tokenizer.json"
 

@@ -16,8 +16,8 @@ import tokenizers
 import torch
 from numpy.typing import NDArray
 
-from onnx_models.export_torch import load_pooled
-from onnx_models.folders import read_model_folder
+from onnx_models.building.folders import read_model_folder
+from onnx_models.exporting.export_torch import load_pooled
 
 Floats = NDArray[np.float32]
 

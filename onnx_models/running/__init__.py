@@ -1,0 +1,1 @@
+"""Texts become vectors: tokens, sessions, golden vectors, likeness of two encoders."""
