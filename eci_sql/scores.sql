@@ -1,16 +1,16 @@
--- scores: similarities, ingredients and weight of every triple of one part of a fold (DESIGN section 2)
--- inputs:  cell (q_ref, p_ref, n_ref): numbers of texts
+-- scores: similarities, ingredients and weight of every triple of one part of a fold (README.md here: the method)
+-- inputs:  part (q_ref, p_ref, n_ref): numbers of texts
 --          similarities(q_ref, p_ref, n_ref), a struct of three, and lexical_overlap(q_ref, n_ref): NumPy UDFs over
 --          the part's vectors and token sets; a similarity is null where a vector is missing or unusable
 -- params:  temperature, kappa
 -- columns: s_pos, s_neg, s_pair, consistency, locality, lexical_overlap, residuality, weight
--- grain:   one row for each triple, in the order of cell: nothing here may sort, join or group, and the connection
+-- grain:   one row for each triple, in the order of part: nothing here may sort, join or group, and the connection
 --          preserves the order of insertion (connection.py)
 WITH compared AS (
     SELECT
         unnest(similarities(q_ref, p_ref, n_ref)),
         lexical_overlap(q_ref, n_ref) AS lexical_overlap
-    FROM cell
+    FROM part
 ),
 margins AS (
     -- beyond 700 the logistic function is 0 or 1 to the last bit, and exp would overflow

@@ -174,7 +174,7 @@ def perturbed_rows(
         fold: Sums = {}
         for path in paths:
             _add_part(run.read(path), spool, variants, fold)
-            progress.finished("ablate", path, {})
+            progress.finished("ablate", path)
         for key, matrix in fold.items():
             # rounded by fold, as the run's own moments are
             packed = pack_upper(matrix)

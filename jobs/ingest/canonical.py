@@ -58,7 +58,7 @@ def ingest_to(inputs: tuple[InputTask, ...], folder: str, progress: Progress) ->
         rejects: list[pl.DataFrame] = []
         batches = format_named(item.format).read(item.unit, item.options)
         with store.attempt(f"{item.name}.parquet") as path:
-            rows = write_parquet(path, _tables(batches, sources, rejects), TRIPLES)
+            rows = write_parquet(path, _tables(batches, sources, rejects), TRIPLES)["rows"]
         files += 1
         if rejects:
             _write_rejects(store, item, pl.concat(rejects), reasons)

@@ -16,8 +16,9 @@ import pyarrow as pa
 from jobs.config import good_source
 from jobs.formats.base import REJECTS, clip_record
 from jobs.ids import Side, from_arrow
-from jobs.ingest.distinct_texts import TEXTS, distinct_texts, ids_by_code, not_blank, with_users
+from jobs.ingest.distinct_texts import distinct_texts, ids_by_code, not_blank, with_users
 from jobs.ingest.index import Index
+from jobs.work.layout import TEXTS_SCHEMA
 
 ROLES: tuple[tuple[str, Side], ...] = (("query", "query"), ("positive", "passage"), ("negative", "passage"))
 OK, NULL, UNKNOWN, EMPTY = range(4)
@@ -30,7 +31,7 @@ class Checked:
 
     Attributes:
         rows: positions, int64 (n,).  ids: S16 (n, 3) of query, positive, negative.  source: n strings.
-        texts: the distinct texts of accepted rows (columns `jobs.ingest.distinct_texts.TEXTS`).
+        texts: the distinct texts of accepted rows (columns `TEXTS_SCHEMA`).
         rejects: frame with the columns REJECTS.
     """
 
@@ -107,7 +108,7 @@ def _identify(side: Side, texts: pl.Series, users: pl.Series, index: Index | Non
             ids[given] = from_arrow(named["id"])[rows[given]]
             codes = np.where(given, len(table) + rows, codes)
             nothing = pa.nulls(len(named), pa.large_string())
-            named = named.set_column(TEXTS.get_field_index("text"), TEXTS.field("text"), nothing)
+            named = named.set_column(TEXTS_SCHEMA.get_field_index("text"), TEXTS_SCHEMA.field("text"), nothing)
             table = pa.concat_tables([table, named])
     return _Identified(ids, states, users, codes, table)
 

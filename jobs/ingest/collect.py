@@ -1,47 +1,39 @@
-"""Stage 3: each bucket's distinct texts, those that triples want; their token sets and document frequencies.
+"""Stage `collect`: each bucket's distinct texts, those that triples want; their token sets and document frequencies.
 
-Published: texts/bucket=BBB.parquet. Files of bucket BBB: BBB.sets.arrow (id, side, tokens as codes of the bucket, in id
-order), BBB.tokens.arrow (the bucket's tokens: code = row; document_frequency over its passages; in_query).
+Publishes the table texts, a file a bucket. Tokens are codes of the bucket; documents are its passages.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
-from jobs.ingest.distinct_texts import TEXTS as TEXTS_IN
 from jobs.ingest.distinct_texts import smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output.tables import TEXTS
 from jobs.work.files import publish, reading, writing
 from jobs.work.job import Job
+from jobs.work.layout import REQUESTS, SETS, TEXTS_OF, TEXTS_SCHEMA, TOKENS, Origin, PartRange, fold_name
+from jobs.work.summaries import Collected
 
-SETS = pa.schema(
-    [("id", pa.binary(16)), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))]
-)
-TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 CHUNK = 20_000
-Cells = list[tuple[str, int, int]]
-"""Ranges of parts: (fold, first part, end)."""
 
 
-def wanted_ids(job: Job, bucket: int, cells: Cells) -> np.ndarray:
+def wanted_ids(job: Job, bucket: int, parts: list[PartRange]) -> np.ndarray:
     """Return the distinct ids that parts want of a bucket, ascending."""
     ids = [np.empty(0, dtype="S16")]
-    for fold, start, stop in cells:
-        with reading(job.store, job.at("settle", f"{fold}.requests.arrow")) as file:
+    for fold, start, stop in parts:
+        with reading(job, REQUESTS, fold_name(fold)) as file:
             batches = [file.get_batch(part * job.buckets + bucket) for part in range(start, stop)]
             ids += [from_arrow(batch["id"]).copy() for batch in batches]
     return unique(np.concatenate(ids))
 
 
-def collect_task(job: Job, name: str, bucket: int, cells: Cells, origins: list[tuple[str, str, int]]) -> dict[str, Any]:
-    """Collect one bucket. `origins`: (stage, task, chunks) of every file of texts."""
-    wanted = wanted_ids(job, bucket, cells)
+def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origins: list[Origin]) -> Collected:
+    """Collect one bucket. `origins`: the tasks that left texts."""
+    wanted = wanted_ids(job, bucket, parts)
     found = distinct(job, bucket, wanted, origins)
     if len(found) != len(wanted):
         raise RuntimeError(f"bucket {bucket}: {len(wanted) - len(found)} texts that triples refer to are not there")
@@ -54,25 +46,25 @@ def collect_task(job: Job, name: str, bucket: int, cells: Cells, origins: list[t
             "text": found["text"],
         }
     )
-    publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
+    published = publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
     frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
-    return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary}
+    return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary, "published": [published]}
 
 
-def distinct(job: Job, bucket: int, wanted: np.ndarray, origins: list[tuple[str, str, int]]) -> pa.Table:
+def distinct(job: Job, bucket: int, wanted: np.ndarray, origins: list[Origin]) -> pa.Table:
     """Return the texts of those of `wanted` that are there, in its order: side, user_id (the smallest one given), text.
 
     Texts repeat from file to file: of each only the first is taken out of its file.
     """
     known = np.zeros(len(wanted) + 1, dtype=np.int8)  # 1: by its id alone, 2: with its text; one more for "not wanted"
-    tables, places = [TEXTS_IN.empty_table()], [np.empty(0, np.int64)]
+    tables, places = [TEXTS_SCHEMA.empty_table()], [np.empty(0, np.int64)]
     owned, users = [np.empty(0, np.int64)], [pl.Series(dtype=pl.String)]
     for stage, origin, chunks in origins:
-        with reading(job.store, job.at(stage, f"{origin}.texts.arrow")) as file:
+        with reading(job, TEXTS_OF[stage], origin) as file:
             batches = [file.get_batch(chunk * job.buckets + bucket) for chunk in range(chunks)]
-        texts = pa.Table.from_batches(batches, TEXTS_IN)
+        texts = pa.Table.from_batches(batches, TEXTS_SCHEMA)
         at = lookup(wanted, from_arrow(texts["id"]))
         new = _first_met(at, texts["text"].is_valid().to_numpy(), known)
         tables.append(texts.filter(pa.array(new)))
@@ -124,11 +116,11 @@ def _tokenise(job: Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
             "known": frame["text"].is_not_null().to_arrow(),
             "tokens": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(tokens)),
         },
-        schema=SETS,
+        schema=SETS.schema_of(job),
     )
-    table = pa.table([memo, pa.array(frequency, pa.int64()), pa.array(in_query)], schema=TOKENS)
-    for kind, what in (("sets", sets), ("tokens", table)):
-        with writing(job.store, job.at("collect", f"{name}.{kind}.arrow"), what.schema) as out:
+    table = pa.table([memo, pa.array(frequency, pa.int64()), pa.array(in_query)], schema=TOKENS.schema_of(job))
+    for file, what in ((SETS, sets), (TOKENS, table)):
+        with writing(job, file, name) as out:
             out.write_table(what)
     return len(memo)
 

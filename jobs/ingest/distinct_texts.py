@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
+from jobs.ids import NO_ID, Side, as_arrow, buckets_of, from_arrow, order_of, text_ids, words
 from jobs.work.files import write_partitions, writing
 from jobs.work.job import Job
+from jobs.work.layout import TEXTS_SCHEMA, WorkFile
 
-TEXTS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())])
 SEEN = 1 << 20
 # Python's white space is that of Unicode and the four separators of ASCII.
 _SOMETHING = r"[^\s\x1c-\x1f]"
@@ -26,7 +26,7 @@ def not_blank(texts: pl.Series) -> np.ndarray:
 
 
 def distinct_texts(side: Side, texts: pl.Series) -> tuple[np.ndarray, pa.Table]:
-    """Return each string's row among the distinct ones, int32 (n,), and those: a table TEXTS without user ids.
+    """Return each string's row among the distinct ones, int32 (n,), and those: a table TEXTS_SCHEMA without user ids.
 
     A null and a string of white space have no row: -1.
     """
@@ -39,19 +39,19 @@ def distinct_texts(side: Side, texts: pl.Series) -> tuple[np.ndarray, pa.Table]:
         values = values.filter(pa.array(something))
     owners = pa.nulls(len(values), pa.large_string())
     columns = [as_arrow(text_ids(side, values)), pa.repeat(side, len(values)), owners, values]
-    return codes, pa.table(columns, schema=TEXTS)
+    return codes, pa.table(columns, schema=TEXTS_SCHEMA)
 
 
 def ids_by_code(texts: pa.Table, codes: np.ndarray) -> np.ndarray:
-    """Return the id of each code's text (TEXTS), S16 (n,), and NO_ID for -1."""
+    """Return the id of each code's text (TEXTS_SCHEMA), S16 (n,), and NO_ID for -1."""
     ids: np.ndarray = np.append(from_arrow(texts["id"]), np.array([NO_ID], "S16"))[codes]
     return ids
 
 
 def with_users(texts: pa.Table, codes: np.ndarray, users: pl.Series) -> pa.Table:
-    """Return texts (TEXTS) with the smallest user id that is given to each. `codes`: its row for each of `users`, or -1."""
-    at = TEXTS.get_field_index("user_id")
-    return texts.set_column(at, TEXTS.field(at), smallest_users(codes, users, len(texts)))
+    """Return texts (TEXTS_SCHEMA) with the smallest user id that is given to each. `codes`: its row for each of `users`, or -1."""
+    at = TEXTS_SCHEMA.get_field_index("user_id")
+    return texts.set_column(at, TEXTS_SCHEMA.field(at), smallest_users(codes, users, len(texts)))
 
 
 def smallest_users(codes: np.ndarray, users: pl.Series, count: int) -> pa.Array:
@@ -83,14 +83,14 @@ class _Seen:
 
 
 class TextSink:
-    """Writes `<name>.texts.arrow` of a stage: batch `chunk * buckets + bucket`. Used in a `with` block.
+    """Writes a task's file of texts (`layout.TEXTS_OF`). Used in a `with` block.
 
     A text that an earlier chunk had, with the same user id, is left out.
     """
 
-    def __init__(self, job: Job, stage: str, name: str) -> None:
+    def __init__(self, job: Job, file: WorkFile, name: str) -> None:
         self._job = job
-        self._writing = writing(job.store, job.at(stage, f"{name}.texts.arrow"), TEXTS)
+        self._writing = writing(job, file, name)
         self._out: Any = None
         self._seen = _Seen()
         self.chunks = 0
@@ -105,7 +105,7 @@ class TextSink:
         self._writing.__exit__(kind, error, trace)
 
     def add(self, texts: pa.Table) -> None:
-        """Write one chunk of texts (TEXTS), in id order."""
+        """Write one chunk of texts (TEXTS_SCHEMA), in id order."""
         ids = from_arrow(texts["id"])
         order = order_of(ids)
         order = order[self._seen.new(_keys(texts)[order])]

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jobs.formats.base import Options, Unit
 from jobs.formats.texts_by_id import read_texts
-from jobs.ids import ID_TYPE, NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
+from jobs.ids import NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
 from jobs.ingest.distinct_texts import TextSink, distinct_texts, ids_by_code, with_users
 from jobs.ingest.rejects import work_rejects
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
-
-INDEX = pa.schema([("key", ID_TYPE), ("text_id", ID_TYPE)])
+from jobs.work.layout import INDEX, INDEX_PARTS, LOOKUP_REJECTS, LOOKUP_TEXTS
+from jobs.work.summaries import Indexed, TextsRead
 
 
 @dataclass(frozen=True)
@@ -40,49 +39,47 @@ class Index:
         return ids, state
 
 
-def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -> dict[str, Any]:
+def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -> TextsRead:
     """Read one unit of a corpus or of queries: its texts by bucket, its part of the index, its rejects."""
     rows, rejects = 0, []
     with (
-        TextSink(job, "lookup", name) as sink,
-        writing(job.store, job.at("lookup", f"{name}.index.arrow"), INDEX) as out,
+        TextSink(job, LOOKUP_TEXTS, name) as sink,
+        writing(job, INDEX_PARTS, name) as out,
     ):
         for batch in read_texts(unit, options, side):
             users = batch.texts["id"]
             codes, distinct = distinct_texts(side, batch.texts["text"])
             sink.add(with_users(distinct, codes, users))
             columns = [as_arrow(id_array(map(user_key, users.to_list()))), as_arrow(ids_by_code(distinct, codes))]
-            out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX))
+            out.write_batch(pa.RecordBatch.from_arrays(columns, schema=INDEX_PARTS.schema_of(job)))
             rejects.append(batch.rejects)
             rows += len(batch.texts)
-    rejected = work_rejects(job, "lookup", name, rejects)
+    rejected = work_rejects(job, LOOKUP_REJECTS, name, rejects)
     return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
 
 
-def index_task(job: Job, name: str, side: Side, parts: list[str]) -> dict[str, Any]:
-    """Merge the parts of one side's index (in the order of files and rows) into one sorted file."""
+def index_task(job: Job, name: str, side: Side, units: list[str]) -> Indexed:
+    """Merge what the units say of one side's index (in the order of files and rows) into one sorted file."""
     tables = []
-    for part in parts:
-        with reading(job.store, job.at("lookup", f"{part}.index.arrow")) as file:
+    for unit in units:
+        with reading(job, INDEX_PARTS, unit) as file:
             tables.append(file.read_all())
-    table = pa.concat_tables(tables) if tables else INDEX.empty_table()
+    table = pa.concat_tables(tables) if tables else INDEX.schema_of(job).empty_table()
     keys, ids = from_arrow(table["key"]), from_arrow(table["text_id"])
     order = np.argsort(keys, kind="stable")
     keys, ids = keys[order], ids[order]
     again = np.zeros(len(keys), dtype=bool)
     again[1:] = keys[1:] == keys[:-1]
     conflicts = int(np.count_nonzero(again[1:] & (ids[1:] != ids[:-1])))
-    path = job.at("lookup", f"{name}.arrow")
-    # Uncompressed, so that the memory map can be used in place.
-    with job.store.attempt(path) as local, pa.OSFile(local, "wb") as sink, pa.ipc.new_file(sink, INDEX) as out:
-        kept = pa.table({"key": as_arrow(keys[~again]), "text_id": as_arrow(ids[~again])}, schema=INDEX)
-        out.write_table(kept)
+    with writing(job, INDEX, name) as out:
+        kept = {"key": as_arrow(keys[~again]), "text_id": as_arrow(ids[~again])}
+        out.write_table(pa.table(kept, schema=INDEX.schema_of(job)))
     return {"rows": len(table), "ids": int(np.count_nonzero(~again)), "conflicts": conflicts}
 
 
 @contextmanager
 def open_index(job: Job, name: str) -> Iterator[Index]:
     """Open a merged index for looking ids up."""
-    with reading(job.store, job.at("lookup", f"{name}.arrow")) as file:
+    with reading(job, INDEX, name) as file:
         table = file.read_all()
         yield Index(from_arrow(table["key"]), from_arrow(table["text_id"]))

@@ -1,12 +1,10 @@
-"""The parts (cells) of a settled fold: what is scored at once, with the vectors of all its texts in memory.
+"""The parts of a settled fold: what is scored at once, with the vectors of all its texts in memory.
 
 A part is a range of a fold's rows in sample order. It ends where the next row would bring one text too many, and with
 PART_ROWS rows at the latest: triples that share their texts, as those of popular passages do, take one vector for many.
 Every part has its sorted list of distinct texts; triples point into it by position (refs), and the exchange delivers
 vectors in just that order, so that scoring needs no join. Parts depend on the data and the dimension only, never on
 workers or memory, and so do the files published from them.
-
-Files of fold NN: NN.cells.arrow (batch = part), NN.requests.arrow (batch = part * buckets + bucket).
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ import pyarrow as pa
 
 from jobs.ids import (
     ID_BYTES,
-    ID_TYPE,
     as_arrow,
     buckets_of,
     first_of_run,
@@ -29,16 +26,13 @@ from jobs.ids import (
     order_of,
     positions_of,
 )
-from jobs.ingest.rows import TRIPLES
 from jobs.work.files import write_partitions
 from jobs.work.job import Job
+from jobs.work.layout import PARTS, REFS, REQUESTS
 
 BANDS = 32
 PART_ROWS = 1 << 17
 
-REFS = ("q_ref", "p_ref", "n_ref")
-CELLS = pa.schema([("triple_id", ID_TYPE), *TRIPLES, *((ref, pa.int32()) for ref in REFS)])
-REQUESTS = pa.schema([("id", ID_TYPE)])
 Files = tuple[pa.RecordBatchFileWriter, pa.RecordBatchFileWriter]
 
 
@@ -135,7 +129,7 @@ def write_parts(job: Job, files: Files, table: pa.Table, banded: bool, last: boo
 def _write_part(
     job: Job, files: Files, part: pa.Table, roles: list[np.ndarray], texts: RowTexts, codes: np.ndarray
 ) -> None:
-    cells, requests = files
+    parts, requests = files
     used = np.zeros(len(texts.distinct), dtype=bool)
     used[codes] = True
     wanted = texts.distinct[used]
@@ -143,8 +137,9 @@ def _write_part(
     part = part.append_column("triple_id", _triple_ids(part, roles))
     for k, column in enumerate(REFS):
         part = part.append_column(column, pa.array(np.ascontiguousarray(refs[:, k])))
-    cells.write_batch(part.select(CELLS.names).cast(CELLS).combine_chunks().to_batches()[0])
-    table = pa.table({"id": as_arrow(wanted)}, schema=REQUESTS)
+    schema = PARTS.schema_of(job)
+    parts.write_batch(part.select(schema.names).cast(schema).combine_chunks().to_batches()[0])
+    table = pa.table({"id": as_arrow(wanted)}, schema=REQUESTS.schema_of(job))
     write_partitions(requests, table, buckets_of(wanted, job.buckets), job.buckets)
 
 

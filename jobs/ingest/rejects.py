@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+import polars as pl
 
 from jobs.formats.base import REJECTS
 from jobs.work.files import writing
 from jobs.work.job import Job
+from jobs.work.layout import WorkFile
 
 
-def work_rejects(job: Job, stage: str, name: str, frames: list[Any]) -> int:
+def work_rejects(job: Job, file: WorkFile, name: str, frames: Sequence[pl.DataFrame]) -> int:
     """Keep a task's rejects (frames with the columns REJECTS) in its work file; returns how many."""
-    import polars as pl
-
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    with writing(job.store, job.at(stage, f"{name}.rejects.arrow"), table.schema) as out:
+    with writing(job, file, name) as out:
         out.write_table(table)
     return len(frame)

@@ -1,50 +1,36 @@
-"""Stage 1: read a unit of input, check its rows, and lay them out by fold, their texts by bucket.
-
-Files of task NAME: NAME.triples.arrow (batch `chunk * folds + fold`), NAME.texts.arrow (batch `chunk * buckets +
-bucket`), NAME.rejects.arrow.
-"""
+"""Stage `ingest`: read a unit of input, check its rows, and lay them out by fold, their texts by bucket."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
-from jobs.errors import InputError
 from jobs.formats import format_named
-from jobs.formats.base import Options, Unit
-from jobs.ids import ID_TYPE, Side, as_arrow, folds_of
+from jobs.formats.base import REJECTS, Options, Unit
+from jobs.ids import Side, as_arrow, folds_of
 from jobs.ingest.checks import Checked, check
 from jobs.ingest.distinct_texts import TextSink
 from jobs.ingest.index import Index, open_index
 from jobs.ingest.rejects import work_rejects
 from jobs.work.files import write_partitions, writing
 from jobs.work.job import Job
-
-TRIPLES = pa.schema(
-    [
-        ("query_id", ID_TYPE),
-        ("positive_id", ID_TYPE),
-        ("negative_id", ID_TYPE),
-        ("source", pa.string()),
-        ("unit", pa.int32()),
-        ("row", pa.int64()),
-    ]
-)
+from jobs.work.layout import INGEST_REJECTS, INGEST_TEXTS, TRIPLES
+from jobs.work.summaries import RowsRead
 
 
 def ingest_task(
     job: Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
-) -> dict[str, Any]:
+) -> RowsRead:
     """Read one unit; returns counts of rows (by source, and of good ones by fold) and of rejects."""
     sources: Counter[str] = Counter()
     rejects, rows, by_fold = [], 0, np.zeros(job.folds, dtype=np.int64)
     with ExitStack() as stack:
-        sink = stack.enter_context(TextSink(job, "ingest", name))
-        out = stack.enter_context(writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES))
+        sink = stack.enter_context(TextSink(job, INGEST_TEXTS, name))
+        out = stack.enter_context(writing(job, TRIPLES, name))
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
         for batch in format_named(format_name).read(unit, options):
             checked = check(batch.rows, indexes)
@@ -53,7 +39,7 @@ def ingest_task(
             rejects += [batch.rejects, checked.rejects]
             sources.update(checked.source.to_list())
             rows += len(batch.rows) + len(batch.rejects)
-    rejected = work_rejects(job, "ingest", name, rejects)
+    rejected = work_rejects(job, INGEST_REJECTS, name, rejects)
     return {
         "rows": rows,
         "rejected": rejected,
@@ -63,16 +49,12 @@ def ingest_task(
     }
 
 
-def bad_file_task(job: Job, name: str, error: InputError) -> dict[str, Any]:
+def bad_file_task(job: Job, name: str, error: str) -> RowsRead:
     """Record a file that cannot be opened as one reject (--skip-bad-files)."""
-    import polars as pl
-
-    from jobs.formats.base import REJECTS
-
-    frame = pl.DataFrame([(0, None, "bad_record", str(error), '""')], schema=REJECTS, orient="row")
-    with TextSink(job, "ingest", name), writing(job.store, job.at("ingest", f"{name}.triples.arrow"), TRIPLES):
+    frame = pl.DataFrame([(0, None, "bad_record", error, '""')], schema=REJECTS, orient="row")
+    with TextSink(job, INGEST_TEXTS, name), writing(job, TRIPLES, name):
         pass
-    return {"rows": 1, "rejected": work_rejects(job, "ingest", name, [frame]), "chunks": 0, "sources": {},
+    return {"rows": 1, "rejected": work_rejects(job, INGEST_REJECTS, name, [frame]), "chunks": 0, "sources": {},
             "by_fold": [0] * job.folds}  # fmt: skip
 
 
@@ -90,7 +72,7 @@ def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: in
             "unit": pa.array(np.full(len(order), number, dtype=np.int32)),
             "row": pa.array(checked.rows[order]),
         },
-        schema=TRIPLES,
+        schema=TRIPLES.schema_of(job),
     )
     write_partitions(out, table, folds[order], job.folds)
     return np.bincount(folds, minlength=job.folds)

@@ -8,43 +8,13 @@ sees one whole run at every moment. A kill between two steps is picked up by the
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from jobs.errors import EciError
 from jobs.output.catalog import write_catalog
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.output.tables import TABLES
-
-
-def published_files(store: Store, folder: str) -> list[dict[str, Any]]:
-    """Return path, table, rows, bytes and sha256 of every published file below a folder, sorted by path."""
-    found = []
-    for path in _walk(store, folder, ""):
-        table = next((t.name for t in TABLES if t.holds(path)), None)
-        if table is None:
-            continue
-        with store.open(f"{folder}/{path}") as source:
-            digest, size = hashlib.sha256(), 0
-            while block := source.read(1 << 22):
-                digest.update(block)
-                size += len(block)
-            source.seek(0)
-            rows = pq.ParquetFile(source).metadata.num_rows
-        found.append({"path": path, "table": table, "rows": rows, "bytes": size, "sha256": digest.hexdigest()})
-    return found
-
-
-def _walk(store: Store, folder: str, prefix: str) -> list[str]:
-    paths = []
-    for name in store.names(f"{folder}/{prefix}".rstrip("/")):
-        path = f"{prefix}{name}"
-        paths += [path] if "." in name else _walk(store, folder, f"{path}/")
-    return paths
 
 
 def commit(store: Store, folder: str, run_id: str, manifest: dict[str, Any]) -> None:

@@ -1,8 +1,11 @@
-"""Parquet files whose bytes depend on their rows alone."""
+"""Parquet files whose bytes depend on their rows alone, hashed as they are written."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,8 +13,54 @@ import pyarrow.parquet as pq
 PARQUET_ROWS = 25_000
 
 
-def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows: int = PARQUET_ROWS) -> int:
-    """Write tables as one Parquet file and return its number of rows.
+class Written(TypedDict):
+    """A file's rows, size in bytes, and SHA-256 in hexadecimal."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class HashedFile(io.RawIOBase):
+    """A local file, written from its beginning to its end, with the SHA-256 and the number of the bytes so far."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file, emptied."""
+        super().__init__()
+        self._path = path
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115  (closed by `close`)
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`; returns its size. Raises OSError with the file's name."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        self.digest.update(left)
+        try:
+            while left:  # the system may take a part only
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            error.filename = self._path
+            raise
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        """Return the bytes written so far."""
+        return self.size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows: int = PARQUET_ROWS) -> Written:
+    """Write tables as one Parquet file and return its rows, bytes and SHA-256.
 
     Row groups are cut at every `rows` rows whatever the tables' sizes, so that equal rows give equal bytes. Names and small
     numbers get a dictionary; for ids and scores, nearly all distinct, it would double the time and add to the size.
@@ -21,14 +70,17 @@ def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows
     total, pending = 0, schema.empty_table()
     repeated = [field.name for field in schema if field.type in (pa.string(), pa.int32())]
     matrices = [f"{field.name}.list.element" for field in schema if field.type == pa.list_(pa.int64())]
-    with pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        use_dictionary=repeated,
-        column_encoding=dict.fromkeys(matrices, "DELTA_BINARY_PACKED"),
-        write_page_checksum=True,
-    ) as writer:
+    with (
+        HashedFile(path) as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=repeated,
+            column_encoding=dict.fromkeys(matrices, "DELTA_BINARY_PACKED"),
+            write_page_checksum=True,
+        ) as writer,
+    ):
         for table in tables:
             pending = pa.concat_tables([pending, table.cast(schema)])
             while len(pending) >= rows:
@@ -36,4 +88,5 @@ def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows
                 pending, total = pending.slice(rows), total + rows
         if len(pending) or not total:
             writer.write_table(pending.combine_chunks(), row_group_size=rows)
-    return total + len(pending)
+        writer.close()  # the footer, before the digest is taken
+        return {"rows": total + len(pending), "bytes": file.size, "sha256": file.digest.hexdigest()}

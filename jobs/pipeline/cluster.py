@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster. The only module that imports dask.
+"""Tasks on a Dask cluster. Only this module and worker.py import dask.
 
 Covers: worker processes with their threads set, bounded submission, finished tasks skipped, failures named.
 Does not cover: what tasks do. They take paths and settings and return small summaries; a task is done when its marker
@@ -22,10 +22,11 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
-from jobs.pipeline.worker import TOPIC, Task, _installed, execute, thread_environment
+from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
 from jobs.work.job import Job
 from jobs.work.markers import read_marker
+from jobs.work.summaries import Summary
 from onnx_models.errors import EncoderError
 
 COUNT_SECONDS = 5.0
@@ -37,7 +38,7 @@ class Stage:
     """Tasks by their names, and how many rows they will report together (None: the tasks are counted)."""
 
     name: str
-    tasks: Mapping[str, Task]
+    tasks: Mapping[str, Task[Any]]
     rows: int | None = None
 
 
@@ -206,7 +207,7 @@ class Cluster:
                     "never started); run again: finished tasks are kept"
                 )
 
-    def run(self, job: Job, *stages: Stage) -> dict[str, dict[str, dict[str, Any]]]:
+    def run(self, job: Job, *stages: Stage) -> dict[str, dict[str, Summary]]:
         """Run the tasks of stages that do not wait for one another; returns their summaries by stage and name.
 
         Those with a marker are not run again. A task that fails ends the run. One that was there when workers died is
@@ -229,7 +230,7 @@ class Cluster:
         alone: Key | None = None
 
         def submit(key: Key) -> None:
-            keys[self._client.submit(execute, job, *key, tasks[key], _installed(), pure=False)] = key
+            keys[self._client.submit(execute, job, *key, tasks[key], installed(), pure=False)] = key
 
         try:
             while waiting or keys or suspects:
@@ -262,12 +263,13 @@ def _was_killed(future: Any) -> bool:
     return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
-def _result(future: Any, stage: str, name: str) -> dict[str, Any]:
+def _result(future: Any, stage: str, name: str) -> Summary:
     """Return a finished task's summary, or raise what its failure means to the user."""
     from distributed import KilledWorker
 
     try:
-        return dict(future.result())
+        summary: Summary = future.result()
+        return summary
     except (EciError, EncoderError, MetricError) as error:
         raise error if isinstance(error, InputError) else EciError(f"{stage} {name}: {error}") from None
     except KilledWorker:

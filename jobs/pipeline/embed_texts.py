@@ -13,11 +13,12 @@ from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.encoder import job_for
-from jobs.pipeline.worker import Task
+from jobs.pipeline.tasks import embed_tasks
 from jobs.terminal.progress import Progress
-from jobs.vectors.embed import cache_of, embed_task
+from jobs.vectors.embed import cache_of
 from jobs.work.files import publish
 from jobs.work.job import Job
+from jobs.work.layout import bucket_name
 
 BUCKETS = 32
 
@@ -36,10 +37,8 @@ def embed_texts(
     every = id_array(text_id(side, text) for side, text in texts)
     ids = unique(every)
     _write(job, every, ids, texts)
-    names = [f"{bucket:03d}" for bucket in range(BUCKETS)]
     with Cluster(config, job.threads, progress) as cluster:
-        tasks = {name: Task(embed_task, {"bucket": i}, reports=True) for i, name in enumerate(names)}
-        cluster.run(job, Stage(stage, tasks, len(ids)))
+        cluster.run(job, Stage(stage, embed_tasks(job, None, ""), len(ids)))
     store.remove(job.work)
     vectors = cache_of(job).load(ids)[0][lookup(ids, every)].astype(np.float32)
     unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -62,4 +61,4 @@ def _write(job: Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[S
                 "text": pa.array([text for _, text in chosen], pa.large_string()),
             }
         )
-        publish(job, f"texts/bucket={bucket:03d}.parquet", [table], TEXTS.schema)
+        publish(job, f"texts/bucket={bucket_name(bucket)}.parquet", [table], TEXTS.schema)

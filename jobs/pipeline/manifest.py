@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -11,30 +12,30 @@ from typing import Any
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
-from jobs.output.commit import published_files
-from jobs.output.tables import FORMULA_VERSION
+from jobs.output.tables import FORMULA_VERSION, TABLES
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
+from jobs.work.summaries import Done, PublishedFile
 
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
 
-def totals_of(done: dict[str, Any], sample: Sample) -> dict[str, int]:
+def totals_of(done: Done, sample: Sample) -> dict[str, int]:
     """Return a run's counts of rows and texts.
 
     Raises:
         EciError: rows in are not scored + rejected + duplicates (+ those outside the sample of queries).
     """
-    embed = done.get("embed", {}).values()
-    texts = done.get("lookup", {}).values()
+    embed = done.embed.values()
+    texts = done.lookup.values()
     totals = {
-        "rows_in": sum(s["rows"] for s in done["ingest"].values()),
-        "scored": sum(s["scored"] for s in done["score"].values()),
-        "rejected": done["rejects"]["all"]["rows"] - sum(s["rejected"] for s in texts),
-        "duplicates": sum(s["duplicates"] for s in done["settle"].values()),
+        "rows_in": sum(s["rows"] for s in done.ingest.values()),
+        "scored": sum(s["scored"] for s in done.score.values()),
+        "rejected": done.rejects["all"]["rows"] - sum(s["rejected"] for s in texts),
+        "duplicates": sum(s["duplicates"] for s in done.settle.values()),
         "not_sampled": sample.rows_left,
-        "texts": sum(s["texts"] for s in done["collect"].values()),
+        "texts": sum(s["texts"] for s in done.collect.values()),
         "texts_embedded": sum(s["embedded"] for s in embed),
         "cache_hits": sum(s["cache_hits"] for s in embed),
         "rejected_texts": sum(s["rejected"] for s in texts),
@@ -55,12 +56,13 @@ def make_manifest(
     job: Job,
     config: RunConfig,
     prepared: Prepared,
-    done: dict[str, Any],
+    done: Done,
+    published: Sequence[PublishedFile],
     sample: Sample,
     key: str,
     created: datetime,
 ) -> dict[str, Any]:
-    """Return the manifest; every published file but itself is in place. Raises EciError as `totals_of`."""
+    """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
     stages = {
         name: {
             "tasks": len(tasks),
@@ -68,7 +70,7 @@ def make_manifest(
             "cpu_seconds": round(sum(s.get("cpu_seconds", 0) for s in tasks.values()), 3),
             "peak_bytes": max((s.get("peak_bytes", 0) for s in tasks.values()), default=0),
         }
-        for name, tasks in done.items()
+        for name, tasks in done.stages().items()
     }
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "cluster_options"})
     return {
@@ -81,9 +83,14 @@ def make_manifest(
         "inputs": [asdict(file) for file in prepared.files],
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "files": published_files(job.store, job.publish),
+        "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
         "sample": asdict(sample),
-        "rejects": done["rejects"]["all"]["by_reason"],
+        "rejects": done.rejects["all"]["by_reason"],
         "stages": stages,
     }
+
+
+def _named(file: PublishedFile) -> dict[str, Any]:
+    """Return a published file with the name of its table."""
+    return {**file, "table": next(table.name for table in TABLES if table.holds(file["path"]))}

@@ -19,6 +19,7 @@ from jobs.output.lock import holding
 from jobs.output.runs import free_run_id, latest, read_manifest
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
+from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.stages import Stages
@@ -71,7 +72,8 @@ def _run(
     try:
         if not store.exists(f"runs/{job.run_id}/manifest.json"):
             with Cluster(config, job.threads, progress) as cluster:
-                Stages(config, prepared, job, cluster, key).run()
+                ran = Stages(config, prepared, job, cluster).run()
+            conclude(ran, config, prepared, key)
         check()
         finish(store, job.run_id, before)
         store.remove(job.work)

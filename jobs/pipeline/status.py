@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,13 +42,13 @@ class Recorded:
             self._states[stage]["rows_done"] += rows
             self._write()
 
-    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
         """See Progress."""
         self._inner.finished(stage, name, summary)
         self._states[stage]["tasks_done"] += 1
         self._write()
         if self._log is not None:
-            plain = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
+            plain = {key: value for key, value in (summary or {}).items() if isinstance(value, (int, float, str))}
             self._log(json.dumps({"time": _now(), "stage": stage, "task": name, **plain}))
 
     def end(self, stage: str) -> None:

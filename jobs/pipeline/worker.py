@@ -1,4 +1,4 @@
-"""What runs in a worker process: a task is executed, measured, and its marker written."""
+"""Tasks, and what runs them in a worker process: a task is executed, measured, and its marker written."""
 
 from __future__ import annotations
 
@@ -7,31 +7,49 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec
 
 from jobs.errors import EciError
 from jobs.work.job import Job
 from jobs.work.markers import read_marker, write_marker
+from jobs.work.summaries import S, Summary
 
 TOPIC = "eci-progress"
 
-MEASURED = ("seconds", "cpu_seconds", "peak_bytes")
-"""What the summary of every task has beside its own: by the clock, of all its threads, and its highest resident memory."""
-
 QUIET_SECONDS = 0.3
+
+Report = Callable[[int], None]
+"""Takes the number of rows done since it was last called."""
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Task:
-    """A function of the package, its arguments after (job, name), and whether it reports rows while it runs."""
+class Task(Generic[S]):
+    """A function of the package, its arguments after the job and the task's name, and whether it reports rows.
 
-    function: Callable[..., dict[str, Any]]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    Made by `task` and `reporting`, so that arguments that the function does not take fail where types are checked, and
+    not in a worker.
+    """
+
+    function: Callable[..., S]
+    arguments: Mapping[str, Any]
     reports: bool = False
+
+
+def task(function: Callable[Concatenate[Job, str, P], S], *none: P.args, **arguments: P.kwargs) -> Task[S]:
+    """Return the task that calls `function(job, name, **arguments)`."""
+    assert not none, "arguments of a task go by their names"
+    return Task(function, arguments)
+
+
+def reporting(function: Callable[Concatenate[Job, str, Report, P], S], *none: P.args, **arguments: P.kwargs) -> Task[S]:
+    """Return the task that calls `function(job, name, report, **arguments)`, whose rows the progress shows."""
+    assert not none, "arguments of a task go by their names"
+    return Task(function, arguments, reports=True)
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -42,19 +60,20 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 
 @cache
-def _installed() -> str:
+def installed() -> str:
+    """Return the version of eci-lake in this process."""
     return version("eci-lake")
 
 
-def execute(job: Job, stage: str, name: str, task: Task, driver: str) -> dict[str, Any]:
+def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Summary:
     """Run one task in a worker: its function, then its marker. A task that is marked already is not run again.
 
     Raises:
         EciError: the worker's eci-lake is not of the version of the driver's; its tables could be others.
     """
-    if _installed() != driver:
+    if installed() != driver:
         host = socket.gethostname()
-        raise EciError(f"the worker on {host} has eci-lake {_installed()}, this run {driver}: install the same on both")
+        raise EciError(f"the worker on {host} has eci-lake {installed()}, this run {driver}: install the same on both")
     done = read_marker(job, stage, name)
     if done is not None:
         return done
@@ -63,10 +82,8 @@ def execute(job: Job, stage: str, name: str, task: Task, driver: str) -> dict[st
     pa.set_cpu_count(job.threads)
     started, busy = time.monotonic(), time.process_time()
     _reset_peak()
-    arguments = dict(task.arguments)
-    if task.reports:
-        arguments["report"] = _reporter(stage)
-    summary = task.function(job, name, **arguments)
+    first = (_reporter(stage),) if task.reports else ()
+    summary: Summary = task.function(job, name, *first, **task.arguments)
     summary["seconds"] = round(time.monotonic() - started, 3)
     summary["cpu_seconds"] = round(time.process_time() - busy, 3)
     summary["peak_bytes"] = _peak_bytes()

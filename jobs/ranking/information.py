@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +15,29 @@ from eci_sql.udfs import register_information
 from jobs.output.tables import SUMS
 from jobs.scoring.moments import as_lists, matrices_of, merged, read_source
 from jobs.work.job import Job
+from jobs.work.summaries import Estimates, Information, Sums
 
 COUNTS = ("n_examples", *(column.name for column in SUMS))
 
 
-def information_task(job: Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
-    """Score a source, or several pooled to a hybrid, from moments: the whole, and without each fold."""
-    table = read_source(job, numbers[0], folds)
+def information_task(job: Job, name: str, numbers: list[int], scored: list[str]) -> Information:
+    """Score a source, or several pooled to a hybrid, from moments: the whole, and without each fold.
+
+    Args:
+        numbers: of the sources.  scored: score tasks.
+    """
+    table = read_source(job, numbers[0], scored)
     if len(numbers) > 1:
-        table = merged((read_source(job, number, folds) for number in numbers), job.folds)
+        table = merged((read_source(job, number, scored) for number in numbers), job.folds)
     if not len(table):
-        return dict.fromkeys(COUNTS, 0)
+        return cast(Information, dict.fromkeys(COUNTS, 0))
     # the last bits of a log-determinant follow the number of BLAS threads
     with threadpool_limits(1, "blas"):
         return _information(job, table)
 
 
-def _information(job: Job, table: pa.Table) -> dict[str, Any]:
-    counts = {count: int(sum(table[count].to_pylist())) for count in COUNTS}
+def _information(job: Job, table: pa.Table) -> Information:
+    counts = cast(Sums, {count: int(sum(table[count].to_pylist())) for count in COUNTS})
     plus, minus = matrices_of(table, "plus"), matrices_of(table, "minus")
     examples = table["n_examples"].to_numpy()
     whole_plus, whole_minus = sum_packed(plus), sum_packed(minus)
@@ -47,11 +52,14 @@ def _information(job: Job, table: pa.Table) -> dict[str, Any]:
     with kept(job.share // 2, 1, register_information, sums=sums) as (con, _):
         rows = con.sql(statement("information"), params={"lambda": job.lam}).to_arrow_table().to_pylist()
     trace, rank = spectrum(unpack_upper(whole_plus, dim_of(len(whole_plus))) / counts["n_examples"])
-    return {
-        **counts,
-        **{key: rows[0][key] for key in ("information", "misinformation", "purity", "eci")},
-        "leave_out": {row["fold"]: row["eci"] for row in rows[1:]},
+    estimates: Estimates = {
+        "information": rows[0]["information"],
+        "misinformation": rows[0]["misinformation"],
+        "purity": rows[0]["purity"],
+        "eci": rows[0]["eci"],
+        "leave_out": {str(row["fold"]): row["eci"] for row in rows[1:]},
         "trace": trace,
         "effective_rank": rank,
         "folds_done": len(table),
     }
+    return cast(Information, {**counts, **estimates})

@@ -6,6 +6,7 @@ so the looks at the shares 2^-k, 2^-(k-1), ..., 1 each add whole parts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from eci_sql.sequential import judge
 from jobs.config import RunConfig
-from jobs.ingest.collect import Cells
 from jobs.work.job import Job
+from jobs.work.layout import PartRange
+from jobs.work.summaries import Information, Settled
 
 FIRST_QUERIES = 1000
 ABOUT = 0.7
@@ -22,12 +24,12 @@ ABOUT = 0.7
 
 @dataclass(frozen=True)
 class Looks:
-    """The looks that a run may take. `cells` are the parts that each adds; `whole`: one look at everything.
+    """The looks that a run may take. `parts` are those that each adds; `whole`: one look at everything.
 
     `queries`, `rows`: how many of them each look has seen, its own and the former ones' together.
     """
 
-    cells: tuple[Cells, ...]
+    parts: tuple[list[PartRange], ...]
     queries: tuple[int, ...]
     rows: tuple[int, ...]
     all_queries: int
@@ -55,18 +57,18 @@ class Sample:
         return self.queries / self.all_queries if self.all_queries else 1.0
 
 
-def plan_looks(settled: dict[str, dict[str, Any]], sequential: bool, at_least: int | None) -> Looks:
+def plan_looks(settled: Mapping[str, Settled], sequential: bool, at_least: int | None) -> Looks:
     """Plan the looks from what `settle` found.
 
     Args:
-        settled: fold -> summary of its settle task.
+        settled: by the names of the folds.
         sequential: look after about FIRST_QUERIES queries, then double.
         at_least: take one look, at the smallest nested sample of at least so many queries.
     """
     by_band: dict[int, int] = {}
     for summary in settled.values():
-        for band, count in summary["queries"].items():
-            by_band[int(band)] = by_band.get(int(band), 0) + count
+        for name, count in summary["queries"].items():
+            by_band[int(name)] = by_band.get(int(name), 0) + count
     total = sum(by_band.values())
     if not sequential and at_least is None:
         bands = [0]
@@ -74,19 +76,19 @@ def plan_looks(settled: dict[str, dict[str, Any]], sequential: bool, at_least: i
         needed = min(at_least or ABOUT * FIRST_QUERIES, total)
         enough = [k for k in range(max(by_band) + 1) if _within(by_band, k) >= needed]
         bands = list(range(max(enough), -1, -1)) if sequential else [max(enough)]
-    cells, rows, seen = [], [], dict.fromkeys(settled, 0)
+    parts, rows, seen = [], [], dict.fromkeys(settled, 0)
     done = 0
     for band in bands:
-        added: Cells = []
+        added: list[PartRange] = []
         for fold, summary in settled.items():
             stop = sum(b >= band for b in summary["bands"]) if band else len(summary["parts"])
-            added.append((fold, seen[fold], stop))
+            added.append(PartRange(int(fold), seen[fold], stop))
             done += sum(summary["parts"][seen[fold] : stop])
             seen[fold] = stop
-        cells.append(added)
+        parts.append(added)
         rows.append(done)
     return Looks(
-        tuple(cells),
+        tuple(parts),
         tuple(_within(by_band, band) for band in bands),
         tuple(rows),
         total,
@@ -100,7 +102,7 @@ def _within(by_band: dict[int, int], band: int) -> int:
 
 
 def judge_look(
-    looks: Looks, number: int, found: list[dict[str, Any]], sources: list[str], config: RunConfig, job: Job
+    looks: Looks, number: int, found: Sequence[Information], sources: list[str], config: RunConfig, job: Job
 ) -> Sample:
     """Return what is known after look `number`; `found`: results of `information_task`, by source."""
     decided: bool | None = None
@@ -111,7 +113,7 @@ def judge_look(
         if not decided:
             eci = np.array([found[i]["eci"] for i in scored])
             leave_out = np.stack([leave_out_of(found[i], job.folds) for i in scored])
-            look = judge(eci, leave_out, config.decide, len(looks.cells), config.until_decided, config.tolerance)
+            look = judge(eci, leave_out, config.decide, len(looks.parts), config.until_decided, config.tolerance)
             decided = look.decided
             open_pairs = tuple((sources[scored[a]], sources[scored[b]]) for a, b in look.open_pairs)
     return Sample(
@@ -119,7 +121,7 @@ def judge_look(
     )
 
 
-def leave_out_of(result: dict[str, Any], folds: int) -> np.ndarray:
+def leave_out_of(result: Information | Mapping[str, Any], folds: int) -> np.ndarray:
     """Return a source's delete-one values, float64 (folds,), nan for folds without examples."""
     values = np.full(folds, np.nan)
     for fold, value in result["leave_out"].items():

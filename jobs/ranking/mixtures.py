@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,13 +13,14 @@ from eci_sql.mixtures import Folds, best_mixture, delete_one_mix
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from jobs.scoring.moments import folds_of_table, read_source
 from jobs.work.job import Job
+from jobs.work.summaries import Mixture
 
 
-def mixture_task(job: Job, name: str, numbers: list[int], folds: list[str]) -> dict[str, Any]:
-    """Find the best mixture of the sources with these numbers; returns its shares and what `information_task` does."""
+def mixture_task(job: Job, name: str, numbers: list[int], scored: list[str]) -> Mixture:
+    """Find the best mixture of the sources with these numbers, from the sums of the score tasks `scored`."""
 
     def read(number: int) -> Folds:
-        return folds_of_table(read_source(job, numbers[number], folds), job.folds)
+        return folds_of_table(read_source(job, numbers[number], scored), job.folds)
 
     with threadpool_limits(1, "blas"):
         found = best_of(read, len(numbers), job.lam)
@@ -48,12 +48,15 @@ class Mixed:
     trace: float
     effective_rank: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mixture:
         """Return it as plain numbers, named like the columns of source_eci."""
         left = {str(i): float(value) for i, value in enumerate(self.leave_out) if not np.isnan(value)}
         return {
             "alpha": self.alpha.tolist(),
-            **asdict(self.score),
+            "information": self.score.information,
+            "misinformation": self.score.misinformation,
+            "purity": self.score.purity,
+            "eci": self.score.eci,
             "leave_out": left,
             "trace": self.trace,
             "effective_rank": self.effective_rank,

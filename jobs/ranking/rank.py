@@ -1,4 +1,4 @@
-"""Stage 7: from moments to the ranking: information of each source with its jackknife, pairs, tables, rejects."""
+"""From what sources scored to the tables source_eci and source_pairs; stage `moments`, which publishes the sums."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pyarrow as pa
 
 from eci_sql.connection import connect, statement
 from eci_sql.information import eci_v1, interval, jackknife_se, paired_difference, rank_bounds
-from jobs.output.tables import MOMENTS, SOURCE_ECI, SOURCE_PAIRS
+from jobs.output.tables import FORMULA_VERSION, MOMENTS, SOURCE_ECI, SOURCE_PAIRS
 from jobs.ranking.hybrids import BEST, mixed_counts
 from jobs.ranking.looks import leave_out_of
 from jobs.scoring.moments import read_source
 from jobs.work.files import publish
 from jobs.work.job import Job
+from jobs.work.summaries import Moments
 
 
-def moments_task(job: Job, name: str, sources: int, folds: list[str]) -> dict[str, Any]:
-    """Publish the moments table, a source at a time."""
-    tables = (read_source(job, number, folds) for number in range(sources))
-    rows = publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
-    return {"rows": rows}
+def moments_task(job: Job, name: str, sources: int, scored: list[str]) -> Moments:
+    """Publish the moments table, a source at a time. `sources`: how many.  `scored`: score tasks."""
+    tables = (read_source(job, number, scored) for number in range(sources))
+    published = publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
+    return {"rows": published["rows"], "published": [published]}
 
 
 def rank_tables(
@@ -86,8 +87,6 @@ def _estimate(job: Job, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _constant(table: pa.Table, same: dict[str, Any]) -> pa.Table:
-    from jobs.output.tables import FORMULA_VERSION
-
     same = same | {"formula_version": FORMULA_VERSION, "idf_corpus": "snapshot"}
     columns = {
         field.name: pa.array([same[field.name]] * len(table), field.type) if field.name in same else table[field.name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +14,8 @@ from jobs.ids import from_arrow
 from jobs.output.tables import REJECTS
 from jobs.work.files import publish, reading
 from jobs.work.job import Job
+from jobs.work.layout import REJECTS_OF
+from jobs.work.summaries import Rejects
 
 DETAILS = {
     "negative_is_positive": "negative and positive are the same text",
@@ -29,21 +30,21 @@ def rejects_task(
     read: list[tuple[str, str, str]],
     files: list[str],
     folded: list[tuple[str, str]],
-) -> dict[str, Any]:
+) -> Rejects:
     """Publish the rejects of all stages, by file and row.
 
     Args:
         read: (stage, task, file) of the rejects that readers found.
         files: the file of each ingest task, by its number.
-        folded: (stage, fold) of the rejects that name their ingest task by number.
+        folded: (stage, task) of the rejects that name their ingest task by number.
     """
 
     def tables() -> Iterator[pa.Table]:
         for stage, task, file in read:
-            with reading(job.store, job.at(stage, f"{task}.rejects.arrow")) as source:
+            with reading(job, REJECTS_OF[stage], task) as source:
                 yield _with_run(job, source.read_all(), [file])
-        for stage, fold in folded:
-            with reading(job.store, job.at(stage, f"{fold}.rejects.arrow")) as source:
+        for stage, task in folded:
+            with reading(job, REJECTS_OF[stage], task) as source:
                 table = source.read_all()
             yield _with_run(job, _explained(table), [files[u] for u in table["unit"].to_pylist()])
 
@@ -55,15 +56,16 @@ def rejects_task(
             10_000
         )
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
-        rows = publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
+        published = publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
     with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:
         columns = pq.read_table(source, columns=["source", "reason"])
     by_reason = columns.group_by("reason").aggregate([([], "count_all")]).to_pylist()
     by_source = columns.group_by("source").aggregate([([], "count_all")]).to_pylist()
     return {
-        "rows": rows,
+        "rows": published["rows"],
         "by_reason": {row["reason"]: row["count_all"] for row in by_reason},
         "by_source": {row["source"]: row["count_all"] for row in by_source if row["source"] is not None},
+        "published": [published],
     }
 
 

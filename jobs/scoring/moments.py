@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,33 +10,29 @@ import pyarrow as pa
 from eci_sql.mixtures import Folds, pooled
 from eci_sql.moments import add_residuals, pack_upper
 from eci_sql.udfs import Vectors
-from jobs.ingest.parts import REFS
-from jobs.output.tables import MOMENTS, SUMS
+from jobs.output.tables import MOMENTS as TABLE
+from jobs.output.tables import SUMS
 from jobs.work.files import reading
 from jobs.work.job import Job
-
-if TYPE_CHECKING:
-    pass
+from jobs.work.layout import MOMENTS, REFS
 
 _SUM_NAMES = [column.name for column in SUMS]
 
 
-def read_source(job: Job, number: int, folds: list[str]) -> pa.Table:
-    """Return one source's rows of the moments table, by fold. `folds`: score tasks, FF or FF-KK; looks are summed."""
+def read_source(job: Job, number: int, scored: list[str]) -> pa.Table:
+    """Return one source's rows of the moments table, by fold. `scored`: score tasks, FF or FF-KK; looks are summed."""
     looks: dict[str, list[pa.RecordBatch]] = {}
-    for fold in folds:
-        with reading(job.store, job.at("score", f"{fold}.moments.arrow")) as file:
-            looks.setdefault(fold.partition("-")[2], []).append(file.get_batch(number))
-    tables = [pa.Table.from_batches(batches, MOMENTS.schema) for batches in looks.values()]
+    for task in scored:
+        with reading(job, MOMENTS, task) as file:
+            looks.setdefault(task.partition("-")[2], []).append(file.get_batch(number))
+    tables = [pa.Table.from_batches(batches, TABLE.schema) for batches in looks.values()]
     if len(tables) == 1:
         return tables[0]
     total = merged(iter(tables), job.folds)
     source = next((table["source"][0] for table in tables if len(table)), None)
     if source is None:
         return tables[0]
-    return (
-        total.append_column("source", pa.repeat(source, len(total))).select(MOMENTS.schema.names).cast(MOMENTS.schema)
-    )
+    return total.append_column("source", pa.repeat(source, len(total))).select(TABLE.schema.names).cast(TABLE.schema)
 
 
 def matrices_of(table: pa.Table, name: str) -> np.ndarray:
@@ -139,10 +134,11 @@ class Moments:
             for source in self.sources
             if source in self.sums
         ]
-        return pa.Table.from_pylist(rows, MOMENTS.schema)
+        return pa.Table.from_pylist(rows, TABLE.schema)
 
 
-def _add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
+def add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
+    """Add the residuals of a part's scored triples to the matrices of their sources."""
     sources = scored["source"].combine_chunks().dictionary_encode()
     code = sources.indices.to_numpy()
     weight, s_pos, s_neg = (scored[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))

@@ -1,8 +1,7 @@
-"""Stage 6: score folds. SQL with NumPy UDFs computes each triple's row; NumPy sums the matrices, exactly.
+"""Stage `score`. SQL with NumPy UDFs computes each triple's row; NumPy sums the matrices, exactly.
 
-A fold's parts are scored one after the other, each with its own vectors in memory. Published: one scores file a part.
-Files of fold NN: NN.moments.arrow (batch = source, of one row or none), NN.members.arrow (members.py), NN.rejects.arrow
-(triples without a usable vector).
+A fold's parts are scored one after the other, each with its own vectors in memory, and publish a scores file each.
+Rejects are the triples without a usable vector.
 """
 
 from __future__ import annotations
@@ -16,89 +15,87 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
 from eci_sql.udfs import Texts, register
-from jobs.ingest.parts import CELLS, REFS
-from jobs.ingest.settle import REJECTED
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
-from jobs.vectors.exchange import Exchanged
+from jobs.scoring.moments import Moments, add_moments
+from jobs.vectors.exchange import receive, token_weights
 from jobs.work.files import publish, reading, write_partitions, writing
 from jobs.work.job import Job
+from jobs.work.layout import MOMENTS, PARTS, REFS, SCORE_REJECTS, Exchanged, PartRange, fold_name
+from jobs.work.summaries import Scored
 
 if TYPE_CHECKING:
     import duckdb
-from jobs.scoring.moments import Moments, _add_moments
-from jobs.vectors.exchange import receive, token_weights
 
 
 def score_task(
     job: Job,
     name: str,
-    fold: int,
-    parts: tuple[int, int],
+    report: Callable[[int], None],
+    parts: PartRange,
     first: int,
     exchanged: Exchanged,
     sources: list[str],
-    report: Callable[[int], None],
-) -> dict[str, Any]:
+) -> Scored:
     """Score parts of one fold, and write their sums under this task's name.
 
     Args:
-        parts: the first part and the end.
+        report: called with the number of triples scored since the last call.
         first: the number of the first one in the exchange files.
     """
     moments = Moments(sources, job.dim)
-    members, rejects = [], [REJECTED.empty_table()]
-    folder = f"{fold:02d}"
+    members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
+    fold, folder = parts.fold, fold_name(parts.fold)
     weights = token_weights(job)
     # memory that one part has touched serves the next, which costs no page faults
     room = np.empty((job.part_texts, job.dim), dtype=np.float32)
     with kept(job.share // 4, 1, register) as (con, texts):
-        for part in range(*parts):
-            with reading(job.store, job.at("settle", f"{folder}.cells.arrow")) as file:
-                cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
-            texts.vectors, texts.sets = receive(job, first + part - parts[0], exchanged, weights, room)
-            scored, rejected = score_part(con, job, cell)
+        for part in range(parts.start, parts.stop):
+            with reading(job, PARTS, folder) as file:
+                rows = pa.Table.from_batches([file.get_batch(part)])
+            texts.vectors, texts.sets = receive(job, first + part - parts.start, exchanged, weights, room)
+            scored, rejected = score_part(con, job, rows)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
-            _add_moments(moments, scored, texts.vectors)
+            add_moments(moments, scored, texts.vectors)
             path = f"scores/fold={folder}/part-{part:03d}.parquet"
-            publish(job, path, [_published(job, fold, scored)], SCORES.schema)
+            published.append(publish(job, path, [_published(job, fold, scored)], SCORES.schema))
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)
             _let_go(con, texts)  # before the next part comes, and while other stages use this worker
             report(len(scored))
     table = moments.table(job.run_id, fold)
-    with writing(job.store, job.at("score", f"{name}.moments.arrow"), table.schema, compression=None) as out:
-        rows = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
-        write_partitions(out, table, rows, len(sources))
-    with writing(job.store, job.at("score", f"{name}.rejects.arrow"), REJECTED) as out:
+    with writing(job, MOMENTS, name) as out:
+        numbers = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
+        write_partitions(out, table, numbers, len(sources))
+    with writing(job, SCORE_REJECTS, name) as out:
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
-    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": sum(map(len, rejects))}
+    rejected = sum(map(len, rejects))
+    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": rejected, "published": published}
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:
-    for view in ("cell", "scored"):
+    for view in ("part", "scored"):
         con.unregister(view)
     del texts.vectors, texts.sets
 
 
-def score_part(con: duckdb.DuckDBPyConnection, job: Job, cell: pa.Table) -> tuple[pa.Table, pa.Table]:
+def score_part(con: duckdb.DuckDBPyConnection, job: Job, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return a part's triples with the columns of scores.sql, and those without a usable vector as rejects.
 
     The first are left as the connection's view `scored`.
     """
-    con.register("cell", cell.select(REFS))
+    con.register("part", rows.select(REFS))
     params = {"temperature": job.temperature, "kappa": job.kappa}
     found = con.sql(statement("scores"), params=params).to_arrow_table().combine_chunks()
-    rows = cell
     for column in found.column_names:
         rows = rows.append_column(column, found[column])
     usable = pc.and_(rows["s_neg"].is_valid(), rows["s_pos"].is_valid())
     scored, rejected = rows.filter(usable), rows.filter(pc.invert(usable))
     con.register("scored", scored)
-    reason = pa.repeat("bad_vector", len(rejected))
-    return scored, rejected.append_column("reason", reason).select(REJECTED.names).cast(REJECTED)
+    reason, schema = pa.repeat("bad_vector", len(rejected)), SCORE_REJECTS.schema_of(job)
+    return scored, rejected.append_column("reason", reason).select(schema.names).cast(schema)
 
 
 def _published(job: Job, fold: int, scored: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Stage after `information`: what each triple adds to its source (`eci run --information`).
+"""Stages `factor` and `triples`: what each triple adds to its source (`eci run --information`).
 
 The matrices of whole sources are known only when every fold is scored, so this is a second pass over the exchanged
 vectors. A part's scores file is written again with the column filled and replaces the first one by rename: doing it
@@ -8,7 +8,6 @@ twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,24 +17,25 @@ from threadpoolctl import threadpool_limits
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
 from jobs.ids import from_arrow
-from jobs.ingest.parts import CELLS, REFS
 from jobs.output.tables import SCORES
 from jobs.scoring.moments import folds_of_table, read_source
-from jobs.vectors.exchange import Exchanged, receive, token_weights
+from jobs.vectors.exchange import receive, token_weights
 from jobs.work.files import publish, reading
 from jobs.work.job import Job
+from jobs.work.layout import FACTORS, PARTS, REFS, Exchanged, PartRange, fold_name
+from jobs.work.summaries import Factor, Informed
 
 BLOCK = 8192
 Factors = dict[str, tuple[FloatArray, FloatArray, int]]
 
 
-def factor_task(job: Job, name: str, number: int, folds: list[str]) -> dict[str, Any]:
-    """Keep the inverse factors of one source's two matrices, float64 (2, d, d), for `triples_task`."""
-    sums = folds_of_table(read_source(job, number, folds), job.folds)
+def factor_task(job: Job, name: str, number: int, scored: list[str]) -> Factor:
+    """Keep the inverse factors of one source's two matrices, for `triples_task`. `scored`: score tasks."""
+    sums = folds_of_table(read_source(job, number, scored), job.folds)
     n = int(sums.n.sum())
     with threadpool_limits(1, "blas"):
         factors = [inverse_factor(unpack_upper(sum_packed(s), dim_of(s.shape[1])) / n, job.lam) for s in sums[:2]]
-    with job.store.attempt(job.at("factor", f"{name}.npy")) as path, open(path, "wb") as file:
+    with job.store.attempt(FACTORS.path(job, name)) as path, open(path, "wb") as file:
         np.save(file, np.stack(factors))
     return {"n_examples": n}
 
@@ -43,44 +43,52 @@ def factor_task(job: Job, name: str, number: int, folds: list[str]) -> dict[str,
 def triples_task(
     job: Job,
     name: str,
-    parts: int,
+    report: Callable[[int], None],
+    parts: PartRange,
     first: int,
     exchanged: Exchanged,
     factors: dict[str, tuple[str, int]],
-    report: Callable[[int], None],
-) -> dict[str, Any]:
-    """Fill `information` in one fold's scores. `factors`: source -> (its factor task, its examples)."""
+) -> Informed:
+    """Fill `information` in one fold's scores.
+
+    Args:
+        report: called with the number of triples done since the last call.
+        first: the number of the first part in the exchange files.
+        factors: source -> (its factor task, its examples).
+    """
     loaded: Factors = {}
     for source, (task, n) in factors.items():
-        with job.store.open(job.at("factor", f"{task}.npy")) as file:
+        with job.store.open(FACTORS.path(job, task)) as file:
             plus, minus = np.load(file)
         loaded[source] = (plus, minus, n)
-    rows, weights = 0, token_weights(job)
-    for part in range(parts):
-        relative = f"scores/fold={name}/part-{part:03d}.parquet"
+    rows, weights, published = 0, token_weights(job), []
+    for part in range(parts.start, parts.stop):
+        relative = f"scores/fold={fold_name(parts.fold)}/part-{part:03d}.parquet"
         with job.store.open(f"{job.publish}/{relative}") as file:
             scores = pq.read_table(file)
-        refs, vectors = _refs(job, name, part, first + part, exchanged, scores, weights)
+        refs, vectors = _refs(job, parts.fold, part, first + part - parts.start, exchanged, scores, weights)
         with threadpool_limits(1, "blas"):
             values = information_of(scores, vectors, refs, loaded, job.lam)
         at = SCORES.schema.get_field_index("information")
-        publish(job, relative, [scores.set_column(at, "information", pa.array(values))], SCORES.schema)
+        published.append(
+            publish(job, relative, [scores.set_column(at, "information", pa.array(values))], SCORES.schema)
+        )
         rows += len(scores)
         report(len(scores))
-    return {"rows": rows}
+    return {"rows": rows, "published": published}
 
 
 def _refs(
-    job: Job, name: str, part: int, number: int, exchanged: Exchanged, scores: pa.Table, weights: np.ndarray
+    job: Job, fold: int, part: int, number: int, exchanged: Exchanged, scores: pa.Table, weights: np.ndarray
 ) -> tuple[tuple[RefArray, RefArray, RefArray], VectorArray]:
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
-    with reading(job.store, job.at("settle", f"{name}.cells.arrow")) as file:
-        cell = pa.Table.from_batches([file.get_batch(part)], CELLS)
+    with reading(job, PARTS, fold_name(fold)) as file:
+        rows = pa.Table.from_batches([file.get_batch(part)])
     vectors = receive(job, number, exchanged, weights)[0]
-    q, p, n = (cell[ref].to_numpy() for ref in REFS)
+    q, p, n = (rows[ref].to_numpy() for ref in REFS)
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
-    if not np.array_equal(from_arrow(cell["triple_id"])[usable], from_arrow(scores["triple_id"])):
-        raise RuntimeError(f"fold {name} part {part}: the scores are not those of the part's triples")
+    if not np.array_equal(from_arrow(rows["triple_id"])[usable], from_arrow(scores["triple_id"])):
+        raise RuntimeError(f"fold {fold} part {part}: the scores are not those of the part's triples")
     return (q[usable], p[usable], n[usable]), vectors.matrix
 
 

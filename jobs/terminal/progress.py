@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ class Progress(Protocol):
     def advance(self, stage: str, rows: int) -> None:
         """Count rows done since the last call."""
 
-    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
         """Count a task."""
 
     def end(self, stage: str) -> None:
@@ -32,7 +33,7 @@ class Silent:
     def advance(self, stage: str, rows: int) -> None:
         """Say nothing."""
 
-    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
         """Say nothing."""
 
     def end(self, stage: str) -> None:
@@ -76,7 +77,7 @@ class Lines:
             self._stages[stage].rows_done += rows
             self._tick(stage)
 
-    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
         """See Progress."""
         self._stages[stage].done += 1
         self._tick(stage)
@@ -124,7 +125,7 @@ class Bars:
             self._stages[stage].rows_done += rows
             self._show(stage)
 
-    def finished(self, stage: str, name: str, summary: dict[str, Any]) -> None:
+    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
         """See Progress."""
         self._stages[stage].done += 1
         self._show(stage)

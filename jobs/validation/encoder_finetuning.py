@@ -76,7 +76,7 @@ def finetune_encoder(
         trainable.tune(_texts(training, name), temperature, budget, SEED, lambda: progress.advance(stage, 1))
         tuned = Evaluation(trainable.encode("query", texts[0]), trainable.encode("passage", texts[1]), test.relevant)
         found.append(tuned.metrics(None))
-        progress.finished(stage, name, {"seconds": 0.0})
+        progress.finished(stage, name)
     progress.end(stage)
     ndcg, mrr = (np.array([f[i] for f in found])[:, None] for i in range(2))
     return Outcome(Choice(budget.rate, budget.steps, {}), ndcg, mrr)

@@ -191,7 +191,7 @@ def _finetuned(
     progress.start(stage, len(examples) * (len(grid.rates) + seeds), 0, None)
 
     def advance() -> None:
-        progress.finished(stage, stage, {"seconds": 0.0})
+        progress.finished(stage, stage)
 
     outcome = finetune(examples, dev, test, temperature, objective, seeds, grid, advance)
     progress.end(stage)

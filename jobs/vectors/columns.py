@@ -40,7 +40,8 @@ def matrix_of(column: pa.Array, dtype: np.dtype[Any] | type, dim: int) -> np.nda
     return data.reshape(-1, dim)[column.offset : column.offset + len(column)]
 
 
-def _binary(matrix: np.ndarray) -> pa.Array:
+def as_binary(matrix: np.ndarray) -> pa.Array:
+    """Return the rows of a matrix (n, d) as binary values, each the row's bytes as they lie in memory."""
     rows = np.ascontiguousarray(matrix)
     width = matrix.shape[1] * matrix.dtype.itemsize
     return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows.tobytes())])

@@ -1,4 +1,4 @@
-"""Stage 4: embed each bucket's texts that the cache does not hold yet.
+"""Stage `embed`: embed each bucket's texts that the cache does not hold yet.
 
 Texts go in chunks, in id order, and each chunk is added to the cache as it is done, so that a kill costs a chunk. One
 session a worker process, opened at the first task that needs it.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup
-from jobs.ingest.collect import Cells, wanted_ids
+from jobs.ingest.collect import wanted_ids
 from jobs.vectors.cache import Cache
 from jobs.work.job import Job
+from jobs.work.layout import PartRange, bucket_name
+from jobs.work.summaries import Embedded
 
 if TYPE_CHECKING:
     from onnx_models.running.session import Encoder
@@ -47,14 +49,14 @@ def read_texts(job: Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 
-def embed_task(job: Job, name: str, bucket: int, report: Report, cells: Cells | None = None) -> dict[str, Any]:
-    """Embed what is new in one bucket, of the texts that parts want (`cells`; None: all).
+def embed_task(job: Job, name: str, report: Report, bucket: int, parts: list[PartRange] | None = None) -> Embedded:
+    """Embed what is new in one bucket, of the texts that parts want (None: all).
 
     `report(n)` is called with the number of texts done since the last call.
     """
-    ids, texts = read_texts(job, f"{bucket:03d}")
-    if cells is not None:
-        at = lookup(ids, wanted_ids(job, bucket, cells))
+    ids, texts = read_texts(job, bucket_name(bucket))
+    if parts is not None:
+        at = lookup(ids, wanted_ids(job, bucket, parts))
         ids, texts = ids[at], texts[at]
     store = cache_of(job)
     present = store.load(ids)[1]

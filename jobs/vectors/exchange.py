@@ -1,18 +1,17 @@
-"""Stage 5: the exchange. Each bucket writes, for every part of every fold, the vectors and token sets that it wants.
+"""Stage `exchange`. Each bucket writes, for every part of every fold, the vectors and token sets that it wants.
 
 A shuffle through files, linear in the number of references: a task reads its own buckets, one after the other, and a
 part reads its own batches of every bucket. A file serves several buckets where there are more than FILES of them, because
-every part opens every file. File BBB.arrow (BBB-KK.arrow for look KK of a run that may stop early), BBB its first bucket:
-batch = the bucket's place in the file * parts + the part's number over the folds it was written for, rows in id order.
-Vectors do not compress, so the files are as they lie in memory and are mapped by their readers.
+every part opens every file; it is called by its first bucket. A batch's rows are in id order, and its part's number is
+counted over the folds that the file was written for. Vectors do not compress, so the files are as they lie in memory and are mapped by their readers.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,40 +19,26 @@ import pyarrow.compute as pc
 
 from eci_sql.udfs import TokenSets, Vectors
 from jobs.ids import from_arrow, lookup
-from jobs.ingest.collect import Cells
 from jobs.vectors.columns import matrix_of, unit_rows, unit_scale
 from jobs.vectors.embed import cache_of
 from jobs.vectors.given import load_vectors
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
-
-if TYPE_CHECKING:
-    pass
-
+from jobs.work.layout import (
+    EXCHANGE,
+    REQUESTS,
+    SETS,
+    TOKENS,
+    VOCABULARY,
+    Exchanged,
+    Origin,
+    PartRange,
+    bucket_name,
+    fold_name,
+)
+from jobs.work.summaries import Sent
 
 FILES = 64
-
-
-class Exchanged(NamedTuple):
-    """Files of the exchange, in bucket order, and the number of parts that each holds the batches of."""
-
-    files: list[str]
-    parts: int
-
-
-def exchange_schema(job: Job) -> pa.Schema:
-    """Return the schema of an exchange file. `vector` is of the job's vector type, the row's bytes as they lie in memory.
-
-    `scale` is what makes a vector one of unit length, 0 where there is no usable one.
-    """
-    return pa.schema(
-        [
-            ("vector", pa.binary(job.dim * job.vector_type.itemsize)),
-            ("scale", pa.float64()),
-            ("known", pa.bool_()),
-            ("tokens", pa.list_(pa.int32())),
-        ]
-    )
 
 
 def shared_files(buckets: int) -> list[list[int]]:
@@ -62,25 +47,23 @@ def shared_files(buckets: int) -> list[list[int]]:
     return [list(range(start, min(start + each, buckets))) for start in range(0, buckets, each)]
 
 
-def exchange_task(
-    job: Job, name: str, buckets: list[int], cells: Cells, vector_units: list[tuple[str, int]]
-) -> dict[str, Any]:
-    """Write the exchange file of some buckets: for each one a batch for each part of `cells`, in their order."""
-    schema = exchange_schema(job)
-    summary = {"texts": 0, "sent": 0, "without_vector": 0}
+def exchange_task(job: Job, name: str, buckets: list[int], parts: list[PartRange], vector_units: list[Origin]) -> Sent:
+    """Write the exchange file of some buckets: for each one a batch for each of the parts, in their order."""
+    schema = EXCHANGE.schema_of(job)
+    total = Counter[str]()
     with ExitStack() as stack:
-        requests = [(stack.enter_context(reading(job.store, job.at("settle", f"{fold}.requests.arrow"))), start, stop)
-                    for fold, start, stop in cells]  # fmt: skip
-        out = stack.enter_context(writing(job.store, job.at("exchange", f"{name}.arrow"), schema, compression=None))
+        requests = [
+            (stack.enter_context(reading(job, REQUESTS, fold_name(fold))), start, stop) for fold, start, stop in parts
+        ]
+        out = stack.enter_context(writing(job, EXCHANGE, name))
         for bucket, number in zip(buckets, _vocabulary_numbers(job, buckets), strict=True):
             wanted = (
                 from_arrow(file.get_batch(part * job.buckets + bucket)["id"])
                 for file, start, stop in requests
                 for part in range(start, stop)
             )
-            for key, value in _send(_columns(job, bucket, number, vector_units), wanted, out, schema).items():
-                summary[key] += value
-    return summary
+            total.update(_send(_columns(job, bucket, number, vector_units), wanted, out, schema))
+    return {"texts": total["texts"], "sent": total["sent"], "without_vector": total["without_vector"]}
 
 
 def _send(
@@ -122,8 +105,8 @@ class _Columns:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[tuple[str, int]]) -> _Columns:
-    with reading(job.store, job.at("collect", f"{bucket:03d}.sets.arrow")) as file:
+def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[Origin]) -> _Columns:
+    with reading(job, SETS, bucket_name(bucket)) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
     if job.encoder is None:
@@ -136,11 +119,11 @@ def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[tuple
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:
     """Yield, for each bucket, the vocabulary's number of each of its tokens, int32; -1 for those that no query holds."""
-    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+    with reading(job, VOCABULARY, "all") as file:
         vocabulary = file.read_all()["token"].combine_chunks()
     tokens = []
     for bucket in buckets:
-        with reading(job.store, job.at("collect", f"{bucket:03d}.tokens.arrow")) as file:
+        with reading(job, TOKENS, bucket_name(bucket)) as file:
             tokens.append(file.read_all()["token"])
     # one call: each makes a hash table of the whole vocabulary
     every = pa.chunked_array([chunk for column in tokens for chunk in column.chunks], vocabulary.type)
@@ -160,7 +143,7 @@ def _in_vocabulary(number: np.ndarray, lists: pa.ListArray) -> pa.ListArray:
 
 def token_weights(job: Job) -> np.ndarray:
     """Return the idf of the vocabulary's tokens, float64 (n,)."""
-    with reading(job.store, job.at("vocabulary", "vocabulary.arrow")) as file:
+    with reading(job, VOCABULARY, "all") as file:
         return np.asarray(file.read_all()["idf"].to_numpy())
 
 
@@ -174,8 +157,8 @@ def receive(
         room: float32 (m, d) with a row for every text at least, to put the vectors into (None: new memory).
     """
     batches = []
-    for name in exchanged.files:
-        with reading(job.store, job.at("exchange", f"{name}.arrow")) as file:
+    for name in exchanged.tasks:
+        with reading(job, EXCHANGE, name) as file:
             batches += [file.get_batch(at) for at in range(number, file.num_record_batches, exchanged.parts)]
     table = pa.Table.from_batches([batch.drop_columns(["vector"]) for batch in batches]).combine_chunks()
     scale = table["scale"].to_numpy()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +17,15 @@ from jobs.errors import InputError
 from jobs.formats.base import Unit
 from jobs.formats.columns import string_column
 from jobs.formats.records import parquet_file
-from jobs.ids import ID_BYTES, ID_TYPE, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
+from jobs.ids import ID_BYTES, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
 from jobs.ingest.index import Index, open_index
-from jobs.vectors.columns import _binary, matrix_of
+from jobs.vectors.columns import as_binary, matrix_of
 from jobs.work.files import reading, write_partitions, writing
 from jobs.work.job import Job
+from jobs.work.layout import VECTORS, Origin
+from jobs.work.summaries import VectorsRead
 
 ROWS = 8_000
-
-
-def vectors_schema(dim: int) -> pa.Schema:
-    """Return the schema of a work file of float32 vectors."""
-    return pa.schema([("id", ID_TYPE), ("vector", pa.binary(dim * 4))])
 
 
 def check_vectors(path: str) -> int:
@@ -57,13 +53,13 @@ def check_vectors(path: str) -> int:
     raise InputError(f"{path}: no row holds a vector")
 
 
-def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> dict[str, Any]:
+def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> VectorsRead:
     """Lay one unit's vectors out by bucket. Returns rows, rows without a usable vector, and a digest of the content."""
     rows, bad, chunks, digest = 0, 0, 0, 0
-    schema = vectors_schema(job.dim)
+    schema = VECTORS.schema_of(job)
     with (
         parquet_file(unit.path) as file,
-        writing(job.store, job.at("vectors", f"{name}.arrow"), schema) as out,
+        writing(job, VECTORS, name) as out,
         ExitStack() as stack,
     ):
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
@@ -73,7 +69,7 @@ def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> 
             ids, known = ids_of(pa.table(batch), unit.path, indexes)
             vectors, usable = as_matrix(batch["vector"], job.dim)
             keep = known & usable
-            table = pa.table([as_arrow(ids[keep]), _binary(vectors[keep])], schema=schema)
+            table = pa.table([as_arrow(ids[keep]), as_binary(vectors[keep])], schema=schema)
             order = order_of(ids[keep])
             write_partitions(out, table.take(pa.array(order)), buckets_of(ids[keep][order], job.buckets), job.buckets)
             digest = (digest + content_digest(ids[keep], vectors[keep])) % (1 << 128)
@@ -111,13 +107,13 @@ def content_digest(ids: np.ndarray, vectors: np.ndarray) -> int:
     )
 
 
-def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray]:
+def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[Origin]) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors float32 (n, d) of a bucket's ascending ids, and which of them were there."""
     vectors = np.zeros((len(ids), job.dim), dtype=np.float32)
     present = np.zeros(len(ids), dtype=bool)
-    for name, chunks in units:
-        with reading(job.store, job.at("vectors", f"{name}.arrow")) as file:
-            for chunk in range(chunks):
+    for unit in units:
+        with reading(job, VECTORS, unit.task) as file:
+            for chunk in range(unit.chunks):
                 batch = file.get_batch(chunk * job.buckets + bucket)
                 at = lookup(ids, from_arrow(batch["id"]))
                 # first wins within a batch too: reversed assignment leaves the first

@@ -1,8 +1,4 @@
-"""Work files: what stages hand to one another, as Arrow IPC files that are read batch by batch.
-
-Batch k of a file belongs to partition k (a fold, a bucket, a cell), so that a reader takes its own part and nothing
-else. Also: the `Job` that every task receives, and Parquet files whose bytes depend on their rows alone.
-"""
+"""Reading and writing work files (layout.py), and publishing Parquet files of a run."""
 
 from __future__ import annotations
 
@@ -13,28 +9,27 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.output.parquet import PARQUET_ROWS, write_parquet
-from jobs.output.store import Store
 from jobs.work.job import Job
+from jobs.work.layout import WorkFile
+from jobs.work.summaries import PublishedFile
 
 
 @contextmanager
-def writing(
-    store: Store, relative: str, schema: pa.Schema, compression: str | None = "lz4"
-) -> Iterator[pa.RecordBatchFileWriter]:
-    """Open an IPC file for writing; it appears at `relative` when the block ends without an error."""
-    options = pa.ipc.IpcWriteOptions(compression=compression)
+def writing(job: Job, file: WorkFile, name: str) -> Iterator[pa.RecordBatchFileWriter]:
+    """Open the file of the task `name` for writing; it appears when the block ends without an error."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if file.compressed else None)
     with (
-        store.attempt(relative) as path,
+        job.store.attempt(file.path(job, name)) as path,
         pa.OSFile(path, "wb") as sink,
-        pa.ipc.new_file(sink, schema, options=options) as out,
+        pa.ipc.new_file(sink, file.schema_of(job), options=options) as out,
     ):
         yield out
 
 
 @contextmanager
-def reading(store: Store, relative: str) -> Iterator[pa.RecordBatchFileReader]:
-    """Open an IPC file for reading single batches."""
-    with store.open(relative) as source:
+def reading(job: Job, file: WorkFile, name: str) -> Iterator[pa.RecordBatchFileReader]:
+    """Open the file of the task `name` for reading single batches."""
+    with job.store.open(file.path(job, name)) as source:
         yield pa.ipc.open_file(source)
 
 
@@ -54,7 +49,12 @@ def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def publish(job: Job, relative: str, tables: Iterable[pa.Table], schema: pa.Schema, rows: int = PARQUET_ROWS) -> int:
-    """Write one published Parquet file of a run; returns its rows. It is read by others only after the commit."""
+def publish(
+    job: Job, relative: str, tables: Iterable[pa.Table], schema: pa.Schema, rows: int = PARQUET_ROWS
+) -> PublishedFile:
+    """Write one published Parquet file of a run; returns what the manifest says of it.
+
+    It is read by others only after the commit.
+    """
     with job.store.attempt(f"{job.publish}/{relative}") as path:
-        return write_parquet(path, tables, schema, rows)
+        return {"path": relative, **write_parquet(path, tables, schema, rows)}

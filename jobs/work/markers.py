@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import cast
 
 from jobs.work.job import Job
+from jobs.work.summaries import Summary
 
 
 def marker_of(job: Job, stage: str, name: str) -> str:
@@ -13,14 +14,14 @@ def marker_of(job: Job, stage: str, name: str) -> str:
     return job.at(stage, f"{name}.json")
 
 
-def read_marker(job: Job, stage: str, name: str) -> dict[str, Any] | None:
+def read_marker(job: Job, stage: str, name: str) -> Summary | None:
     """Return the summary of a finished task, or None."""
     try:
-        return dict(json.loads(job.store.read_text(marker_of(job, stage, name))))
+        return cast(Summary, json.loads(job.store.read_text(marker_of(job, stage, name))))
     except FileNotFoundError:
         return None
 
 
-def write_marker(job: Job, stage: str, name: str, summary: dict[str, Any]) -> None:
+def write_marker(job: Job, stage: str, name: str, summary: Summary) -> None:
     """Mark a task as done, after all its files are in place."""
     job.store.write_text(marker_of(job, stage, name), json.dumps(summary))

@@ -17,7 +17,7 @@ READER = """
 import sys, time
 from pathlib import Path
 import duckdb
-from jobs.results import ranking_of
+from jobs.finished.result import ranking_of
 
 out, stop, kind = sys.argv[1:]
 seen, looks = set(), 0

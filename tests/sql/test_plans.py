@@ -12,10 +12,8 @@ import pytest
 
 from eci_sql.connection import connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
-from jobs.ingest.collect import TOKENS
-from jobs.ingest.parts import REFS
-from jobs.ingest.rows import TRIPLES
 from jobs.output.tables import SUMS
+from jobs.work.layout import REFS, TOKENS, TRIPLES
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
 SCORED = [("source", pa.string()), *((name, pa.float64()) for name in
@@ -25,7 +23,7 @@ ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
              *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
-CELL = pa.schema([(ref, pa.int32()) for ref in REFS])
+PART = pa.schema([(ref, pa.int32()) for ref in REFS])
 SUMMED = [
     ("fold", pa.int32()),
     ("n_examples", pa.int64()),
@@ -34,10 +32,10 @@ SUMMED = [
 ]
 
 STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
-    "settle": ("incoming", TRIPLES, {}),
-    "scores": ("cell", CELL, {"temperature": 0.05, "kappa": 0.5}),
+    "settle": ("incoming", TRIPLES.schema, {}),
+    "scores": ("part", PART, {"temperature": 0.05, "kappa": 0.5}),
     "sums": ("scored", pa.schema(SCORED), {}),
-    "idf": ("tokens", TOKENS, {"passages": 10}),
+    "idf": ("tokens", TOKENS.schema, {"passages": 10}),
     "information": ("sums", pa.schema(SUMMED), {"lambda": 1.0}),
     "source_eci": ("estimates", pa.schema(ESTIMATES), {}),
 }
@@ -74,7 +72,7 @@ def test_scores_come_in_the_order_of_their_triples(threads: int) -> None:
         texts = register(con)
         texts.vectors = Vectors(vectors, np.ones(len(vectors), dtype=bool))
         texts.sets = TokenSets(nothing, nothing[:0], np.empty(0), np.ones(len(vectors), dtype=bool))
-        con.register("cell", pa.Table.from_batches(batches))
+        con.register("part", pa.Table.from_batches(batches))
         found = con.sql(statement("scores"), params={"temperature": 0.05, "kappa": 0.5}).to_arrow_table()
     assert np.array_equal(
         found["s_neg"].to_numpy(), np.einsum("ij,ij->i", *(vectors[refs[k]].astype(float) for k in (0, 2)))

@@ -12,8 +12,9 @@ import pytest
 from jobs.formats.base import ROWS
 from jobs.ids import NO_ID, as_arrow, id_array, text_id, text_ids, user_key
 from jobs.ingest.checks import ROLES, check
-from jobs.ingest.distinct_texts import TEXTS, not_blank
+from jobs.ingest.distinct_texts import not_blank
 from jobs.ingest.index import Index
+from jobs.work.layout import TEXTS_SCHEMA
 
 TEXT = ["alpha", "beta", "über", "  ", "", "\x1c\u3000", "a\u2028b", "trailing\x00", None]
 USERS = ["u1", "u2", "alpha", " ", "", None, None, None]
@@ -60,7 +61,7 @@ def test_a_batch_is_checked_as_row_by_row(seed: int) -> None:
     assert found.rows.tolist() == rows
     assert found.ids.tolist() == id_array(key for triple in ids for key in triple).reshape(-1, 3).tolist()
     assert len(found.rejects) == len(frame) - len(rows)
-    texts = found.texts.cast(TEXTS).to_pylist()
+    texts = found.texts.cast(TEXTS_SCHEMA).to_pylist()
     told = {(text["id"], text["text"] is not None): text["user_id"] for text in texts}
     assert len(told) == len(texts)
     assert told == owners

@@ -11,9 +11,9 @@ import pytest
 
 from jobs.ids import text_id
 from jobs.ingest import settle
-from jobs.ingest.rows import TRIPLES
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
+from jobs.work.layout import PARTS, REQUESTS, SETTLE_REJECTS, TRIPLES, Origin, WorkFile
 
 ROWS, CHUNKS = 3_000, 3
 
@@ -32,19 +32,19 @@ def write_fold(job: Job) -> None:
         for side, numbers in (("query", query), ("passage", positive), ("passage", negative))
     ]
     columns += [pa.array(rng.choice(["a", "b"], ROWS)), pa.array(np.zeros(ROWS, np.int32)), pa.array(np.arange(ROWS))]
-    table = pa.table(columns, schema=TRIPLES)
-    with writing(job.store, job.at("ingest", "u.triples.arrow"), TRIPLES) as out:
+    table = pa.table(columns, schema=TRIPLES.schema_of(job))
+    with writing(job, TRIPLES, "u") as out:
         for batch in table.to_batches(max_chunksize=ROWS // CHUNKS):
             out.write_batch(batch)
 
 
-def batches(job: Job, kind: str) -> list[list[dict[str, Any]]]:
-    with reading(job.store, job.at("settle", f"00.{kind}.arrow")) as file:
+def batches(job: Job, kind: WorkFile) -> list[list[dict[str, Any]]]:
+    with reading(job, kind, "00") as file:
         return [file.get_batch(k).to_pylist() for k in range(file.num_record_batches)]
 
 
-def texts_of(cell: list[dict[str, Any]]) -> int:
-    return len({row[f"{role}_id"] for row in cell for role in ("query", "positive", "negative")})
+def texts_of(part: list[dict[str, Any]]) -> int:
+    return len({row[f"{role}_id"] for row in part for role in ("query", "positive", "negative")})
 
 
 @pytest.mark.parametrize("banded", [False, True])
@@ -54,13 +54,13 @@ def test_pieces_leave_no_trace_in_the_files(banded: bool, tmp_path: Path, monkey
         job = job_in(tmp_path / name)
         write_fold(job)
         monkeypatch.setattr(settle, "PIECE_ROWS", rows)
-        summary = settle.settle_task(job, "00", 0, [("u", CHUNKS)], ROWS, banded)
-        cells, requests, rejects = (batches(job, kind) for kind in ("cells", "requests", "rejects"))
-        found.append((cells, requests, sorted(map(str, sum(rejects, []))), summary))
+        summary = settle.settle_task(job, "00", 0, [Origin("ingest", "u", CHUNKS)], ROWS, banded)
+        parts, requests, rejects = (batches(job, kind) for kind in (PARTS, REQUESTS, SETTLE_REJECTS))
+        found.append((parts, requests, sorted(map(str, sum(rejects, []))), summary))
     assert found[0] == found[1]
     _, _, rejects, summary = found[0]
     assert summary["duplicates"] > 0 and 0 < len(rejects) == summary["rejected"]
     assert sum(summary["parts"]) + summary["duplicates"] + summary["rejected"] == summary["rows"] == ROWS
-    assert len(summary["parts"]) == len(summary["bands"]) == len(cells) > ROWS // 128 - 5
-    assert max(texts_of(cell) for cell in cells) <= 128
+    assert len(summary["parts"]) == len(summary["bands"]) == len(parts) > ROWS // 128 - 5
+    assert max(texts_of(part) for part in parts) <= 128
     assert len(set(summary["bands"])) > 1 or not banded

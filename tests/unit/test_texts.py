@@ -12,9 +12,10 @@ import pytest
 from jobs.ids import buckets_of, from_arrow, id_array, text_id, unique
 from jobs.ingest import distinct_texts as texts_module
 from jobs.ingest.collect import distinct
-from jobs.ingest.distinct_texts import TEXTS, TextSink
+from jobs.ingest.distinct_texts import TextSink
 from jobs.work.files import reading
 from jobs.work.job import Job
+from jobs.work.layout import INGEST_TEXTS, TEXTS_SCHEMA, Origin
 
 BUCKETS = 4
 Row = tuple[str, str | None, bool]
@@ -36,20 +37,18 @@ def table(rows: list[Row]) -> pa.Table:
             pa.array([user for _, user, _ in rows], pa.large_string()),
             pa.array([name if known else None for name, _, known in rows], pa.large_string()),
         ],
-        schema=TEXTS,
+        schema=TEXTS_SCHEMA,
     )
 
 
-def write(job: Job, name: str, chunks: list[list[Row]]) -> tuple[str, str, int]:
-    with TextSink(job, "ingest", name) as sink:
+def write(job: Job, name: str, chunks: list[list[Row]]) -> Origin:
+    with TextSink(job, INGEST_TEXTS, name) as sink:
         for rows in chunks:
             sink.add(table(rows))
-    return "ingest", name, sink.chunks
+    return Origin("ingest", name, sink.chunks)
 
 
-def collected(
-    job: Job, origins: list[tuple[str, str, int]], names: list[str]
-) -> dict[str, tuple[str | None, str | None]]:
+def collected(job: Job, origins: list[Origin], names: list[str]) -> dict[str, tuple[str | None, str | None]]:
     """Return name -> (user id, text) of the names that are there."""
     found = {}
     ids = unique(id_array(text_id("passage", name) for name in names))
@@ -92,7 +91,7 @@ def test_a_text_is_written_once_a_file_with_each_of_its_user_ids(job: Job) -> No
     chunk: list[Row] = [(f"text {i}", f"u{i}" if i % 2 else None, True) for i in range(40)]
     renamed: list[Row] = [(name, f"another {user}", known) for name, user, known in chunk[:6]]
     _, name, chunks = write(job, "a", [chunk, chunk, renamed, chunk[::-1]])
-    with reading(job.store, job.at("ingest", f"{name}.texts.arrow")) as file:
+    with reading(job, INGEST_TEXTS, name) as file:
         sizes = [sum(len(file.get_batch(k * BUCKETS + b)) for b in range(BUCKETS)) for k in range(chunks)]
         first = pa.Table.from_batches([file.get_batch(b) for b in range(BUCKETS)])
     assert sizes == [40, 0, 6, 0]
@@ -104,7 +103,7 @@ def test_what_the_sink_no_longer_remembers_is_written_again(job: Job, monkeypatc
     first: list[Row] = [(f"text {i}", None, True) for i in range(5)]
     more: list[Row] = [(f"more {i}", None, True) for i in range(3)]
     origin = write(job, "a", [first, [*more, *first], [*more, *first]])
-    with reading(job.store, job.at("ingest", "a.texts.arrow")) as file:
+    with reading(job, INGEST_TEXTS, "a") as file:
         sizes = [sum(len(file.get_batch(k * BUCKETS + b)) for b in range(BUCKETS)) for k in range(3)]
     assert sizes == [5, 3, 3]
     names = [name for name, _, _ in first + more]
