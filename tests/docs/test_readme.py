@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -167,23 +168,29 @@ def furnished(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def folder_of(furnished) -> Callable[[Readme], Path]:
-    """Return a README's folder: the files that commands name, and but for README.md the demo's lake and run."""
+def demo(furnished) -> Path:
+    """The same after `eci demo --out demo-out`."""
+    folder = furnished.parent / "demo"
+    shutil.copytree(furnished, folder, symlinks=True)
+    assert "Traceback" not in call(shortened("eci demo --out demo-out", folder, ""), folder, 0)
+    return folder
 
-    def copy(source: Path, name: str) -> Path:
-        return Path(shutil.copytree(source, furnished.parent / name, symlinks=True))
+
+@pytest.fixture(scope="session")
+def folder_of(furnished, demo) -> Callable[[Readme], Path]:
+    """Return a README's folder: the files that commands name, and but for README.md the demo's lake and run.
+
+    Whatever root the commands write to holds the demo's vectors in its cache, so that a text is embedded once.
+    """
 
     def of(readme: Readme) -> Path:
-        folder = furnished.parent / readme.name.replace("/", "-").removesuffix("-README.md")
-        if folder.exists():
-            return folder
-        if readme is README:
-            return copy(furnished, folder.name)
-        demo = furnished.parent / "demo"
-        if not demo.exists():
-            said = call(shortened("eci demo --out demo-out", furnished, ""), copy(furnished, demo.name), 0)
-            assert "Traceback" not in said
-        return copy(demo, folder.name)
+        folder = furnished.parent / readme.name.replace("/", "-")
+        if not folder.exists():
+            shutil.copytree(furnished if readme is README else demo, folder, symlinks=True)
+            roots = {name for step in readme.steps for name in re.findall(r"--out (\S+)|out=\"(\w+)\"", step.text)}
+            for root in {"NIGHT", *filter(None, chain(*roots))}:
+                shutil.copytree(demo / "demo-out" / "cache", folder / root / "cache", dirs_exist_ok=True)
+        return folder
 
     return of
 
