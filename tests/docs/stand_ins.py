@@ -23,7 +23,7 @@ REPLACED = {
     "/var/log/eci.log": "eci.log",
     "run nightly.toml": "run etc/nightly.toml",
     "eci demo": "eci demo --pairs 120",
-    "eci validate": "eci validate --encoder my-encoders/minilm --seeds 1 --per-query 2",
+    "eci validate": "eci validate --encoder small-encoder --seeds 1 --per-query 2",
     "collect_pairs(6000)": f"collect_pairs({2 * PAIRS})",
 }
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")

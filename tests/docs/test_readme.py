@@ -1,8 +1,8 @@
 """The READMEs say what the code does: every command and option, the columns, and commands that run as they stand.
 
 What each has a reader run (tests.docs.readme.Readme.steps) is run here in its order, long things on small data, in a
-folder of its own: README.md's holds the files that it names, the others' also what `eci demo --out demo-out` wrote. All
-steps are in this file, and README.md's come first, so that one process makes the demo and the folders once.
+folder of its own: README.md's holds the files that it names, the others' also what its `make demo` wrote. All steps are
+in this file, and README.md's come first, so that one process makes the demo once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -164,35 +163,38 @@ def furnished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme") / "furnished"
     folder.mkdir()
     furnish(folder)
+    call("eci encoders export all-MiniLM-L6-v2 --to small-encoder", folder, 0)
     return folder
 
 
 @pytest.fixture(scope="session")
-def demo(furnished) -> Path:
-    """The same after `eci demo --out demo-out`."""
-    folder = furnished.parent / "demo"
-    shutil.copytree(furnished, folder, symlinks=True)
-    assert "Traceback" not in call(shortened("eci demo --out demo-out", folder, ""), folder, 0)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def folder_of(furnished, demo) -> Callable[[Readme], Path]:
-    """Return a README's folder: the files that commands name, and but for README.md the demo's lake and run.
-
-    Whatever root the commands write to holds the demo's vectors in its cache, so that a text is embedded once.
-    """
+def folder_of(furnished) -> Callable[[Readme], Path]:
+    """Return a README's folder: the files that commands name, and but for README.md, which makes it, the demo."""
 
     def of(readme: Readme) -> Path:
         folder = furnished.parent / readme.name.replace("/", "-")
         if not folder.exists():
-            shutil.copytree(furnished if readme is README else demo, folder, symlinks=True)
-            roots = {name for step in readme.steps for name in re.findall(r"--out (\S+)|out=\"(\w+)\"", step.text)}
-            for root in {"NIGHT", *filter(None, chain(*roots))}:
-                shutil.copytree(demo / "demo-out" / "cache", folder / root / "cache", dirs_exist_ok=True)
+            shutil.copytree(furnished, folder, symlinks=True)
+            if readme is not README:
+                shutil.copytree(demo(of(README)), folder / "demo-out")
         return folder
 
     return of
+
+
+def demo(folder: Path) -> Path:
+    """Return demo-out of README.md's folder, as its step `make demo` leaves it; made here if that was not run."""
+    if not (folder / "demo-out" / "LATEST").exists():
+        call(shortened("eci demo --out demo-out", folder, ""), folder, 0)
+    return folder / "demo-out"
+
+
+def share_vectors(folder: Path, text: str) -> None:
+    """Give the roots that a step writes to the demo's vectors: a text is embedded once."""
+    cache = folder / "demo-out" / "cache"
+    for root in ("NIGHT", *re.findall(r"--out ([\w-]+)", text), *re.findall(r'out="(\w+)"', text)):
+        if cache.exists() and not (folder / root / "cache").exists():
+            shutil.copytree(cache, folder / root / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -244,6 +246,7 @@ def call(line: str, where: Path, code: int) -> str:
 )
 def test_a_step_runs(folder_of, scheduler, readme, step):
     folder = folder_of(readme)
+    share_vectors(folder, step.text)
     where = folder
     if step.kind == "python":
         for name in re.findall(r"^(?:from|import) (\w+)", step.text, re.MULTILINE):
