@@ -6,7 +6,7 @@ CONSTRAINTS := .ci/constraints.txt
 # Every run starts processes, and without bytecode each of them would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint crash scale bench clean
+.PHONY: demo test lint docs crash scale bench clean
 
 demo: $(VENV)/ready  ## the main job on real text: builds triples from installed documentation, ranks their sources
 	$(BIN)/eci demo --out demo-out
@@ -19,6 +19,9 @@ lint: $(VENV)/ready  ## style, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/ready  ## the generated parts of the READMEs: commands, columns of the tables
+	$(BIN)/python -m tests.docs
 
 crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s

@@ -86,7 +86,7 @@ def factor_of(mean_matrix: FloatArray, lam: float) -> FloatArray:
 
 
 def information(mean_matrix: FloatArray, lam: float) -> float:
-    """(1/d) logdet(I + (d/lambda) M), in nats per dimension (README, method).
+    """(1/d) logdet(I + (d/lambda) M), in nats per dimension (eci_sql/README.md).
 
     Args:
         mean_matrix: (d, d) float64, symmetric, positive semi-definite.

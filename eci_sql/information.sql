@@ -1,4 +1,4 @@
--- information: log-determinant information of a source, whole and without each fold (DESIGN section 2)
+-- information: log-determinant information of a source, whole and without each fold
 -- inputs:  sums (fold, n_examples, plus, minus): fold null for the whole source, else the sums without that fold
 --          eci_information(matrix, n, lambda): NumPy UDF, (1/d) logdet(I + (d / lambda) matrix / n)
 -- params:  lambda

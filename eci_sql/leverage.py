@@ -1,6 +1,6 @@
 """What one triple adds: the change of a log-determinant by one weighted residual.
 
-Covers: leverages r^T A^-1 r and the information of single triples (DESIGN section 2), with A = I + (d/lambda) M.
+Covers: leverages r^T A^-1 r and the information of single triples, with A = I + (d/lambda) M.
 Does not cover: the sums M (moments.py) and the score of a source (information.py).
 
 By the matrix determinant lemma logdet(A + c w r r^T) - logdet(A) = log(1 + c w r^T A^-1 r), so nothing is approximated.

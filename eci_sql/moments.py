@@ -43,7 +43,7 @@ def residual_rows(
     """Weighted residuals as whole numbers: rint(r * sqrt|w| * 2^ROW_BITS).
 
     r = (I - zq zq^T)(zn - zp) = (zn - zp) - zq * (s_neg - s_pos), the direction of the loss
-    gradient in the tangent space of the query (README, method). The arithmetic is float32 and
+    gradient in the tangent space of the query (eci_sql/README.md). The arithmetic is float32 and
     elementwise: a row does not depend on its neighbours, and its rounding (1e-7 of a value) is
     below that of the fixed point (1e-5).
 

@@ -1,4 +1,4 @@
--- source_eci: the ranking (DESIGN sections 2 and 3)
+-- source_eci: the ranking
 -- inputs:  estimates: one row a source: kind, parts, information, misinformation, purity, eci, eci_se, eci_lo, eci_hi,
 --          rank, rank_lo, rank_hi, trace, effective_rank, eci_v1, folds_done, n_* and the sums of sums.sql over all folds
 -- columns: the table's, less those that are the same for the whole run

@@ -1,4 +1,4 @@
-"""Identities of texts and triples, folds, buckets and sample positions (DESIGN section 3, "Ids").
+"""Identities of texts and triples, folds, buckets and sample positions.
 
 Ids in bulk are NumPy arrays of dtype S16: NumPy compares them as 16 bytes in order, which is what sorting and
 searching need (only taking a single value out drops trailing zero bytes; `as_arrow` and `tobytes` do not).

@@ -1,4 +1,4 @@
-"""Token sets of texts for the lexical side (DESIGN section 2): `word`, `char3`, or the encoder's `wordpiece`."""
+"""Token sets of texts for the lexical side: `word`, `char3`, or the encoder's `wordpiece`."""
 
 from __future__ import annotations
 

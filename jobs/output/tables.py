@@ -1,4 +1,4 @@
-"""The published tables and their columns: the one place that files, SQL comments and the README's table come from."""
+"""The published tables and their columns: the one place that files, SQL comments and the tables of jobs/output/README.md come from."""
 
 from __future__ import annotations
 

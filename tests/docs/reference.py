@@ -1,14 +1,19 @@
-"""Documentation that is made from the code: the columns of the tables, and the commands."""
+"""Documentation that is made from the code: the commands with their options, the columns of the published
+tables, the work files.
+
+`python -m tests.docs` (`make docs`) writes it between the markers of the READMEs; a test says when that is due.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
 
 from jobs.cli import app
 from jobs.output.tables import ABLATIONS, RUNS, TABLES, sql_type
+from jobs.work.layout import WORK_FILES
 
 
 def columns_markdown() -> str:
@@ -48,3 +53,21 @@ def _command(command: Any, path: str) -> str:
         help_text = " ".join((getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
         rows.append(f"| `{name}`{variable} | {help_text} |")
     return "\n".join([f"**`{path}`** {said}\n\n| option | meaning |\n|---|---|", *rows])
+
+
+def work_files_markdown() -> str:
+    """Return every work file as Markdown: its path below a run's work folder, what a batch is, who reads it."""
+    rows = [
+        f"| `{file.stage}/{'.'.join(part for part in ('NAME', file.kind, file.ending) if part)}` | {file.batch} | "
+        f"{', '.join(file.readers)} |"
+        for file in WORK_FILES
+    ]
+    return "\n".join(["| file of the stage's task NAME | a batch | read by |", "|---|---|---|", *rows])
+
+
+GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
+    "columns": ("jobs/output/README.md", columns_markdown),
+    "commands": ("jobs/commands/README.md", commands_markdown),
+    "work files": ("jobs/README.md", work_files_markdown),
+}
+"""Marker -> the README that holds it, and what stands between its two ends."""

@@ -1,11 +1,10 @@
-"""What the README's commands find in the reader's folder: the files that they name, small, and short forms of long ones."""
+"""What the READMEs' commands find in the reader's folder: the files that they name, small, and short forms of long ones."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import polars as pl
 
 from jobs.demo.documentation import DocPair, collect_pairs
 from onnx_models.building.graph import save_model
-from tests.docs.readme import blocks, command_lines
+from tests.docs.readme import READMES, blocks
 from tests.encoders.models import write_model
 from tests.encoders.test_add import token_model
 
@@ -24,7 +23,7 @@ REPLACED = {
     "/var/log/eci.log": "eci.log",
     "run nightly.toml": "run etc/nightly.toml",
     "eci demo": "eci demo --pairs 120",
-    "eci validate": "eci validate --encoder my-encoders/minilm --seeds 1 --per-query 2",
+    "eci validate": "eci validate --encoder small-encoder --seeds 1 --per-query 2",
     "collect_pairs(6000)": f"collect_pairs({2 * PAIRS})",
 }
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -40,22 +39,11 @@ def shortened(text: str, folder: Path, scheduler: str) -> str:
         newest = sorted(path.name for path in (folder / "demo-out" / "runs").iterdir())[-len(named) :]
         for old, new in zip(named, newest, strict=True):
             text = text.replace(old, new)
-    if "night2/" in text:
-        _second_night(folder)
     return text
 
 
-def _second_night(folder: Path) -> None:
-    """Copy the demo's triples without the polluted source."""
-    shutil.copytree(folder / "demo-out" / "lake" / "triples", folder / "night2", dirs_exist_ok=True)
-    for path in (folder / "night2").rglob("*.parquet"):
-        pl.read_parquet(path).filter(pl.col("source") != "polluted").write_parquet(path)
-    for path in [path for path in (folder / "night2").rglob("*.parquet") if pl.read_parquet(path).is_empty()]:
-        path.unlink()
-
-
 def furnish(folder: Path) -> None:
-    """Write the files that the README's commands name."""
+    """Write the files that the READMEs' commands name."""
     pairs = collect_pairs(PAIRS)
     _triples_with_ids(folder, pairs)
     _mined(folder, pairs)
@@ -63,7 +51,8 @@ def furnish(folder: Path) -> None:
     (write_model(folder / "my-onnx-model") / "onnx").mkdir()
     save_model(token_model(), folder / "my-onnx-model" / "onnx" / "model.onnx")
     _lines(folder / "passages.jsonl", [{"text": pair.positive} for pair in pairs])
-    for name in {match[1] for line in command_lines() if (match := re.search(r"eci validate (\S+)", line))}:
+    lines = [line for readme in READMES for line in readme.command_lines()]
+    for name in {match[1] for line in lines if (match := re.search(r"eci validate (\S+)", line))}:
         _collection(folder / name, pairs)
     negatives = [
         {"qid": f"q{i}", "pos": [f"d{i}"], "neg": {"bm25": [f"d{(i + 1) % PAIRS}"], "llm": [f"d{(i + 2) % PAIRS}"]}}
@@ -95,7 +84,7 @@ def _triples_with_ids(folder: Path, pairs: list[DocPair]) -> None:
 
 
 def _mined(folder: Path, pairs: list[DocPair]) -> None:
-    """Write the inputs of the README's settings file: mined triples, a run file, and its judgements."""
+    """Write the inputs of the READMEs' settings file: mined triples, a run file, and its judgements."""
     for name in ("mined", "runs", "qrels"):
         (folder / name).mkdir()
     with gzip.open(folder / "mined" / "bm25.jsonl.gz", "wt", encoding="utf-8") as out:

@@ -1,4 +1,4 @@
-"""Python blocks of the README compile and use names that exist; settings blocks are valid settings."""
+"""Python blocks of the READMEs compile and use names that exist; settings blocks are valid settings."""
 
 from __future__ import annotations
 
