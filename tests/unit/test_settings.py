@@ -5,7 +5,11 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.commands.options import FILE_ONLY
 from jobs.config import Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
 from jobs.settings_file import settings_toml, write_settings
@@ -75,10 +79,6 @@ def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
 def test_an_option_wins_over_the_environment_and_that_over_the_file(
     monkeypatch, tmp_path, arguments, environment, folds
 ):
-    from typer.testing import CliRunner
-
-    from jobs.cli import app
-
     (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
     seen = []
     monkeypatch.setattr(
@@ -86,6 +86,28 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
     )
     CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
     assert seen[0].folds == folds
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "ingest"])
+def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_file(command):
+    inputs, settings = set(Input.model_fields), set(RunConfig.model_fields)
+    assert settings >= FILE_ONLY
+    options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
+    if command == "ingest":
+        assert options.keys() == inputs | {"to", "json", "quiet"}
+        return
+    assert options.keys() - {"json", "quiet", "strict", "log_json"} == inputs | {"config"} | settings - FILE_ONLY
+    for name in options.keys() - {"json", "quiet", "strict", "log_json"}:
+        assert options[name].envvar == f"ECI_{name.upper()}"
+
+
+def test_the_environment_reaches_the_commands_that_share_these_options():
+    for command, names in {"demo": ["workers"], "select": ["memory", "out"], "ablate": ["memory", "out"],
+                           "validate": ["encoder", "memory", "out", "workers"]}.items():  # fmt: skip
+        given = {option.name: option.envvar for option in typer.main.get_command(app).commands[command].params}
+        assert {name: variable for name, variable in given.items() if variable} == {
+            n: f"ECI_{n.upper()}" for n in names
+        }
 
 
 def test_init_and_the_way_for_a_newcomer(eci, tmp_path):
