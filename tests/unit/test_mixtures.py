@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_sql.errors import MetricError
-from eci_sql.information import Score, delete_one, score_means
+from eci_sql.information import Score, score_means
+from eci_sql.leave_out import delete_one
 from eci_sql.mixtures import Folds, best_mixture, delete_one_mix, mix_score, pooled
 
 Means = tuple[np.ndarray, np.ndarray]
