@@ -52,23 +52,6 @@ def pooled(parts: Sequence[Folds]) -> Folds:
     return Folds(plus, minus, np.sum([part.n for part in parts], axis=0, dtype=np.int64))
 
 
-def mix_score(
-    alpha: FloatArray, mean_plus: Sequence[FloatArray], mean_minus: Sequence[FloatArray], lam: float
-) -> Score:
-    """Score of the mixture with shares alpha of sources with the given mean matrices.
-
-    Args:
-        alpha: (S,) float64, not negative, sum 1.
-        mean_plus, mean_minus: S matrices (d, d) float64 each.
-        lam: the ridge lambda.
-
-    Raises:
-        MetricError: alpha is not on the simplex, or as `information`.
-    """
-    _check_shares(alpha)
-    return score_means(_blend(alpha, mean_plus), _blend(alpha, mean_minus), lam)
-
-
 def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tuple[Score, FloatArray]:
     """Score of a mixture with fixed shares, and its ECI without each fold.
 
@@ -221,10 +204,6 @@ class _Objective:
         inverse *= 2.0  # one triangle stands for both, the diagonal for itself
         inverse[np.diag_indices(dim)] /= 2.0
         return value, sums @ inverse.T.reshape(-1) / self._lam
-
-
-def _blend(alpha: FloatArray, means: Sequence[FloatArray]) -> FloatArray:
-    return np.tensordot(alpha, np.asarray(means, dtype=np.float64), axes=1)
 
 
 def _check_shares(alpha: NDArray[np.float64]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jobs.errors import InputError, nearest
-from jobs.machine import available_cores, available_memory, parse_bytes
+from jobs.machine import available_cores, default_memory, parse_bytes
 
 SECRET_IN_ADDRESS = re.compile(
     r"://[^/@]*:[^/@]*@|://.*[?&](sig|sv|token|[\w-]*(signature|credential|token))=", re.IGNORECASE
@@ -183,7 +183,7 @@ class RunConfig(_Settings):
 
     def memory_bytes(self) -> int:
         """Return the memory for all workers together, in bytes."""
-        return parse_bytes(self.memory) if self.memory else int(0.6 * available_memory())
+        return parse_bytes(self.memory) if self.memory else default_memory()
 
     def share(self) -> int:
         """Return the memory share of one worker, in bytes."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import EciError, InputError
+from jobs.retrieval.metrics import kendall_tau
 from onnx_models.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def compare_rankings(
     """Rank the sources of the same triples with both encoders, in temporary output roots, and compare.
 
     Returns:
-        kendall_tau of the two rankings (None for a single source), largest_change of ECI over the reference's ECI, and
+        kendall_tau of the two rankings (None where it is not defined), largest_change of ECI over the reference's ECI, and
         the rows: source, eci, reference_eci, rank, reference_rank.
 
     Raises:
@@ -211,10 +212,3 @@ def _ranked(encoder: str, triples: Sequence[str], out: str, workers: int) -> dic
     config = make_config({"inputs": [{"triples": list(triples)}], "out": out, "encoder": encoder, "workers": workers})
     rows = run(config).ranking.select(["kind", "source", "eci", "rank"]).to_pylist()
     return {row["source"]: (row["eci"], row["rank"]) for row in rows if row["kind"] == "source"}
-
-
-def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Return Kendall's tau-b of two sequences, None where it is not defined (fewer than two, or all equal)."""
-    x, y = (np.sign(np.subtract.outer(np.asarray(v, float), np.asarray(v, float))) for v in (a, b))
-    scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum()) / scale if scale else None
