@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
@@ -160,15 +161,14 @@ class _Objective:
 
     def ascend(self, alpha: FloatArray, tolerance: float) -> FloatArray:
         """Local optimum reached from alpha, on the simplex."""
-        from scipy.optimize import LinearConstraint, minimize  # a third of a second that only an ascent needs
-
-        result = minimize(
+        optimize = scipy.optimize  # loaded when it is named: a third of a second that only an ascent needs
+        result = optimize.minimize(
             self._loss,
             alpha,
             jac=True,
             method="SLSQP",
             bounds=[(0.0, 1.0)] * len(alpha),
-            constraints=LinearConstraint(np.ones((1, len(alpha))), 1.0, 1.0),
+            constraints=optimize.LinearConstraint(np.ones((1, len(alpha))), 1.0, 1.0),
             options={"ftol": tolerance, "maxiter": 200},
         )
         return _onto_simplex(result.x)

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from eci_sql.information import information
+from eci_sql.moments import dim_of, unpack_upper
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -171,9 +174,6 @@ def register_numbered(connection: duckdb.DuckDBPyConnection) -> Matrices:
 def _register_information(
     connection: duckdb.DuckDBPyConnection, kind: str, packed_of: Callable[[Any], np.ndarray]
 ) -> None:
-    from eci_sql.information import information
-    from eci_sql.moments import dim_of, unpack_upper
-
     def one(matrix: Any, n: int, lam: float) -> float:
         packed = packed_of(matrix)
         return information(unpack_upper(packed, dim_of(len(packed))) / n, lam)

@@ -20,14 +20,18 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.information import Score, score
 from eci_sql.moments import pack_upper, sum_packed, unpack_upper
+from jobs.config import make_config
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.machine import default_memory
+from jobs.output.catalog import write_catalog
 from jobs.output.parquet import write_parquet
 from jobs.output.tables import ABLATIONS
+from jobs.pipeline.encoder import encoder_choice
+from jobs.pipeline.run import run as run_job
 from jobs.retrieval.metrics import kendall_tau
 from jobs.scoring.moments import add_signed
 from jobs.terminal.progress import Progress
@@ -127,7 +131,6 @@ def ablate(
         rows.append(encoder_row(run, name, progress))
     with run.store.attempt(f"{ABLATIONS.files}{run.run_id}.parquet") as path:
         write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
-    from jobs.output.catalog import write_catalog
 
     write_catalog(run.store)
     return rows
@@ -219,10 +222,6 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
     Raises:
         InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
     """
-    from jobs.config import make_config
-    from jobs.pipeline.encoder import encoder_choice
-    from jobs.pipeline.run import run as run_job
-
     if run.settings.get("vectors"):
         raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")
     own = ("temperature", "hybrids", "information", "strict", "encoder", "buckets", "vectors")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs.demo.docstrings import sentences
 from jobs.demo.documentation import DocPair, collect_pairs
@@ -152,9 +154,6 @@ def _embedded(embed: Embed, texts: list[str], side: str) -> Floats:
 
 def _write_source(folder: Path, source: str, rows: Sequence[tuple[str, str, str]]) -> Path:
     """Write one source's triples beside the final name, then rename."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     columns.append([source] * len(rows))
     arrays = [pa.array(column, pa.string()) for column in columns]

@@ -12,7 +12,9 @@ import numpy as np
 
 from jobs.errors import EciError, InputError
 from jobs.retrieval.metrics import kendall_tau
+from onnx_models.cards import built_in_names, family_names, load_card
 from onnx_models.errors import EncoderError
+from onnx_models.families import families, load_family
 
 if TYPE_CHECKING:
     from onnx_models.cards import EncoderCard
@@ -24,8 +26,6 @@ TEXT_KEYS = ("text", "passage", "document", "contents", "query", "positive")
 
 def card_named(name_or_dir: str) -> EncoderCard:
     """Return an encoder's card. Raises InputError for an unknown name or a wrong card."""
-    from onnx_models.cards import load_card
-
     try:
         return load_card(name_or_dir)
     except EncoderError as error:
@@ -47,9 +47,6 @@ def list_encoders(folders: Sequence[str] = ()) -> list[dict[str, Any]]:
 
     Built-in ones come first, then ready cards without weights, then the encoders in or directly below `folders`.
     """
-    from onnx_models.cards import built_in_names
-    from onnx_models.families import families
-
     rows = [_row(name, name) for name in built_in_names()]
     for family in families():
         state = "needs files: eci encoders export FOLDER --to DIR"
@@ -68,8 +65,6 @@ def list_encoders(folders: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def _row(name: str, encoder: str) -> dict[str, Any]:
-    from onnx_models.cards import load_card
-
     try:
         card = load_card(encoder)
         card.verify_files()
@@ -94,9 +89,6 @@ def card_values(card: EncoderCard) -> dict[str, Any]:
 
 def shown(name_or_dir: str) -> dict[str, Any]:
     """Return what there is to show of an encoder: its card, or a ready card that ships no weights."""
-    from onnx_models.cards import family_names
-    from onnx_models.families import load_family
-
     if name_or_dir in family_names():
         state = f"needs files: eci encoders export FOLDER --to DIR, with the folder of {name_or_dir} from Hugging Face"
         return asdict(load_family(name_or_dir)) | {"state": state}

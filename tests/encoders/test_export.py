@@ -31,7 +31,7 @@ def test_export_imports_no_torch(tmp_path: Path) -> None:
 
     write_model(tmp_path / "hf")
     code = (
-        "import sys; from pathlib import Path; from onnx_models.export import export_encoder; "
+        "import sys; from pathlib import Path; from onnx_models.exporting.export import export_encoder; "
         f"export_encoder(Path({str(tmp_path / 'hf')!r}), Path({str(tmp_path / 'out')!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
