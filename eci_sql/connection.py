@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 FOLDER = Path(__file__).parent
@@ -25,8 +26,6 @@ def connect(memory: int = 1 << 30, threads: int = 1, temporary: str | None = Non
 
     Extensions are never fetched, and nothing is read that the caller did not name.
     """
-    import duckdb
-
     connection = duckdb.connect(
         ":memory:",
         config={

@@ -1,7 +1,8 @@
 """The score of a source: log-determinant information, jackknife, differences, ranks.
 
 Covers: everything of `eci-sem/1` that starts from summed matrices.
-Does not cover: how they are summed (moments.py), hybrids and the best mixture (mixtures.py).
+Does not cover: how they are summed (moments.py), the score without each fold (leave_out.py), hybrids and the best
+mixture (mixtures.py).
 
 Cholesky and eigenvalues change in their last bits with the number of BLAS threads: callers who
 publish results pin it (threadpoolctl).
@@ -16,7 +17,7 @@ from scipy.linalg import cholesky, eigvalsh
 from scipy.special import stdtr, stdtrit
 
 from eci_sql.errors import MetricError
-from eci_sql.moments import FloatArray, IntArray, dim_of, sum_packed, unpack_upper
+from eci_sql.moments import FloatArray
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,6 @@ class Score:
         """Purity is 1 without misinformation and 0 without information, both 0 included."""
         purity = information / (information + misinformation) if information > 0.0 else 0.0
         return cls(information, misinformation, purity, information * purity)
-
-
-@dataclass(frozen=True)
-class Jackknife:
-    """An estimate, its (F,) float64 values without each fold (nan: nothing of it there), its se."""
-
-    estimate: float
-    leave_out: FloatArray
-    se: float
-
-    @classmethod
-    def of(cls, estimate: float, leave_out: FloatArray) -> "Jackknife":
-        """With the standard error that the delete-one values give."""
-        return cls(estimate, leave_out, jackknife_se(leave_out))
-
-    @property
-    def folds(self) -> int:
-        """Number of folds that count, as `interval` takes it."""
-        return int(np.count_nonzero(~np.isnan(self.leave_out)))
 
 
 @dataclass(frozen=True)
@@ -160,32 +142,6 @@ def jackknife_se(leave_out: FloatArray) -> float:
     if len(values) < 2:
         return float("nan")
     return float(np.sqrt((len(values) - 1) * np.var(values)))
-
-
-def delete_one(fold_plus: IntArray, fold_minus: IntArray, fold_n: IntArray, lam: float) -> tuple[Score, FloatArray]:
-    """Score of all folds, and the ECI without each of them.
-
-    Sums are subtracted as integers, so leaving a fold out is exactly never having seen it.
-
-    Args:
-        fold_plus, fold_minus: (F, P) int64 packed sums of each fold, in units of 2^-UNIT_BITS.
-        fold_n: (F,) int64 examples of each fold.
-        lam: the ridge lambda.
-
-    Returns:
-        The total score, and (F,) float64: nan for a fold without examples.
-
-    Raises:
-        MetricError: as `information`, or sums too large for int64.
-    """
-    dim = dim_of(fold_plus.shape[1])
-    plus, minus, n = sum_packed(fold_plus), sum_packed(fold_minus), int(fold_n.sum())
-    leave_out = np.full(len(fold_n), np.nan)
-    for fold in np.flatnonzero(fold_n):
-        rest_plus = unpack_upper(plus - fold_plus[fold], dim)
-        rest_minus = unpack_upper(minus - fold_minus[fold], dim)
-        leave_out[fold] = score(rest_plus, rest_minus, n - int(fold_n[fold]), lam).eci
-    return score(unpack_upper(plus, dim), unpack_upper(minus, dim), n, lam), leave_out
 
 
 def interval(estimate: float, se: float, folds: int, level: float = 0.95) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 -- information: log-determinant information of a source, whole and without each fold
--- inputs:  sums (fold, n_examples, plus, minus): fold null for the whole source, else the sums without that fold
---          eci_information(matrix, n, lambda): NumPy UDF, (1/d) logdet(I + (d / lambda) matrix / n)
+-- inputs:  sums (fold, n_examples, plus, minus): fold null for the whole source, else the sums without that fold;
+--          plus and minus are packed matrices, or numbers of matrices that lie in NumPy
+--          eci_information(matrix, n, lambda): NumPy UDF over either, (1/d) logdet(I + (d / lambda) matrix / n)
 -- params:  lambda
 -- columns: fold, information, misinformation, purity, eci
 -- grain:   one row for each row of sums

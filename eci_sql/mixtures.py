@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
@@ -50,23 +51,6 @@ def pooled(parts: Sequence[Folds]) -> Folds:
         for sums in ([part.plus for part in parts], [part.minus for part in parts])
     )
     return Folds(plus, minus, np.sum([part.n for part in parts], axis=0, dtype=np.int64))
-
-
-def mix_score(
-    alpha: FloatArray, mean_plus: Sequence[FloatArray], mean_minus: Sequence[FloatArray], lam: float
-) -> Score:
-    """Score of the mixture with shares alpha of sources with the given mean matrices.
-
-    Args:
-        alpha: (S,) float64, not negative, sum 1.
-        mean_plus, mean_minus: S matrices (d, d) float64 each.
-        lam: the ridge lambda.
-
-    Raises:
-        MetricError: alpha is not on the simplex, or as `information`.
-    """
-    _check_shares(alpha)
-    return score_means(_blend(alpha, mean_plus), _blend(alpha, mean_minus), lam)
 
 
 def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tuple[Score, FloatArray]:
@@ -177,15 +161,14 @@ class _Objective:
 
     def ascend(self, alpha: FloatArray, tolerance: float) -> FloatArray:
         """Local optimum reached from alpha, on the simplex."""
-        from scipy.optimize import LinearConstraint, minimize  # a third of a second that only an ascent needs
-
-        result = minimize(
+        optimize = scipy.optimize  # loaded when it is named: a third of a second that only an ascent needs
+        result = optimize.minimize(
             self._loss,
             alpha,
             jac=True,
             method="SLSQP",
             bounds=[(0.0, 1.0)] * len(alpha),
-            constraints=LinearConstraint(np.ones((1, len(alpha))), 1.0, 1.0),
+            constraints=optimize.LinearConstraint(np.ones((1, len(alpha))), 1.0, 1.0),
             options={"ftol": tolerance, "maxiter": 200},
         )
         return _onto_simplex(result.x)
@@ -221,10 +204,6 @@ class _Objective:
         inverse *= 2.0  # one triangle stands for both, the diagonal for itself
         inverse[np.diag_indices(dim)] /= 2.0
         return value, sums @ inverse.T.reshape(-1) / self._lam
-
-
-def _blend(alpha: FloatArray, means: Sequence[FloatArray]) -> FloatArray:
-    return np.tensordot(alpha, np.asarray(means, dtype=np.float64), axes=1)
 
 
 def _check_shares(alpha: NDArray[np.float64]) -> None:

@@ -6,11 +6,15 @@ through the database. Results do not depend on how DuckDB cuts its rows into cal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
+from eci_sql.information import information
+from eci_sql.moments import dim_of, unpack_upper
 
 if TYPE_CHECKING:
     import duckdb
@@ -146,16 +150,38 @@ def register_information(connection: duckdb.DuckDBPyConnection) -> None:
 
     Works on any sum of rows of `moments` too; n = 0 gives 0.
     """
-    from eci_sql.information import information
-    from eci_sql.moments import dim_of, unpack_upper
+    _register_information(connection, "BIGINT[]", lambda matrix: matrix.values.to_numpy())
+
+
+@dataclass
+class Matrices:
+    """Packed matrices that SQL names by numbers: `packed` makes the one of a number, (P,) int64, when it is asked for."""
+
+    packed: Callable[[int], np.ndarray] = field(init=False)
+
+
+def register_numbered(connection: duckdb.DuckDBPyConnection) -> Matrices:
+    """Register `eci_information(INTEGER, BIGINT, DOUBLE)`, as `register_information` does, over numbers of matrices.
+
+    Returns:
+        The matrices that it looks at, to be filled before it is called.
+    """
+    matrices = Matrices()
+    _register_information(connection, "INTEGER", lambda number: matrices.packed(number.as_py()))
+    return matrices
+
+
+def _register_information(
+    connection: duckdb.DuckDBPyConnection, kind: str, packed_of: Callable[[Any], np.ndarray]
+) -> None:
+    def one(matrix: Any, n: int, lam: float) -> float:
+        packed = packed_of(matrix)
+        return information(unpack_upper(packed, dim_of(len(packed))) / n, lam)
 
     def eci_information(matrices: pa.Array, examples: pa.Array, lams: pa.Array) -> pa.Array:
-        values = []
-        for matrix, n, lam in zip(matrices, examples.to_pylist(), lams.to_pylist(), strict=True):
-            packed = matrix.values.to_numpy()
-            values.append(information(unpack_upper(packed, dim_of(len(packed))) / n, lam) if n else 0.0)
-        return pa.array(values, pa.float64())
+        rows = zip(matrices, examples.to_pylist(), lams.to_pylist(), strict=True)
+        return pa.array([one(matrix, n, lam) if n else 0.0 for matrix, n, lam in rows], pa.float64())
 
     connection.create_function(  # type: ignore[call-overload]
-        "eci_information", eci_information, ["BIGINT[]", "BIGINT", "DOUBLE"], "DOUBLE", type="arrow"
+        "eci_information", eci_information, [kind, "BIGINT", "DOUBLE"], "DOUBLE", type="arrow"
     )

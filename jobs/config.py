@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jobs.errors import InputError, nearest
-from jobs.machine import available_cores, available_memory, parse_bytes
+from jobs.machine import available_cores, default_memory, parse_bytes
 
 SECRET_IN_ADDRESS = re.compile(
     r"://[^/@]*:[^/@]*@|://.*[?&](sig|sv|token|[\w-]*(signature|credential|token))=", re.IGNORECASE
@@ -24,13 +24,15 @@ class _Settings(BaseModel):
 class Input(_Settings):
     """One input: files of one format."""
 
-    triples: tuple[str, ...] = Field(description="files, folders, globs or URLs")
+    triples: tuple[str, ...] = Field(description="files, folders, globs (in quotes) or URLs of triples")
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
-    ranks: str | None = Field(None, description="ranks of a run to take, such as 1:10 or 20:40")
-    numbered: Literal["one", "each"] = Field("one", description="negative_1..N as one source, or each as its own")
-    qrels: tuple[str, ...] = Field((), description="relevance judgements (beir)")
+    ranks: str | None = Field(None, description="ranks of a run file to take, such as 1:10 or 20:40")
+    numbered: Literal["one", "each"] = Field(
+        "one", description="columns negative_1..N as one source, or each as its own"
+    )
+    qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
 
     @field_validator("triples", "qrels", mode="before")
     @classmethod
@@ -82,23 +84,29 @@ class RunConfig(_Settings):
     out: str = Field(description="the output root: a folder or an fsspec URL")
     corpus: tuple[str, ...] = Field((), description="files with the passages, where triples hold ids")
     queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
-    vectors: tuple[str, ...] = Field((), description="precomputed vectors (Parquet), in place of an encoder")
+    vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
     encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
-    temperature: float | None = Field(None, gt=0, le=10, description="the training temperature (default: the card's)")
-    kappa: float = Field(0.5, ge=0, le=1, description="how much lexical overlap takes from a weight")
+    temperature: float | None = Field(None, gt=0, le=10, description="the training temperature, by default the card's")
+    kappa: float = Field(0.5, ge=0, le=1, description="share of the lexical overlap that a weight loses")
     lam: float = Field(1.0, gt=0, alias="lambda", description="the ridge of the log-determinant")
     tokenizer: Literal["word", "wordpiece", "char3"] = Field("word", description="tokens of the lexical side")
     folds: int = Field(32, ge=2, le=256, description="folds of the queries: units of work and of uncertainty")
-    workers: int = Field(0, ge=0, le=1024, description="worker processes (0: one for each core)")
+    workers: int = Field(0, ge=0, le=1024, description="worker processes, 0 for one on each core")
     memory: str = Field("", description="memory for all workers together, such as 2GB (default: 60 % of what there is)")
-    scheduler: str = Field("", description="address of a running Dask scheduler, in place of local workers")
+    scheduler: str = Field(
+        "", description="a running Dask scheduler, such as tcp://host:8786, in place of local workers"
+    )
     cluster: str = Field("", description="a Dask cluster class, such as dask_jobqueue.SLURMCluster")
     cluster_options: dict[str, Any] = Field({}, description="arguments of the cluster class")
     buckets: int = Field(0, ge=0, le=256, description="buckets of texts, a power of two (0: by the inputs' size)")
-    hybrids: dict[str, tuple[str, ...]] = Field({}, description="hybrids: sources pooled, as name = [source, source]")
-    information: bool = Field(False, description="compute what each triple adds (column information of scores)")
+    hybrids: dict[str, tuple[str, ...]] = Field(
+        {}, description="sources pooled to a row of their own, such as dense+llm, or all-pairs"
+    )
+    information: bool = Field(
+        False, description="compute what each triple adds to its source (column information of scores)"
+    )
     until_decided: float | None = Field(
-        None, ge=0.5, lt=1, description="stop when the question is answered at this level"
+        None, ge=0.5, lt=1, description="stop when the question is answered at this level, such as 0.95"
     )
     decide: Literal["top", "all"] = Field("top", description="the question: the leader, or every adjacent pair")
     tolerance: float = Field(
@@ -106,7 +114,7 @@ class RunConfig(_Settings):
     )
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
-    skip_bad_files: bool = Field(False, description="record a file that cannot be opened in rejects, and go on")
+    skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -175,7 +183,7 @@ class RunConfig(_Settings):
 
     def memory_bytes(self) -> int:
         """Return the memory for all workers together, in bytes."""
-        return parse_bytes(self.memory) if self.memory else int(0.6 * available_memory())
+        return parse_bytes(self.memory) if self.memory else default_memory()
 
     def share(self) -> int:
         """Return the memory share of one worker, in bytes."""

@@ -121,7 +121,7 @@ def order_of(ids: np.ndarray) -> np.ndarray:
 
 
 def first_of_run(ordered: np.ndarray) -> np.ndarray:
-    """Return where each distinct id of an ordered array is met first, bool (n,)."""
+    """Return where each distinct value of an ordered array is met first, bool (n,)."""
     first = np.ones(len(ordered), dtype=bool)
     first[1:] = ordered[1:] != ordered[:-1]
     return first

@@ -33,3 +33,8 @@ def available_memory() -> int:
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         total = min(total, int(text))
     return total
+
+
+def default_memory() -> int:
+    """Return the bytes that a command takes where nobody says how many: 60 % of the memory that there is."""
+    return int(0.6 * available_memory())

@@ -59,15 +59,15 @@ def _table(key: str, field: FieldInfo, lines: list[str], commented: bool) -> str
 
 
 def _setting(key: str, field: FieldInfo) -> str:
-    allowed = _allowed(field)
-    comment = f"# {field.description}{f' ({allowed})' if allowed else ''}"
+    limits = allowed(field)
+    comment = f"# {field.description}{f' ({limits})' if limits else ''}"
     required = field.default is PydanticUndefined
     value = EXAMPLES[key] if key in EXAMPLES else _toml(field.default)
     return f"{comment}\n{'' if required else '# '}{key} = {value}"
 
 
-def _allowed(field: FieldInfo) -> str:
-    """Return what a setting may be: the choices, or the limits."""
+def allowed(field: FieldInfo) -> str:
+    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
     kind = field.annotation
     if typing.get_origin(kind) is typing.Literal:
         return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))

@@ -136,10 +136,6 @@ class EncoderCard:
             raise EncoderError(f"side is {side!r}, allowed is one of query, passage")
         return prefixes[side]
 
-    def passage(self, title: str, text: str) -> str:
-        """Return a passage's title and text as one text; the text alone where there is no title."""
-        return f"{title}{self.title_separator}{text}" if title else text
-
     def verify_files(self) -> None:
         """Compare every file with its SHA-256. Raises EncoderError for one that is missing or another."""
         for file in (self.model, self.tokenizer, *self.data):
@@ -198,11 +194,6 @@ def built_in_names() -> tuple[str, ...]:
 def family_names() -> tuple[str, ...]:
     """Return the names of the ready cards that ship no weights (families.py), sorted."""
     return tuple(sorted(path.stem for path in FAMILIES.glob("*.toml")))
-
-
-def list_cards() -> tuple[EncoderCard, ...]:
-    """Return the cards that come with this package, sorted by name."""
-    return tuple(load_card(name) for name in built_in_names())
 
 
 def read_card(path: Path) -> EncoderCard:

@@ -2,84 +2,154 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import cached_property
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from jobs.errors import InputError
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from jobs.config import RunConfig
 
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes (default: one for each core).")]
-Memory = Annotated[
-    str | None, typer.Option(help="Memory for all workers together, such as 2GB (default: 60 % of what there is).")
+Workers = Annotated[
+    int | None, typer.Option(envvar="ECI_WORKERS", help="Worker processes (default: one for each core).")
 ]
-Encoder = Annotated[str | None, typer.Option(help="An encoder's name, or the folder of its card.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ECI_MEMORY", help="Memory for all workers together, such as 2GB (default: 60 % of what there is)."
+    ),
+]
+Encoder = Annotated[
+    str | None, typer.Option(envvar="ECI_ENCODER", help="An encoder's name, or the folder of its card.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
+FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict"})  # settings without an option
+SPELLED = {"hybrids": "--hybrid"}
 
-def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments of `eci run`, gathered in one dict that `make_config` validates."""
-    import inspect
 
-    options: dict[str, Any] = {
-        "config": Annotated[str | None, typer.Argument(help="A TOML settings file; options given beside it win.")],
-        "triples": Annotated[list[str] | None, typer.Option(help="Files, folders, globs (in quotes) or URLs of triples.")],
-        "format": Annotated[str | None, typer.Option(help="Their format (default: auto, by the first records).")],
-        "source": Annotated[str | None, typer.Option(help="The source of every row, in place of what the records say.")],
-        "positives": Annotated[str | None, typer.Option(help="Every positive of a record (all) or the first.")],
-        "ranks": Annotated[str | None, typer.Option(help="Ranks of a run file to take, such as 1:10 or 20:40.")],
-        "numbered": Annotated[str | None, typer.Option(help="negative_1..N as one source, or each as its own.")],
-        "qrels": Annotated[list[str] | None, typer.Option(help="Relevance judgements, for run files.")],
-        "vectors": Annotated[list[str] | None, typer.Option(help="Parquet files of precomputed vectors, in place of an encoder.")],
-        "corpus": Annotated[list[str] | None, typer.Option(help="Files with the passages, where triples hold ids.")],
-        "queries": Annotated[list[str] | None, typer.Option(help="Files with the queries, where triples hold ids.")],
-        "out": Annotated[str | None, typer.Option("--out", envvar="ECI_OUT", help="The output root.")],
-        "encoder": Encoder,
-        "temperature": Annotated[float | None, typer.Option(help="The training temperature (default: the card's).")],
-        "kappa": Annotated[float | None, typer.Option(help="Share of the lexical overlap that a weight loses (0.5).")],
-        "tokenizer": Annotated[str | None, typer.Option(help="Tokens of the lexical side: word, wordpiece or char3.")],
-        "folds": Annotated[int | None, typer.Option(help="Folds of the queries (32).")],
-        "hybrids": Annotated[list[str] | None, typer.Option("--hybrid", help="Sources pooled to a row of their own: dense+llm, or all-pairs.")],
-        "information": Annotated[bool, typer.Option("--information", help="Compute what each triple adds to its source.")],
-        "until_decided": Annotated[float | None, typer.Option(help="Stop when the question is answered at this level, such as 0.95.")],
-        "decide": Annotated[str | None, typer.Option(help="The question: top (the leader) or all (every adjacent pair).")],
-        "tolerance": Annotated[float | None, typer.Option(help="Share of the leader's ECI within which a difference is a tie (0.05).")],
-        "sample_queries": Annotated[int | None, typer.Option(help="Take a nested sample of at least so many queries.")],
-        "workers": Workers,
-        "memory": Memory,
-        "scheduler": Annotated[str | None, typer.Option(help="A running Dask scheduler, such as tcp://host:8786.")],
-        "cluster": Annotated[str | None, typer.Option(help="A Dask cluster class, such as dask_jobqueue.SLURMCluster.")],
-        "skip_bad_files": Annotated[bool, typer.Option("--skip-bad-files", help="Record unreadable files in rejects and go on.")],
-    }  # fmt: skip
+def input_options(required: bool = True) -> dict[str, Any]:
+    """Return name -> annotation of the options that say what the triples are: one for each setting of Input.
+
+    Args:
+        required: whether the settings without a default have to be given; else a settings file may have them.
+    """
+    from jobs.config import Input
+
+    return {name: _option(name, field, required and field.is_required()) for name, field in Input.model_fields.items()}
+
+
+def run_options() -> dict[str, Any]:
+    """Return name -> annotation of what `eci run` takes: a settings file, and an option for each setting.
+
+    Precedence: an option, then the environment, then the settings file, then the default.
+    """
+    from jobs.config import RunConfig
+
+    settings = {name: _option(name, field) for name, field in RunConfig.model_fields.items() if name not in FILE_ONLY}
+    config = typer.Argument(help="A TOML settings file; options given beside it win.")
+    options = {"config": Annotated[str | None, config], **input_options(required=False), **settings}
     for name, kind in options.items():
-        # precedence: an option, then the environment, then the settings file, then the default
         kind.__metadata__[0].envvar = f"ECI_{name.upper()}"
-    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "values"]
+    return options
+
+
+def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
+    """Return a setting as an option, None (a flag: False) where it is not given and not required."""
+    kind, spelled = field.annotation, f"--{name.replace('_', '-')}"
+    if get_origin(kind) in (tuple, dict):
+        kind = list[str]
+    elif get_origin(kind) is Literal:
+        kind = str
+    taken = kind if kind is bool or required else kind | None  # type: ignore[operator]
+    return Annotated[taken, typer.Option(SPELLED.get(name, spelled), help=_help(field))]
+
+
+def _help(field: FieldInfo) -> str:
+    """Return a setting's description as a sentence, with what is allowed and the default."""
+    from jobs.settings_file import allowed
+
+    said = str(field.description)
+    notes = [allowed(field).removeprefix("a list")]
+    if field.default and isinstance(field.default, (str, int, float)):
+        notes.append(f"default: {field.default}")
+    noted = "; ".join(note for note in notes if note)
+    return f"{said[0].upper()}{said[1:]}{f' ({noted})' if noted else ''}."
+
+
+def add_command(app: typer.Typer, function: Callable[..., Any], options: Callable[[], dict[str, Any]]) -> None:
+    """Add a command that takes options made from the settings, gathered in one dict, its parameter `values`.
+
+    They are made when the command is called: to import the settings takes as long as all that a list of the commands
+    needs.
+    """
+
+    class Late(TyperCommand):
+        @cached_property
+        def whole(self) -> Any:
+            """The command with its parameters."""
+            inner = typer.Typer(add_completion=False, rich_markup_mode=None)
+            inner.command(self.name)(_gathering(function, options()))
+            return typer.main.get_command(inner)
+
+        @property
+        def params(self) -> Any:
+            return self.whole.params
+
+        @params.setter
+        def params(self, nothing: Any) -> None: ...
+
+        def make_context(self, *args: Any, **extra: Any) -> Any:
+            return self.whole.make_context(*args, **extra)
+
+    def named() -> None: ...
+
+    named.__doc__ = function.__doc__
+    app.command(function.__name__, cls=Late)(named)
+
+
+def _gathering(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function with these options in the place of its parameter `values`, which gets them as a dict."""
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(function, eval_str=True).parameters.values():
+        made = [_parameter(name, kind) for name, kind in options.items()]
+        parameters += made if own.name == "values" else [own.replace(kind=own.KEYWORD_ONLY)]
 
     def command(**given: Any) -> None:
-        mine = {p.name: given.pop(p.name) for p in own}
-        function(values=given, **mine)
+        values = {name: given.pop(name) for name in options}
+        function(values=values, **given)
 
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if "bool" in str(kind) else None)
-        for name, kind in options.items()
-    ]  # fmt: skip
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    command.__signature__ = inspect.Signature([*parameters, *keyword])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__, command.__name__ = function.__doc__, function.__name__
     return command
+
+
+def _parameter(name: str, kind: Any) -> inspect.Parameter:
+    taken = get_args(kind)[0]
+    default = False if taken is bool else None if NoneType in get_args(taken) else inspect.Parameter.empty
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def given_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, on the command line or in the environment."""
+    return {key: value for key, value in values.items() if not (value is None or value is False or value == [])}
 
 
 def config_of(values: dict[str, Any]) -> RunConfig:
     """Return the RunConfig of the settings file and the options given beside it (options win)."""
     from jobs.config import INPUT_OPTIONS, load_settings, make_config
 
-    given = {key: value for key, value in values.items() if not (value is None or value is False or value == [])}
+    given = given_of(values)
     path = given.pop("config", None)
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}

@@ -7,14 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.commands.options import Json, Out, Quiet, Workers, config_of, run_options
+from jobs.commands.options import (
+    Json,
+    Out,
+    Quiet,
+    Workers,
+    add_command,
+    config_of,
+    given_of,
+    input_options,
+    run_options,
+)
 from jobs.commands.showing import echo_json, print_ranking, progress_for
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
 
 
-@run_options
 def run(
     values: dict[str, Any],
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
@@ -53,13 +62,7 @@ def run(
 
 def ingest(
     to: Annotated[str, typer.Option("--to", help="A new folder for the triples.")],
-    triples: Annotated[list[str], typer.Option(help="Files, folders, globs (in quotes) or URLs.")],
-    format: Annotated[str, typer.Option(help="Their format.")] = "auto",
-    source: Annotated[str | None, typer.Option(help="The source of every row.")] = None,
-    positives: Annotated[str, typer.Option(help="Every positive of a record (all) or the first.")] = "all",
-    ranks: Annotated[str | None, typer.Option(help="Ranks of a run file to take, such as 1:10.")] = None,
-    numbered: Annotated[str, typer.Option(help="negative_1..N as one source, or each as its own.")] = "one",
-    qrels: Annotated[list[str] | None, typer.Option(help="Relevance judgements, for run files.")] = None,
+    values: dict[str, Any],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -73,8 +76,7 @@ def ingest(
     from jobs.ingest.canonical import ingest_to
     from jobs.ingest.inputs import input_tasks
 
-    given = {"triples": triples, "format": format, "source": source, "positives": positives, "ranks": ranks}
-    config = make_config({"inputs": [given | {"numbered": numbered, "qrels": qrels or []}], "out": to}, "options")
+    config = make_config({"inputs": [given_of(values)], "out": to}, "options")
     progress, close = progress_for(quiet)
     try:
         done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
@@ -90,7 +92,6 @@ def ingest(
     typer.echo(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
 
 
-@run_options
 def plan(values: dict[str, Any], json: Json = False) -> None:
     """Say what a run would read, embed and write, and about how long it takes; touches nothing.
 
@@ -188,5 +189,9 @@ def demo(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (run, plan, rank, status, sql, ingest, demo):
+    add_command(app, run, run_options)
+    add_command(app, plan, run_options)
+    for command in (rank, status, sql):
         app.command()(command)
+    add_command(app, ingest, input_options)
+    app.command()(demo)

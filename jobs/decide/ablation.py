@@ -15,19 +15,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from eci_sql.information import Score, score
-from eci_sql.moments import add_residuals, pack_upper, sum_packed, unpack_upper
+from eci_sql.moments import pack_upper, sum_packed, unpack_upper
+from jobs.config import make_config
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
-from jobs.machine import available_memory
+from jobs.machine import default_memory
+from jobs.output.catalog import write_catalog
 from jobs.output.parquet import write_parquet
 from jobs.output.tables import ABLATIONS
+from jobs.pipeline.encoder import encoder_choice
+from jobs.pipeline.run import run as run_job
+from jobs.retrieval.metrics import kendall_tau
+from jobs.scoring.moments import add_signed
 from jobs.terminal.progress import Progress
 
 KINDS = ("sample", "temperature", "kappa", "without", "tokenizer", "idf", "encoder")
@@ -113,7 +119,7 @@ def ablate(
         variants = variants_of(run, kinds, corpus, folder)
         if len(variants) > 1:
             spool = spool_vectors(run, folder)
-            limit = (memory or int(0.6 * available_memory())) // 2
+            limit = (memory or default_memory()) // 2
             batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
             progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)
             for start in range(0, len(variants), batch):
@@ -125,7 +131,6 @@ def ablate(
         rows.append(encoder_row(run, name, progress))
     with run.store.attempt(f"{ABLATIONS.files}{run.run_id}.parquet") as path:
         write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
-    from jobs.output.catalog import write_catalog
 
     write_catalog(run.store)
     return rows
@@ -141,7 +146,7 @@ def row_of(run: Finished, ablation: str, value: str, eci: dict[str, float]) -> d
         "run_id": run.run_id,
         "ablation": ablation,
         "value": value,
-        "kendall": float(kendalltau(*pair).statistic) if enough else None,
+        "kendall": kendall_tau(*pair),
         "spearman": float(spearmanr(*pair).statistic) if enough else None,
         "top_source": max(names, key=lambda name: eci[name]) if names else None,
         "sources": [{"source": name, "eci": float(eci[name])} for name in names],
@@ -200,20 +205,15 @@ def _add_part(part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], s
     ids, refs = refs_of(part)
     vectors = spool.take(ids)
     dim = vectors.shape[1]
-    s_pos, s_neg = part["s_pos"].to_numpy(), part["s_neg"].to_numpy()
-    sources = part["source"].combine_chunks().dictionary_encode()
-    code = sources.indices.to_numpy()
     own = np.nan_to_num(part["lexical_overlap"].to_numpy().astype(np.float64))
     for v, variant in enumerate(variants):
+
+        def matrix(source: str, plus: bool, v: int = v) -> np.ndarray:
+            return sums.setdefault((v, source, plus), np.zeros((dim, dim), dtype=np.int64))
+
         overlap = own if variant.lexical is None else variant.lexical.overlap(ids, refs[0], refs[2])
         weight = part["weight"].to_numpy() if variant.ablation == "none" else variant.weights(part, overlap)
-        for k, source in enumerate(sources.dictionary.to_pylist()):
-            for plus in (True, False):
-                at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))
-                if len(at):
-                    total = sums.setdefault((v, source, plus), np.zeros((dim, dim), dtype=np.int64))
-                    q, p, n = (ref[at] for ref in refs)
-                    add_residuals(total, vectors, (q, p, n), s_pos[at], s_neg[at], weight[at])
+        add_signed(matrix, part, vectors, refs, weight)
 
 
 def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, Any]:
@@ -222,10 +222,6 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
     Raises:
         InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
     """
-    from jobs.config import make_config
-    from jobs.pipeline.encoder import encoder_choice
-    from jobs.pipeline.run import run as run_job
-
     if run.settings.get("vectors"):
         raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")
     own = ("temperature", "hybrids", "information", "strict", "encoder", "buckets", "vectors")

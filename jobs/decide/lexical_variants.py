@@ -15,6 +15,7 @@ from jobs.finished.spools import TextSpool, spool_texts
 from jobs.formats.base import Options
 from jobs.formats.opening import expand
 from jobs.formats.texts_by_id import read_texts, text_units
+from jobs.ids import from_arrow
 from jobs.ingest.tokens import as_sets, token_lists
 
 CHUNK = 20_000
@@ -99,7 +100,6 @@ def lexical_variants(
     """Yield (ablation, value, lexical side): other tokenizers, no idf, and the idf of another corpus."""
     if not {"tokenizer", "idf"} & set(only):
         return
-    from jobs.ids import from_arrow
 
     ids = np.concatenate([from_arrow(table["text_id"]) for table in run.texts(["text_id"])])
     texts = spool_texts(run, ids, folder)

@@ -12,6 +12,7 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.ranking.hybrids import triples_of
 from jobs.ranking.mixtures import best_of, mix_of
+from jobs.terminal.console import number
 
 
 def parse_parts(text: str) -> dict[str, float]:
@@ -103,8 +104,6 @@ def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
 
 def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
     """Return a result of `mix` in sentences."""
-    from jobs.terminal.console import number
-
     top = max(found["eci_hi"] or 0.0, found["best_source_eci"])
     used = {name: share for name, share in found["shares"].items() if share > 0.0}
     width = max(map(len, used))

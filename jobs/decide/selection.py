@@ -25,7 +25,7 @@ from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow, unique
-from jobs.machine import available_cores, available_memory
+from jobs.machine import available_cores, default_memory
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
 
@@ -231,7 +231,7 @@ def select(
     run, store = Finished.open(out, run_id), Store(to)
     if store.names(""):
         raise InputError(f"{store.path()} holds something already; give --to a new folder")
-    with Selection(run, choice, memory or int(0.6 * available_memory())) as selection:
+    with Selection(run, choice, memory or default_memory()) as selection:
         texts = spool_texts(run, selection.ids(), selection.folder)
         rows = rows_of(selection.rows(), texts)
         files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)

@@ -9,13 +9,13 @@ Does not cover: scoring the lake; that is an ordinary run over the files written
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs.demo.docstrings import sentences
 from jobs.demo.documentation import DocPair, collect_pairs
@@ -28,6 +28,7 @@ from jobs.retrieval.negatives import (
     shuffled,
 )
 from jobs.retrieval.rankings import MISSING, Floats, Indices, Labels, bm25_rank, dense_rank
+from jobs.terminal.progress import timed
 
 Embed = Callable[[list[str], str], Floats]
 Report = Callable[[str], None]
@@ -70,16 +71,16 @@ def build_lake(out_dir: Path, embed: Embed, pairs: int = 4000, report: Report | 
         InputError: if no documentation is found.
     """
     seconds: dict[str, float] = {}
-    with _timed("documentation", seconds, report):
+    with timed("documentation", seconds, report):
         docs = collect_pairs(pairs)
     if not docs:
         raise InputError("no docstrings found: the installed libraries have no sources; give `eci run` triples")
-    with _timed("embedding", seconds, report):
+    with timed("embedding", seconds, report):
         vectors = [_embedded(embed, [d.query for d in docs], "query")]
         vectors.append(_embedded(embed, [d.positive for d in docs], "passage"))
-    with _timed("mining", seconds, report):
+    with timed("mining", seconds, report):
         mined = mine_sources(docs, vectors[0], vectors[1])
-    with _timed("writing", seconds, report):
+    with timed("writing", seconds, report):
         files = [_write_source(out_dir / "triples", name, rows) for name, rows in mined.items()]
     counts = {name: len(rows) for name, rows in mined.items()}
     return LakeSummary(len(docs), counts, tuple(files), seconds)
@@ -153,9 +154,6 @@ def _embedded(embed: Embed, texts: list[str], side: str) -> Floats:
 
 def _write_source(folder: Path, source: str, rows: Sequence[tuple[str, str, str]]) -> Path:
     """Write one source's triples beside the final name, then rename."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     columns.append([source] * len(rows))
     arrays = [pa.array(column, pa.string()) for column in columns]
@@ -169,12 +167,3 @@ def _write_source(folder: Path, source: str, rows: Sequence[tuple[str, str, str]
     finally:
         unfinished.unlink(missing_ok=True)
     return path
-
-
-@contextmanager
-def _timed(step: str, seconds: dict[str, float], report: Report | None) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - start
-    if report is not None:
-        report(f"{step}: {seconds[step]:.1f} s")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.config import make_config
 from jobs.encoders.tools import card_named
 from jobs.ids import Side
 from jobs.pipeline.embed_texts import embed_texts
@@ -19,6 +20,7 @@ from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.retrieval.collection import read_collection
 from jobs.retrieval.metrics import CUTOFF, Floats, gains_of, ndcg
 from jobs.retrieval.rankings import dense_rank
+from jobs.terminal.progress import Silent
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,6 @@ def compare_retrieval(
 
 def _ndcg(encoder: str, path: str, workers: int) -> tuple[Floats, int]:
     """Return nDCG@10 of each judged query, (Q,), and the number of documents."""
-    from jobs.config import make_config
-    from jobs.terminal.progress import Silent
-
     collection = read_collection(path, card_named(encoder).title_separator)
     judged = [number for number, grades in enumerate(collection.relevant) if grades]
     relevant = [collection.relevant[number] for number in judged]

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import EciError, InputError
+from jobs.retrieval.metrics import kendall_tau
+from onnx_models.cards import built_in_names, family_names, load_card
 from onnx_models.errors import EncoderError
+from onnx_models.families import families, load_family
 
 if TYPE_CHECKING:
     from onnx_models.cards import EncoderCard
@@ -23,8 +26,6 @@ TEXT_KEYS = ("text", "passage", "document", "contents", "query", "positive")
 
 def card_named(name_or_dir: str) -> EncoderCard:
     """Return an encoder's card. Raises InputError for an unknown name or a wrong card."""
-    from onnx_models.cards import load_card
-
     try:
         return load_card(name_or_dir)
     except EncoderError as error:
@@ -46,9 +47,6 @@ def list_encoders(folders: Sequence[str] = ()) -> list[dict[str, Any]]:
 
     Built-in ones come first, then ready cards without weights, then the encoders in or directly below `folders`.
     """
-    from onnx_models.cards import built_in_names
-    from onnx_models.families import families
-
     rows = [_row(name, name) for name in built_in_names()]
     for family in families():
         state = "needs files: eci encoders export FOLDER --to DIR"
@@ -67,8 +65,6 @@ def list_encoders(folders: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def _row(name: str, encoder: str) -> dict[str, Any]:
-    from onnx_models.cards import load_card
-
     try:
         card = load_card(encoder)
         card.verify_files()
@@ -93,9 +89,6 @@ def card_values(card: EncoderCard) -> dict[str, Any]:
 
 def shown(name_or_dir: str) -> dict[str, Any]:
     """Return what there is to show of an encoder: its card, or a ready card that ships no weights."""
-    from onnx_models.cards import family_names
-    from onnx_models.families import load_family
-
     if name_or_dir in family_names():
         state = f"needs files: eci encoders export FOLDER --to DIR, with the folder of {name_or_dir} from Hugging Face"
         return asdict(load_family(name_or_dir)) | {"state": state}
@@ -181,7 +174,7 @@ def compare_rankings(
     """Rank the sources of the same triples with both encoders, in temporary output roots, and compare.
 
     Returns:
-        kendall_tau of the two rankings (None for a single source), largest_change of ECI over the reference's ECI, and
+        kendall_tau of the two rankings (None where it is not defined), largest_change of ECI over the reference's ECI, and
         the rows: source, eci, reference_eci, rank, reference_rank.
 
     Raises:
@@ -211,10 +204,3 @@ def _ranked(encoder: str, triples: Sequence[str], out: str, workers: int) -> dic
     config = make_config({"inputs": [{"triples": list(triples)}], "out": out, "encoder": encoder, "workers": workers})
     rows = run(config).ranking.select(["kind", "source", "eci", "rank"]).to_pylist()
     return {row["source"]: (row["eci"], row["rank"]) for row in rows if row["kind"] == "source"}
-
-
-def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Return Kendall's tau-b of two sequences, None where it is not defined (fewer than two, or all equal)."""
-    x, y = (np.sign(np.subtract.outer(np.asarray(v, float), np.asarray(v, float))) for v in (a, b))
-    scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum()) / scale if scale else None

@@ -53,13 +53,7 @@ def _judgements(path: str) -> Iterator[tuple[int, Judgement]]:
         for record in parquet_records(Unit(path, first_row=0)):
             yield record.row, of_record(record.value, record.error)
     elif first.startswith(b"{") and not is_record(first):
-        with open_input(path) as file:
-            for row, member in enumerate(elements(file), start=1):
-                for query, documents in parse_json(b"{" + member + b"}").items():
-                    if not isinstance(documents, dict):
-                        raise BadRecordError("bad_record", f"{query!r} holds a {type(documents).__name__}")
-                    for document, grade in documents.items():
-                        yield row, (query, document, as_number(grade))
+        yield from _nested(path)
     elif first.startswith((b"{", b"[")):
         for record in json_records(Unit(path)):
             yield record.row, of_record(record.value, record.error)
@@ -68,6 +62,17 @@ def _judgements(path: str) -> Iterator[tuple[int, Judgement]]:
             judgement = of_line(line, header=row == 1)
             if judgement is not None:
                 yield row, judgement
+
+
+def _nested(path: str) -> Iterator[tuple[int, Judgement]]:
+    """Yield the judgements of one JSON object: query -> document -> grade."""
+    with open_input(path) as file:
+        for row, member in enumerate(elements(file), start=1):
+            for query, documents in parse_json(b"{" + member + b"}").items():
+                if not isinstance(documents, dict):
+                    raise BadRecordError("bad_record", f"{query!r} holds a {type(documents).__name__}")
+                for document, grade in documents.items():
+                    yield row, (query, document, as_number(grade))
 
 
 def is_record(first: bytes) -> bool:

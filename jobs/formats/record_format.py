@@ -14,9 +14,7 @@ from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.columns import as_id, as_text
 from jobs.formats.records import columns_of, record_units, records
-from jobs.formats.texts_by_id import ID_NAMES, join_title
-
-PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document")
+from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, join_title
 
 
 class Triple(NamedTuple):

@@ -29,7 +29,7 @@ ID_NAMES = (
     *("qid", "query_id", "query-id"),
 )
 QUERY_TEXT_NAMES = ("text", "query", "question", "title", "contents")
-PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "doc", "document", "segment")
+PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document", "doc", "segment")
 _HEADERLESS = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 

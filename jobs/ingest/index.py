@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from jobs.formats.base import Options, Unit
 from jobs.formats.texts_by_id import read_texts
-from jobs.ids import NO_ID, Side, as_arrow, from_arrow, id_array, lookup, user_key
+from jobs.ids import NO_ID, Side, as_arrow, first_of_run, from_arrow, id_array, lookup, user_key
 from jobs.ingest.distinct_texts import TextSink, distinct_texts, ids_by_code, with_users
 from jobs.ingest.rejects import work_rejects
 from jobs.work.files import reading, writing
@@ -68,8 +68,7 @@ def index_task(job: Job, name: str, side: Side, units: list[str]) -> Indexed:
     keys, ids = from_arrow(table["key"]), from_arrow(table["text_id"])
     order = np.argsort(keys, kind="stable")
     keys, ids = keys[order], ids[order]
-    again = np.zeros(len(keys), dtype=bool)
-    again[1:] = keys[1:] == keys[:-1]
+    again = ~first_of_run(keys)
     conflicts = int(np.count_nonzero(again[1:] & (ids[1:] != ids[:-1])))
     with writing(job, INDEX, name) as out:
         kept = {"key": as_arrow(keys[~again]), "text_id": as_arrow(ids[~again])}

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from jobs.ids import first_of_run
+
 WORD = r"[\p{L}\p{N}_]+"
 
 
@@ -49,8 +51,6 @@ def as_sets(offsets: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Return (offsets, codes) of lists with each list's codes ascending and each once. Codes are int32, offsets int64."""
     owner = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
     keys = np.sort((owner << 32) | codes.astype(np.int64))
-    first = np.ones(len(keys), dtype=bool)
-    first[1:] = keys[1:] != keys[:-1]
-    keys = keys[first]
+    keys = keys[first_of_run(keys)]
     counts = np.bincount(keys >> 32, minlength=len(offsets) - 1)
     return np.concatenate([[0], np.cumsum(counts)]), (keys & 0xFFFFFFFF).astype(np.int32)

@@ -34,12 +34,6 @@ def committed(store: Store) -> list[str]:
     return [name for name in store.names("runs") if store.exists(f"runs/{name}/manifest.json")]
 
 
-def files_of(store: Store, run_id: str, table: str) -> list[str]:
-    """Return the full paths of the files that hold a table of a run, by the manifest."""
-    manifest = read_manifest(store, run_id)
-    return [store.path(f"runs/{run_id}/{f['path']}") for f in manifest["files"] if f["table"] == table]
-
-
 def free_run_id(store: Store, wanted: str) -> str:
     """Return `wanted`, or with a number behind it when that run exists already."""
     number, run_id = 1, wanted

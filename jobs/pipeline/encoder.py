@@ -10,7 +10,10 @@ from jobs.errors import InputError
 from jobs.formats.opening import expand
 from jobs.machine import available_cores
 from jobs.output.store import Store
+from jobs.vectors.given import check_vectors
 from jobs.work.job import Job
+from onnx_models.cards import built_in_names, load_card
+from onnx_models.errors import EncoderError
 
 PART_BYTES = 128 << 20  # of the vectors in memory when a part is scored
 LEAST_PART_TEXTS = 8_192
@@ -35,16 +38,12 @@ def encoder_choice(config: RunConfig) -> EncoderChoice:
         InputError: the encoder is unknown or its card wrong, or the vectors cannot be used.
     """
     if config.vectors:
-        from jobs.vectors.given import check_vectors
-
         dims = {path: check_vectors(path) for path in expand(config.vectors, "vectors")}
         if len(set(dims.values())) > 1:
             raise InputError(
                 f"vectors: files of different dimensions: {dims}; one run scores the vectors of one encoder"
             )
         return EncoderChoice(None, "vectors", "vectors", next(iter(dims.values())), config.temperature or 0.05, " ")
-    from onnx_models.cards import load_card
-    from onnx_models.errors import EncoderError
 
     try:
         card = load_card(config.encoder)
@@ -59,8 +58,6 @@ def encoder_choice(config: RunConfig) -> EncoderChoice:
 
 def _anywhere(name: str | None) -> str | None:
     """Return an encoder's name, or its folder so that workers find it from another working folder."""
-    from onnx_models.cards import built_in_names
-
     return name if name is None or name in built_in_names() else str(Path(name).absolute())
 
 

@@ -25,6 +25,16 @@ BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
 WORK_LAYOUT = 5  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
+# What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
+NOT_IDENTITY = frozenset(
+    {
+        # where it is computed, how much of the machine it takes, and what is said about it
+        "out", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
+        # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
+        "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -78,24 +88,10 @@ def prepare(config: RunConfig) -> Prepared:
         "work_layout": WORK_LAYOUT,
         "formula": FORMULA_VERSION,
         "files": sorted((asdict(file) for file in files), key=lambda file: (file["what"], file["path"])),
-        "inputs": [[t.path, t.format, asdict(t.options)] for t in inputs],
+        "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
-        **{
-            key: getattr(config, key)
-            for key in (
-                "kappa",
-                "lam",
-                "tokenizer",
-                "folds",
-                "hybrids",
-                "information",
-                "until_decided",
-                "decide",
-                "tolerance",
-                "sample_queries",
-            )
-        },
+        **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from jobs.machine import available_cores, available_memory
+from jobs.machine import available_cores, available_memory, default_memory
 from jobs.output.store import Store, disk_of
 
 LEAST_DISK = 2 << 30
@@ -104,11 +104,11 @@ def _memory() -> Finding:
     from jobs.pipeline.prepare import LEAST_SHARE
 
     cores, memory = available_cores(), available_memory()
-    share = int(0.6 * memory) // cores
+    share = default_memory() // cores
     found = f"{memory / (1 << 30):.1f} GiB: {share >> 20} MiB for each of {cores} workers"
     if share >= LEAST_SHARE:
         return Finding("memory", True, found)
-    fit = int(0.6 * memory) // LEAST_SHARE
+    fit = default_memory() // LEAST_SHARE
     if fit:
         return Finding("memory", True, found, f"a worker needs {LEAST_SHARE >> 20} MiB: run with --workers {fit}")
     return Finding("memory", False, found, f"one worker needs {LEAST_SHARE >> 20} MiB: a larger machine or container")

@@ -24,6 +24,7 @@ from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
 from jobs.terminal.console import duration
 from jobs.vectors.cache import Cache
+from jobs.vectors.embed import encoder_of
 from jobs.vectors.exchange import shared_files
 
 MEASURE_TEXTS = 96
@@ -180,8 +181,6 @@ def _cached_share(config: RunConfig, prepared: Prepared, sample: Sample) -> floa
 
 def _speed(config: RunConfig, prepared: Prepared, sample: Sample) -> float | None:
     """Return the texts a second of one worker's encoder, on texts spread over the sample."""
-    from jobs.vectors.embed import encoder_of
-
     if not sample.texts:
         return None
     encoder = encoder_of(str(prepared.encoder.name), threads_of(config))

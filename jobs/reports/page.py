@@ -13,9 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import vl_convert
 from platformdirs import user_cache_dir
 
 from jobs.errors import EciError
+from jobs.machine import available_cores, available_memory
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.reports.charts import charts
@@ -62,8 +64,6 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         InputError: there is no such run.
         EciError: the run's tables cannot be read.
     """
-    from jobs.machine import available_cores, available_memory
-
     store = Store(out)
     run_id = run_id or latest(store)
     manifest = read_manifest(store, run_id)
@@ -102,8 +102,6 @@ def bundle() -> str:
 
     Making it takes seconds, so it is kept in the user's cache folder; where that cannot be written it is made again.
     """
-    import vl_convert
-
     kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError):
         return kept.read_text(name)

@@ -1,4 +1,4 @@
-"""Retrieval metrics of a ranking's first ten: nDCG and reciprocal rank.
+"""Retrieval metrics of a ranking's first ten, nDCG and reciprocal rank; and how alike two rankings are.
 
 nDCG is that of trec_eval (and so of BEIR): the gain is the grade, the discount log2(rank + 1), the ideal ranking that
 of all judged documents. Reciprocal rank counts any grade above 0.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 CUTOFF = 10
@@ -53,3 +54,10 @@ def reciprocal_rank(gains: Floats) -> Floats:
     if not hits.shape[1]:
         return np.zeros(len(gains))
     return np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1), 0.0)
+
+
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Return Kendall's tau-b of two sequences, None where it is not defined: fewer than two, or all equal in one."""
+    if min(len(set(a)), len(set(b))) < 2:
+        return None
+    return float(scipy.stats.kendalltau(a, b).statistic)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ids import as_arrow, buckets_of, from_arrow, lookup, order_of
+from jobs.ids import as_arrow, buckets_of, first_of_run, from_arrow, lookup, order_of
 from jobs.work.files import reading, write_partitions, writing
 from jobs.work.job import Job
 from jobs.work.layout import MEMBERS, MEMBERS_SCHEMA, SETS
@@ -61,9 +61,7 @@ def distinct_task(
 
     def counts(side: bool) -> list[int]:
         chosen = np.sort(at[is_query == side] * len(sources) + code[is_query == side])
-        keep = np.ones(len(chosen), dtype=bool)
-        keep[1:] = chosen[1:] != chosen[:-1]
-        tally = np.bincount(chosen[keep] % max(len(sources), 1), minlength=len(sources))
+        tally = np.bincount(chosen[first_of_run(chosen)] % max(len(sources), 1), minlength=len(sources))
         pooled = [len(np.unique(at[(is_query == side) & np.isin(code, numbers)])) for numbers in hybrids]
         return [*tally.tolist(), *pooled]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -139,13 +139,32 @@ class Moments:
 
 def add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:
     """Add the residuals of a part's scored triples to the matrices of their sources."""
+    refs = [scored[name].to_numpy() for name in REFS]
+    add_signed(moments.matrix, scored, vectors.matrix, refs, scored["weight"].to_numpy())
+
+
+def add_signed(
+    matrix: Callable[[str, bool], np.ndarray],
+    scored: pa.Table,
+    vectors: np.ndarray,
+    refs: Sequence[np.ndarray],
+    weight: np.ndarray,
+) -> None:
+    """Add the residuals of scored triples to the matrices of their sources, by the sign of their weights, exactly.
+
+    Args:
+        matrix: gives a source's matrix of weights above (True) or below 0, int64 (d, d), to add to in place.
+        scored: m triples with source, s_pos and s_neg.
+        vectors: (n, d) float32 of unit length.
+        refs: the rows in `vectors` of query, positive and negative, (m,) each.
+        weight: (m,) float64.
+    """
     sources = scored["source"].combine_chunks().dictionary_encode()
     code = sources.indices.to_numpy()
-    weight, s_pos, s_neg = (scored[name].to_numpy() for name in ("weight", "s_pos", "s_neg"))
-    refs = [scored[name].to_numpy() for name in REFS]
+    s_pos, s_neg = scored["s_pos"].to_numpy(), scored["s_neg"].to_numpy()
     for k, source in enumerate(sources.dictionary.to_pylist()):
         for plus in (True, False):
             at = np.flatnonzero((code == k) & ((weight > 0) if plus else (weight < 0)))
             if len(at):
                 q, p, n = (ref[at] for ref in refs)
-                add_residuals(moments.matrix(source, plus), vectors.matrix, (q, p, n), s_pos[at], s_neg[at], weight[at])
+                add_residuals(matrix(source, plus), vectors, (q, p, n), s_pos[at], s_neg[at], weight[at])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
+import orjson
 from rich.console import Console
 
 PLAIN_WIDTH = 160
@@ -24,23 +22,18 @@ def make_console(stderr: bool = False, color: bool = True) -> Console:
 
 def to_json(value: Any) -> str:
     """Return rows as JSON, one line a document; NaN becomes null."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
+    """Return what orjson has no form for as something that it has: bytes in hexadecimal digits, decimals digit by digit."""
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, (UUID, Decimal)):
+    if isinstance(value, Decimal):
         return str(value)
-    return value
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def number(value: float, top: float) -> str:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+
+@contextmanager
+def timed(step: str, seconds: dict[str, float], report: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Put the wall time of a block into `seconds`, and give a line about it to `report`."""
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
+    if report is not None:
+        report(f"{step}: {seconds[step]:.1f} s")
 
 
 class Progress(Protocol):

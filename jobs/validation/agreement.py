@@ -51,7 +51,10 @@ def spearman(predictor: Floats, metric: Floats) -> Floats:
 
 
 def kendall(predictor: Floats, metric: Floats) -> Floats:
-    """Return Kendall's tau-b of (S,) with each row of (B, S): (B,), nan where either is constant (Kendall, 1945)."""
+    """Return Kendall's tau-b of (S,) with each row of (B, S): (B,), nan where either is constant (Kendall, 1945).
+
+    All draws at once: SciPy's takes one at a time, half a second for 2,000.
+    """
     upper = np.triu_indices(len(predictor), 1)
     rows = np.atleast_2d(metric)
     x = np.sign(predictor[upper[0]] - predictor[upper[1]])

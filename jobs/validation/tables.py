@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
@@ -78,8 +79,6 @@ def write_tables(found: Validation) -> None:
 
 def read_tables(out: str) -> dict[str, Any]:
     """Return the tables of the last validation of an output root as lists of rows, and its description."""
-    import pyarrow.parquet as pq
-
     store = Store(out)
     tables: dict[str, Any] = {}
     for name in ("validation_sources", "validation_summary", "validation_pairs"):

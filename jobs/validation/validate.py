@@ -7,9 +7,7 @@ finetuning, agreement), tables (validation_tables).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +23,7 @@ from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run
 from jobs.retrieval.collection import Collection, Texts, read_collection
-from jobs.terminal.progress import Progress, Silent
+from jobs.terminal.progress import Progress, Silent, timed
 from jobs.validation.adapter import Examples
 from jobs.validation.encoder_finetuning import finetune_encoder, load_trainable
 from jobs.validation.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
@@ -54,25 +52,25 @@ def validate(
     config = _config(settings, settings.encoder)
     encoder = encoder_choice(config)
     trainable = load_trainable(settings.finetune) if settings.finetune is not None else None
-    with _timed("reading", seconds):
+    with timed("reading", seconds):
         collection = read_collection(settings.collection, encoder.title_separator)
         split = split_collection(collection)
     say(_described(collection, split))
-    with _timed("mining", seconds):
+    with timed("mining", seconds):
         vectors = _Vectors(config, progress)
         training, missing = _mined(settings, collection, split, vectors)
     names = sorted(training.negatives)
-    with _timed("scoring", seconds):
+    with timed("scoring", seconds):
         _write_lake(settings.out, training, names)
         scored = run(_config(settings, settings.score_encoder or settings.encoder), progress)
     scores = {row["source"]: row for row in scored.ranking.to_pylist() if row["kind"] == "source"}
     names = [name for name in names if name in scores]
-    with _timed("fine-tuning", seconds):
+    with timed("fine-tuning", seconds):
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
         examples = _examples(training, names, vectors)
         outcomes = {o: _finetuned(settings, examples, dev, test, encoder.temperature, o, progress) for o in OBJECTIVES}
     if trainable is not None:
-        with _timed("fine-tuning the encoder", seconds):
+        with timed("fine-tuning the encoder", seconds):
             held_out = (_texts(collection.queries, split.test), _texts(collection.documents, split.test_documents))
             outcomes["encoder"] = finetune_encoder(
                 trainable, training, names, held_out, test, encoder.temperature, progress
@@ -196,10 +194,3 @@ def _finetuned(
     outcome = finetune(examples, dev, test, temperature, objective, seeds, grid, advance)
     progress.end(stage)
     return outcome
-
-
-@contextmanager
-def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - start

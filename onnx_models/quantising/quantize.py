@@ -15,7 +15,7 @@ import onnx
 
 from onnx_models.building.graph import save_model
 from onnx_models.building.rebuilding import float_model
-from onnx_models.cards import EncoderCard, Fidelity, load_card
+from onnx_models.cards import EncoderCard, Fidelity, card_of, load_card
 from onnx_models.errors import EncoderError
 from onnx_models.exporting.making import file_entry, make_encoder
 from onnx_models.exporting.new_card import TOKENIZER_FILE, Made, copy_into
@@ -104,8 +104,6 @@ class _Draft:
 
     def vectors(self, model: onnx.ModelProto, count: int) -> np.ndarray:
         """Return the vectors that a model gives to the first `count` judging texts, float32 (count, d)."""
-        from onnx_models.cards import card_of
-
         save_model(model, self.to / MODEL_FILE)
         values = self.values() | {"name": self.card.name, "precision": "draft"}
         encoder = open_encoder(card_of(values, "draft", self.to), check_golden=False)

@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from jobs.encoders.tools import kendall_tau, list_encoders, read_sample
+from jobs.encoders.tools import list_encoders, read_sample
 from jobs.errors import InputError
 from onnx_models.cards import family_names, load_card
 from onnx_models.errors import EncoderError
@@ -141,13 +141,3 @@ def test_a_file_without_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n \n")
     with pytest.raises(InputError, match="no text in it"):
         read_sample(str(tmp_path / "t.txt"))
-
-
-def test_kendalls_tau_is_that_of_scipy() -> None:
-    from scipy.stats import kendalltau
-
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        a, b = rng.integers(0, 6, 9).tolist(), rng.integers(0, 6, 9).tolist()
-        assert kendall_tau(a, b) == pytest.approx(kendalltau(a, b).statistic)
-    assert kendall_tau([1.0], [2.0]) is None

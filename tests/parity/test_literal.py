@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from eci_sql.information import delete_one, eci_v1, jackknife_se, spectrum
+from eci_sql.information import eci_v1, jackknife_se, spectrum
+from eci_sql.leave_out import delete_one
 from eci_sql.moments import add_outer, pack_upper, residual_rows, unpack_upper
 from tests.parity import literal
 from tests.parity.literal import Example, Parameters, SourceRow, Triple

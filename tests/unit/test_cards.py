@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from jobs.formats.texts_by_id import join_title
 from onnx_models import cards
-from onnx_models.cards import DEFAULT_ENCODER, EncoderCard, list_cards, load_card
+from onnx_models.cards import DEFAULT_ENCODER, EncoderCard, load_card
 from onnx_models.errors import EncoderError
 
 BUILT_IN = Path(cards.__file__).parent / "cards"
@@ -36,7 +37,7 @@ def test_the_default_card_describes_minilm(card: EncoderCard) -> None:
 
 
 def test_every_built_in_card_is_valid_and_named_after_its_file() -> None:
-    assert [card.name for card in list_cards()] == list(cards.built_in_names())
+    assert [card.name for card in map(load_card, cards.built_in_names())] == list(cards.built_in_names())
     assert DEFAULT_ENCODER in cards.built_in_names()
 
 
@@ -122,8 +123,8 @@ def test_temperature_and_location_leave_the_fingerprint_alone(card: EncoderCard)
 
 
 def test_a_title_is_joined_and_an_empty_one_is_not(card: EncoderCard) -> None:
-    assert card.passage("Rivers", "They flow.") == "Rivers They flow."
-    assert card.passage("", "They flow.") == "They flow."
+    assert join_title("Rivers", "They flow.", card.title_separator) == "Rivers They flow."
+    assert join_title("", "They flow.", card.title_separator) == "They flow."
 
 
 def test_a_damaged_file_is_refused(card: EncoderCard, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from jobs import machine
 from jobs.pipeline.prepare import LEAST_SHARE
 from jobs.planning import doctor
 
@@ -32,7 +33,8 @@ def test_an_encoder_that_is_not_there_ends_with_code_3_and_advice(eci):
 )
 def test_memory_that_is_short_is_said(monkeypatch, shares, ok, advice):
     monkeypatch.setattr(doctor, "available_cores", lambda: 2)
-    monkeypatch.setattr(doctor, "available_memory", lambda: int(LEAST_SHARE * shares / 0.6) + 10)
+    for module in (doctor, machine):
+        monkeypatch.setattr(module, "available_memory", lambda: int(LEAST_SHARE * shares / 0.6) + 10)
     finding = doctor._memory()
     assert finding.ok is ok and advice in finding.advice
 

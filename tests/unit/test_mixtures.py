@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_sql.errors import MetricError
-from eci_sql.information import Score, delete_one, score_means
-from eci_sql.mixtures import Folds, best_mixture, delete_one_mix, mix_score, pooled
+from eci_sql.information import Score, score_means
+from eci_sql.leave_out import delete_one
+from eci_sql.mixtures import Folds, best_mixture, delete_one_mix, pooled
 
 Means = tuple[np.ndarray, np.ndarray]
 property_test = settings(max_examples=25, deadline=None, derandomize=True)
@@ -41,12 +42,16 @@ def vertex_scores(means: Means) -> list[float]:
     return [score_means(plus, minus, 1.0).eci for plus, minus in zip(*means, strict=True)]
 
 
+def mixed_eci(alpha: np.ndarray, means: Means) -> float:
+    return score_means(np.tensordot(alpha, means[0], axes=1), np.tensordot(alpha, means[1], axes=1), 1.0).eci
+
+
 @property_test
 @given(seed=seeds, count=st.integers(1, 5))
 def test_a_vertex_is_its_source(seed: int, count: int) -> None:
-    plus, minus = sources(count, 6, seed)
-    for vertex, p, m in zip(np.eye(count), plus, minus, strict=True):
-        assert mix_score(vertex, list(plus), list(minus), 1.0) == score_means(p, m, 1.0)
+    parts = [folds(seed + number) for number in range(count)]
+    for vertex, part in zip(np.eye(count), parts, strict=True):
+        assert close(delete_one(*part, 1.0)[0], delete_one_mix(vertex, parts, 1.0)[0])
 
 
 @property_test
@@ -57,7 +62,7 @@ def test_the_best_mixture_is_never_worse_than_the_best_vertex(seed: int, count: 
     assert best.eci >= max(vertex_scores(means))
     assert best.alpha.sum() == pytest.approx(1.0)
     assert (best.alpha >= 0.0).all()
-    assert mix_score(best.alpha, list(means[0]), list(means[1]), 1.0).eci == pytest.approx(best.eci, rel=1e-12)
+    assert mixed_eci(best.alpha, means) == pytest.approx(best.eci, rel=1e-12)
 
 
 @property_test
@@ -76,7 +81,7 @@ def test_no_random_mixture_beats_the_best_one(seed: int) -> None:
     means = sources(4, 6, seed, polluted=1.0)
     best = best_mixture(*means, lam=1.0)
     for alpha in np.random.default_rng(seed).dirichlet(np.full(4, 0.5), size=50):
-        assert mix_score(alpha, list(means[0]), list(means[1]), 1.0).eci <= best.eci + 1e-8
+        assert mixed_eci(alpha, means) <= best.eci + 1e-8
 
 
 @property_test
@@ -113,9 +118,8 @@ def test_a_mixture_of_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("alpha", [[0.5, 0.6], [1.5, -0.5], [float("nan"), 1.0]])
 def test_shares_off_the_simplex_are_refused(alpha: list[float]) -> None:
-    plus, minus = sources(2, 3, seed=0)
     with pytest.raises(MetricError, match="sum to 1"):
-        mix_score(np.array(alpha), list(plus), list(minus), 1.0)
+        delete_one_mix(np.array(alpha), [folds(1), folds(2)], 1.0)
 
 
 def test_pooling_is_mixing_by_the_number_of_examples() -> None:

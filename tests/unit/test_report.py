@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import InputError
-from jobs.output.runs import committed, files_of, latest, read_manifest
+from jobs.finished.committed import Finished
+from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from jobs.reports.data import BIN, ReportData, read_report
 from jobs.reports.html_parts import embedded_json, esc
@@ -127,9 +127,8 @@ def test_histograms_hold_every_triple_once(data):
 
 def test_examples_are_the_extremes_by_weight(data):
     out = hostile_out()
-    store = Store(str(out))
-    tables = [pq.read_table(path) for path in files_of(store, latest(store), "scores")]
-    scores = pa.concat_tables(tables).select(["source", "weight"]).to_pylist()
+    run = Finished.open(str(out))
+    scores = pa.concat_tables([run.read(path) for path in run.files("scores")]).select(["source", "weight"]).to_pylist()
     for source, (best, worst) in data.examples.items():
         weights = sorted(row["weight"] for row in scores if row["source"] == source)
         assert [t["weight"] for t in best] == weights[::-1][:5]

@@ -1,4 +1,4 @@
-"""nDCG@10 and reciprocal rank against values worked out by hand, and against the definition in a loop."""
+"""nDCG@10 and reciprocal rank against values worked out by hand, and against the definition in a loop; Kendall's tau."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.retrieval.metrics import gains_of, ndcg, reciprocal_rank
+from jobs.retrieval.metrics import gains_of, kendall_tau, ndcg, reciprocal_rank
 
 
 def test_values_worked_out_by_hand() -> None:
@@ -47,3 +47,9 @@ def test_ndcg_equals_its_definition_on_random_rankings() -> None:
         ideal = sum(g / math.log2(rank + 2) for rank, g in enumerate(sorted(grades.values(), reverse=True)))
         expected.append(found / ideal)
     np.testing.assert_allclose(ndcg(gains_of(ranking, relevant), relevant), expected)
+
+
+def test_kendalls_tau_counts_pairs_and_is_not_defined_without_them() -> None:
+    assert kendall_tau([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]) == pytest.approx(1 / 3)
+    assert kendall_tau([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / np.sqrt(2 * 3))
+    assert kendall_tau([1.0], [2.0]) is kendall_tau([], []) is kendall_tau([1, 1], [1, 2]) is None

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 
+import polars as pl
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.commands.options import FILE_ONLY
 from jobs.config import Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
+from jobs.pipeline.prepare import NOT_IDENTITY, prepare
+from jobs.pipeline.run import work_key
 from jobs.settings_file import settings_toml, write_settings
 
 OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# ") and " = " in line]
@@ -75,10 +83,6 @@ def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
 def test_an_option_wins_over_the_environment_and_that_over_the_file(
     monkeypatch, tmp_path, arguments, environment, folds
 ):
-    from typer.testing import CliRunner
-
-    from jobs.cli import app
-
     (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
     seen = []
     monkeypatch.setattr(
@@ -86,6 +90,67 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
     )
     CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
     assert seen[0].folds == folds
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "ingest"])
+def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_file(command):
+    inputs, settings = set(Input.model_fields), set(RunConfig.model_fields)
+    assert settings >= FILE_ONLY
+    options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
+    if command == "ingest":
+        assert options.keys() == inputs | {"to", "json", "quiet"}
+        return
+    assert options.keys() - {"json", "quiet", "strict", "log_json"} == inputs | {"config"} | settings - FILE_ONLY
+    for name in options.keys() - {"json", "quiet", "strict", "log_json"}:
+        assert options[name].envvar == f"ECI_{name.upper()}"
+
+
+def test_the_environment_reaches_the_commands_that_share_these_options():
+    for command, names in {"demo": ["workers"], "select": ["memory", "out"], "ablate": ["memory", "out"],
+                           "validate": ["encoder", "memory", "out", "workers"]}.items():  # fmt: skip
+        given = {option.name: option.envvar for option in typer.main.get_command(app).commands[command].params}
+        assert {name: variable for name, variable in given.items() if variable} == {
+            n: f"ECI_{n.upper()}" for n in names
+        }
+
+
+IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrids": "a+b", "information": True,
+            "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5}  # fmt: skip
+ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
+             "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True}  # fmt: skip
+FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
+
+
+def test_every_setting_is_in_the_identity_of_a_run_or_named_as_no_part_of_it():
+    assert ELSEWHERE.keys() | FOUND == NOT_IDENTITY
+    assert set(RunConfig.model_fields) == IDENTITY.keys() | NOT_IDENTITY, "does a result depend on the new setting?"
+
+
+def test_what_a_result_depends_on_makes_another_run_and_nothing_else_does(tmp_path):
+    lines = [f'{{"query": "q{i}", "positive": "p{i}", "negative": "n{i}", "source": "a"}}' for i in range(3)]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    given = {"inputs": [{"triples": f"{tmp_path}/t.jsonl"}], "out": "o", "workers": 1, "memory": "4GB"}
+
+    def key(**other):
+        return work_key(prepare(make_config(given | other)))
+
+    for name, value in {**IDENTITY, "temperature": 0.5, "buckets": 16}.items():
+        assert key(**{name: value}) != key(), name
+    for name, value in ELSEWHERE.items():
+        assert key(**{name: value}) == key(), name
+
+
+def test_a_file_that_can_be_opened_now_makes_another_run(tmp_path):
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
+    pl.DataFrame({"query": ["q"], "positive": ["p"], "negative": ["n"], "source": ["a"]}).write_parquet(good)
+    inputs = [{"triples": str(bad), "format": "triples"}]
+    config = make_config({"inputs": inputs, "out": "o", "skip_bad_files": True})
+    keys = []
+    for content in (bytes(good.stat().st_size), good.read_bytes()):
+        bad.write_bytes(content)
+        os.utime(bad, (0, 0))
+        keys.append(work_key(prepare(config)))
+    assert keys[0] != keys[1]
 
 
 def test_init_and_the_way_for_a_newcomer(eci, tmp_path):
