@@ -108,7 +108,8 @@ def _cluster_class(name: str) -> Any:
 class Cluster:
     """The workers of a run for the length of a `with` block: local processes, a scheduler's, or a cluster class's.
 
-    Certificates for a scheduler at tls:// are Dask's own settings (distributed.comm.tls), by environment or file.
+    Local workers and their scheduler talk by TLS, with certificates made for the run. Certificates for a scheduler at
+    tls:// are Dask's own settings (distributed.comm.tls), by environment or file.
     """
 
     def __init__(self, config: RunConfig, threads: int, progress: Progress) -> None:
@@ -139,6 +140,7 @@ class Cluster:
             if given:
                 advice = "check [cluster_options]" if self.config.cluster else "is it running, and reachable?"
             raise InputError(f"{given or 'local workers'}: no cluster: {reason_of(error)}; {advice}") from error
+        _warn_of_plain(self._client.scheduler.address)
         self._client.subscribe_topic(TOPIC, self._heard)
         return self
 
@@ -155,19 +157,26 @@ class Cluster:
             if self.config.workers:
                 cluster.scale(self.config.workers)
             return cluster
+        import dask
         from distributed import LocalCluster
+        from distributed.security import Security
 
-        # Memory is bounded by the sizes of parts and buckets; Dask's own limit counts memory-mapped pages as well
-        # and would kill workers for reading files.
-        return LocalCluster(
-            n_workers=self.workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
+        # Every user of this machine reaches its loopback, and a scheduler runs what it is sent: only who holds this run's
+        # certificates, which are in memory alone, is let in; and the pages that Dask shows of a run are not there.
+        with dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}):
+            # Memory is bounded by the sizes of parts and buckets; Dask's own limit counts memory-mapped pages as well
+            # and would kill workers for reading files.
+            return LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -254,6 +263,18 @@ class Cluster:
         finally:
             self._client.cancel(list(keys))
         return {stage.name: {name: done[stage.name, name] for name in stage.tasks} for stage in stages}
+
+
+def _warn_of_plain(address: str) -> None:
+    """Say that a scheduler beyond this machine's loopback talks in the clear: whoever reaches it can run code there."""
+    protocol, _, host = address.rpartition("://")
+    name = host.rpartition(":")[0].strip("[]")
+    if protocol in ("", "tcp", "ws") and name != "localhost" and not name.startswith("127.") and name != "::1":
+        logging.getLogger("eci").warning(
+            "the scheduler at %s takes plain connections: whoever reaches it can run code as its owner; Dask's "
+            "distributed.comm.tls settings close it",
+            address,
+        )
 
 
 def _was_killed(future: Any) -> bool:
