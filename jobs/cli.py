@@ -15,12 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from jobs.commands import deciding as decide
-from jobs.commands import encoders
-from jobs.commands import reading as look
-from jobs.commands import running as core
-from jobs.commands import upkeep as cleaning
-from jobs.commands import validating as evidence
+from jobs.commands import deciding, encoders, reading, running, upkeep, validating
 from jobs.errors import EciError, is_full
 
 app = typer.Typer(
@@ -32,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for topic in (core, decide, evidence, look, encoders, cleaning):
+for topic in (running, reading, deciding, validating, encoders, upkeep):
     topic.register(app)
 
 

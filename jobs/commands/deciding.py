@@ -1,4 +1,4 @@
-"""From ranking to decision: mix, select, ablate, diff."""
+"""From ranking to decision: mix, select, ablate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet
+from jobs.commands.options import Json, Memory, Out, Quiet, bytes_of
 from jobs.commands.showing import echo_json, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
@@ -96,27 +96,6 @@ def select(
     )
 
 
-def diff(
-    run_a: Annotated[str, typer.Argument(help="The run before.")],
-    run_b: Annotated[str, typer.Argument(help="The run after.")],
-    out: Out,
-    json: Json = False,
-) -> None:
-    """Compare two runs: which sources moved beyond their intervals, and what changed in settings and inputs.
-
-    Example: eci diff 20261123T010000Z-1f2e3d 20261124T010000Z-4c5b6a --out OUT
-    """
-    from jobs.decide.diff import diff as compare
-    from jobs.decide.diff import diff_lines
-
-    found = compare(out, run_a, run_b)
-    if json:
-        echo_json(found)
-        return
-    for line in diff_lines(found):
-        typer.echo(line)
-
-
 def ablate(
     out: Out,
     only: Annotated[list[str] | None, typer.Option(help=ONLY)] = None,
@@ -146,18 +125,7 @@ def ablate(
         typer.echo(line)
 
 
-def bytes_of(memory: str | None) -> int:
-    """Return the bytes that --memory says, 0 where it is not given. Raises InputError."""
-    from jobs.errors import InputError
-    from jobs.machine import parse_bytes
-
-    try:
-        return parse_bytes(memory) if memory else 0
-    except ValueError as error:
-        raise InputError(f"--memory: {error}") from None
-
-
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (mix, select, ablate, diff):
+    for command in (mix, select, ablate):
         app.command()(command)

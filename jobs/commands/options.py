@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from jobs.config import RunConfig
 
+
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[
@@ -159,3 +160,14 @@ def config_of(values: dict[str, Any]) -> RunConfig:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
     return make_config(settings, path or "settings")
+
+
+def bytes_of(memory: str | None) -> int:
+    """Return the bytes that --memory says, 0 where it is not given. Raises InputError."""
+    from jobs.errors import InputError
+    from jobs.machine import parse_bytes
+
+    try:
+        return parse_bytes(memory) if memory else 0
+    except ValueError as error:
+        raise InputError(f"--memory: {error}") from None

@@ -1,13 +1,18 @@
-"""The commands that show or explain: report, init, doctor."""
+"""The commands that read finished runs: rank, sql, report, diff."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Out
-from jobs.commands.showing import echo_json
+from jobs.commands.options import (
+    Json,
+    Out,
+    bytes_of,
+)
+from jobs.commands.showing import echo_json, print_ranking
 
 
 def report(
@@ -26,49 +31,69 @@ def report(
     typer.echo(write(out, run_id, to))
 
 
-def init(
-    path: Annotated[str, typer.Argument(help="The settings file to write; it must not be there yet.")] = "eci.toml",
+def rank(
+    out: Out,
+    run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
+    json: Json = False,
 ) -> None:
-    """Write a settings file with every option, its default and what it means.
+    """Print the ranking with its intervals; pairs that are not decided are named.
 
-    Example: eci init nightly.toml
+    Example: eci rank --out demo-out
     """
-    from jobs.settings_file import write_settings
+    if json:
+        from jobs.finished.result import ranking_of
 
-    write_settings(path)
-    typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")
+        echo_json(ranking_of(out, run_id))
+    else:
+        print_ranking(out, run_id)
 
 
-def doctor(
-    encoder: Annotated[
-        str | None, typer.Option(envvar="ECI_ENCODER", help="An encoder's name, or the folder of its card.")
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option("--out", envvar="ECI_OUT", help="An output root to check for room.")
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
+    out: Out,
+    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
+    output: Annotated[str | None, typer.Option(help="The file to write, for parquet.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it is ended.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="Memory that the query may take, such as 2GB (default: a quarter of what there is)."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check what is installed, the encoder (golden vectors), cores, memory and disk; exit code 3 if something is wrong.
+    """Run read-only SQL over the tables of OUT, in a process that cannot write.
 
-    Example: eci doctor
+    Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
     """
-    from jobs.errors import AttentionError
-    from jobs.planning.doctor import examine
+    from jobs.commands.rows import write_rows
+    from jobs.output.query import query as run_query
+    from jobs.output.store import Store
 
-    findings = examine(encoder, out)
+    rows = run_query(Store(out), query, bytes_of(memory) or None, timeout)
+    write_rows(rows, "json" if json else format, sys.stdout, output)
+
+
+def diff(
+    run_a: Annotated[str, typer.Argument(help="The run before.")],
+    run_b: Annotated[str, typer.Argument(help="The run after.")],
+    out: Out,
+    json: Json = False,
+) -> None:
+    """Compare two runs: which sources moved beyond their intervals, and what changed in settings and inputs.
+
+    Example: eci diff 20261123T010000Z-1f2e3d 20261124T010000Z-4c5b6a --out OUT
+    """
+    from jobs.decide.diff import diff as compare
+    from jobs.decide.diff import diff_lines
+
+    found = compare(out, run_a, run_b)
     if json:
-        echo_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
-            if finding.advice:
-                typer.echo(f"     {'':<12} -> {finding.advice}")
-    bad = [finding.what for finding in findings if not finding.ok]
-    if bad:
-        raise AttentionError(f"needs attention: {', '.join(bad)}")
+        echo_json(found)
+        return
+    for line in diff_lines(found):
+        typer.echo(line)
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (report, init, doctor):
+    for command in (rank, sql, report, diff):
         app.command()(command)

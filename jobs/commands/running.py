@@ -1,8 +1,7 @@
-"""The main job's commands: run, plan, rank, sql, demo."""
+"""The main job's commands: run, plan, status, ingest, demo."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +11,8 @@ from jobs.commands.options import (
     Out,
     Quiet,
     Workers,
-    add_command,
     config_of,
     given_of,
-    input_options,
-    run_options,
 )
 from jobs.commands.showing import echo_json, print_ranking, progress_for
 from jobs.errors import AttentionError
@@ -107,23 +103,6 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
             typer.echo(line)
 
 
-def rank(
-    out: Out,
-    run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
-    json: Json = False,
-) -> None:
-    """Print the ranking with its intervals; pairs that are not decided are named.
-
-    Example: eci rank --out demo-out
-    """
-    if json:
-        from jobs.finished.result import ranking_of
-
-        echo_json(ranking_of(out, run_id))
-    else:
-        print_ranking(out, run_id)
-
-
 def status(out: Out, json: Json = False) -> None:
     """Say how far an unfinished run of OUT is, from another terminal.
 
@@ -144,24 +123,6 @@ def status(out: Out, json: Json = False) -> None:
         )
     if not found:
         typer.echo("No unfinished run.")
-
-
-def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
-    out: Out,
-    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
-    output: Annotated[str | None, typer.Option(help="The file to write, for parquet.")] = None,
-    json: Json = False,
-) -> None:
-    """Run read-only SQL over the tables of OUT.
-
-    Example: eci sql "SELECT source, eci, purity FROM source_eci ORDER BY rank" --out demo-out
-    """
-    from jobs.commands.rows import write_rows
-    from jobs.output.catalog import query as run_query
-    from jobs.output.store import Store
-
-    write_rows(run_query(Store(out), query), "json" if json else format, sys.stdout, output)
 
 
 def demo(
@@ -189,9 +150,5 @@ def demo(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    add_command(app, run, run_options)
-    add_command(app, plan, run_options)
-    for command in (rank, status, sql):
+    for command in (run, plan, status, ingest, demo):
         app.command()(command)
-    add_command(app, ingest, input_options)
-    app.command()(demo)

@@ -1,4 +1,4 @@
-"""`eci gc`."""
+"""What keeps house: init, doctor, gc."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from jobs.commands.options import Json, Out
 from jobs.commands.showing import echo_json
-from jobs.errors import InputError
+from jobs.errors import AttentionError, InputError
 
 
 def gc(
@@ -53,6 +53,48 @@ def gc(
         typer.echo(cleaned.left)
 
 
+def init(
+    path: Annotated[str, typer.Argument(help="The settings file to write; it must not be there yet.")] = "eci.toml",
+) -> None:
+    """Write a settings file with every option, its default and what it means.
+
+    Example: eci init nightly.toml
+    """
+    from jobs.settings_file import write_settings
+
+    write_settings(path)
+    typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")
+
+
+def doctor(
+    encoder: Annotated[
+        str | None, typer.Option(envvar="ECI_ENCODER", help="An encoder's name, or the folder of its card.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", envvar="ECI_OUT", help="An output root to check for room.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check what is installed, the encoder (golden vectors), cores, memory and disk; exit code 3 if something is wrong.
+
+    Example: eci doctor
+    """
+    from jobs.planning.doctor import examine
+
+    findings = examine(encoder, out)
+    if json:
+        echo_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+            if finding.advice:
+                typer.echo(f"     {'':<12} -> {finding.advice}")
+    bad = [finding.what for finding in findings if not finding.ok]
+    if bad:
+        raise AttentionError(f"needs attention: {', '.join(bad)}")
+
+
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
-    app.command()(gc)
+    """Add this module's commands to the application."""
+    for command in (init, doctor, gc):
+        app.command()(command)

@@ -1,4 +1,4 @@
-"""SQL over the published tables: the views of catalog.duckdb, and the read-only connection of `eci sql`.
+"""SQL over the published tables: the views of catalog.duckdb, and the connection of `eci sql`.
 
 Both come from one list of statements. `eci sql` makes its views afresh, so that it follows LATEST even where OUT was
 moved; it can read the files of OUT and nothing else, and its settings are locked.
@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 from eci_sql.connection import connect
 from eci_sql.udfs import register_information
-from jobs.errors import InputError
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 
 def literal(text: str) -> str:
@@ -97,16 +95,19 @@ def write_catalog(store: Store) -> None:
                 con.execute(statement)
 
 
-def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
+def open_catalog(store: Store, memory: int, threads: int) -> duckdb.DuckDBPyConnection:
     """Open a connection for users' SQL: views and `eci_information`, files of OUT only, settings locked.
+
+    Files of OUT may be written, too, as far as DuckDB is concerned: query_process.py is where nothing can be.
+
+    Args:
+        memory: bytes that DuckDB may use.  threads: its threads.
 
     Raises:
         InputError: there is no finished run.
     """
-    from jobs.machine import available_cores, available_memory
-
     statements = views(store)
-    con = connect(available_memory() // 4, threads or available_cores())
+    con = connect(memory, threads)
     register_information(con)
     if not store.local:
         con.register_filesystem(store.filesystem()[0])
@@ -117,24 +118,3 @@ def open_catalog(store: Store, threads: int = 0) -> duckdb.DuckDBPyConnection:
         con.execute(statement)
     con.execute("SET lock_configuration = true")
     return con
-
-
-def query(store: Store, sql: str) -> pa.RecordBatchReader:
-    """Run one SELECT (or DESCRIBE, SHOW, EXPLAIN) over the catalog and return its rows as they come.
-
-    Raises:
-        InputError: the SQL is wrong, is more than one statement, or would change something.
-    """
-    import duckdb
-
-    con = open_catalog(store)
-    try:
-        statements = con.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type not in (
-            duckdb.StatementType.SELECT,
-            duckdb.StatementType.EXPLAIN,
-        ):
-            raise InputError("eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN) and changes nothing")
-        return con.sql(sql).to_arrow_reader(10_000)
-    except duckdb.Error as error:
-        raise InputError(f"SQL: {' '.join(str(error).split())}") from None

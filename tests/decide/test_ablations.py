@@ -10,7 +10,7 @@ import pytest
 from jobs.decide.ablation import ablate
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
-from jobs.output.catalog import query
+from jobs.output.query import query
 from jobs.output.store import Store
 from jobs.terminal.progress import Silent
 from tests.conftest import run_lake

@@ -11,7 +11,7 @@ import pytest
 from jobs.config import Strict, make_config
 from jobs.decide.diff import attention, diff
 from jobs.errors import InputError
-from jobs.output.catalog import query
+from jobs.output.query import query
 from jobs.output.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples

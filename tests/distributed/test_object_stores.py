@@ -20,9 +20,9 @@ from jobs.config import make_config
 from jobs.errors import EciError, HeldError, InputError
 from jobs.finished.result import RunResult, ranking_of
 from jobs.output import lease, lock
-from jobs.output.catalog import query
 from jobs.output.cleaning import Rules, clean
 from jobs.output.commit import finish, seen
+from jobs.output.query import query
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from jobs.pipeline.run import run

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.output.catalog import query
+from jobs.output.query import query
 from jobs.output.store import Store
 from tests.conftest import run_lake
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from jobs.output.catalog import query, write_catalog
+from jobs.output.catalog import write_catalog
+from jobs.output.query import query
 from jobs.output.store import Store
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.output.catalog import query
+from jobs.output.query import query
 from jobs.output.store import Store
 from jobs.output.tables import RUNS, TABLES, sql_type
 from tests.conftest import run_lake

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from subprocess import PIPE
 
+import psutil
 import pytest
 
 from jobs.errors import InputError
-from jobs.output.catalog import query
+from jobs.output.query import query
 from jobs.output.runs import latest
 from jobs.output.store import Store
 from tests.hostile import SCRIPT, hostile_out
+
+ENDLESS = "SELECT count(*) FROM range(100000000000) a WHERE sin(a.range) > 2"
 
 
 @pytest.fixture
@@ -38,6 +47,12 @@ def outside(tmp_path):
         "INSTALL httpfs",
         "PRAGMA database_list",
         "CALL pragma_version()",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{out}/runs/x.csv'",
+        "explain /* a */ (analyze, format json) -- b\n copy (SELECT 1) TO '{out}/runs/x.csv'",
+        "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1",
+        "EXPLAIN COPY (SELECT 1) TO '{out}/runs/x.csv'",
+        "EXPLAIN ANALYZE",
+        "EXPLAIN ANALYZE SELECT 1; COPY (SELECT 1) TO '{out}/runs/x.csv'",
     ],
 )
 def test_what_is_not_a_look_at_the_tables_is_refused(sql, outside):
@@ -56,12 +71,81 @@ def test_what_is_not_a_look_at_the_tables_is_refused(sql, outside):
         "SHOW TABLES",
         "DESCRIBE scores",
         "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 'é', ')' -- COPY",
+        "/* a */ explain (ANALYZE, FORMAT json) (SELECT 1)",
+        "EXPLAIN ANALYZE (SELECT 1)",
         "SUMMARIZE idf",
         "WITH a AS (SELECT 1 AS b) FROM a",
     ],
 )
 def test_looks_of_every_kind_are_answered(sql):
     assert query(Store(str(hostile_out())), sql).read_all().num_rows > 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_process_of_a_query_cannot_write_even_where_the_statement_is_let_through(there):
+    """The second wall: what is refused by its parse is run all the same, and no byte gets out."""
+    out = hostile_out()
+    forged = out / "runs" / "forged.csv"
+    given = {"out": str(out), "sql": f"COPY (SELECT 1) TO '{forged}'", "memory": 1 << 29, "threads": 1}
+    let_through = "import jobs.output.query_process as p; p.one_look = lambda *_: None; p.main()"
+    if there:
+        forged.write_text("as it was")
+    try:
+        with subprocess.Popen([sys.executable, "-c", let_through], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+            process.stdin.write(json.dumps(given).encode() + b"\n")
+            process.stdin.flush()  # and stays open: its end would end the process
+            said = process.stderr.read().decode()
+        assert process.returncode == 2 and said.startswith("SQL: ") and "forged.csv" in said
+        assert (forged.read_text() if there else forged.exists()) == ("as it was" if there else False)
+    finally:
+        forged.unlink(missing_ok=True)
+
+
+def test_a_query_that_takes_too_long_is_ended():
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"not done after 0.5 s"):
+        query(Store(str(hostile_out())), ENDLESS, timeout=0.5).read_all()
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT len(range(3000000000))", "SELECT list(a.range ORDER BY hash(a.range)) FROM range(100000000) a"]
+)
+def test_a_query_that_takes_too_much_memory_is_told_so(sql):
+    with pytest.raises(InputError, match="--memory"):
+        query(Store(str(hostile_out())), sql, memory=256 << 20).read_all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_and_its_query(number):
+    command = [sys.executable, "-m", "jobs.cli", "sql", ENDLESS, "--out", str(hostile_out())]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as started:
+        child = _child_of(started.pid)
+        started.send_signal(number)
+        assert started.wait(timeout=20) == 1
+        assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def _child_of(pid: int) -> int:
+    for _ in range(600):
+        children = psutil.Process(pid).children()
+        if children and children[0].cpu_times().user > 1.0:  # it has begun with the query
+            return children[0].pid
+        time.sleep(0.1)
+    raise AssertionError("no process for the query")
+
+
+def test_a_query_ends_with_the_process_that_asked():
+    asking = f"from jobs.output.query import query; from jobs.output.store import Store; query(Store({str(hostile_out())!r}), {ENDLESS!r})"
+    with subprocess.Popen([sys.executable, "-c", asking]) as started:
+        child = _child_of(started.pid)
+        started.kill()
+    for _ in range(100):
+        if not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the query goes on for nobody")
 
 
 def test_a_name_with_quotes_and_brackets_is_only_a_value():

@@ -13,9 +13,9 @@ import pytest
 from jobs.decide.ablation import ablate
 from jobs.errors import InputError
 from jobs.finished.result import RunResult
-from jobs.output.catalog import query
 from jobs.output.cleaning import Rules, clean
 from jobs.output.lock import holding
+from jobs.output.query import query
 from jobs.output.runs import committed, latest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS

@@ -1,0 +1,149 @@
+"""The process that runs a user's query: it takes one from standard input, and sends an Arrow stream to standard output.
+
+What it is kept from, by what:
+
+- statements that are not looks: a parse (`one_look`), with what EXPLAIN explains;
+- files outside the published tables: DuckDB's settings (catalog.py), locked before the query runs;
+- writing, whatever DuckDB is led to do: no file may grow in this process (RLIMIT_FSIZE), so that nothing spills either, and
+  an object store is read through a filesystem without the functions that write;
+- memory: DuckDB's limit, and the kernel's for what DuckDB does not count (RLIMIT_DATA);
+- living on when nobody waits: the end of standard input ends it.
+
+Exit codes: 0 all rows are sent, 2 the query is refused or wrong, with one line on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from jobs.errors import EciError, InputError
+from jobs.output.catalog import open_catalog
+from jobs.output.store import Store
+
+OVERHEAD = 1 << 30
+"""Bytes of data that this process may have beside what DuckDB counts: libraries, threads, result batches."""
+BATCH_ROWS = 10_000
+ASKED = "eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN of a SELECT) and changes nothing"
+
+
+def main() -> None:
+    """Answer one query; ends the process."""
+    given = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    sys.dont_write_bytecode = True
+    _limit(int(given["memory"]))
+    try:
+        _answer(given)
+        code, said = 0, ""
+    except BrokenPipeError:
+        code, said = 0, ""
+    except (duckdb.OutOfMemoryException, MemoryError):
+        code, said = 2, f"SQL: takes more than {given['memory'] >> 20} MiB; ask for less, or give more --memory"
+    except (EciError, duckdb.Error, PermissionError) as error:
+        text = " ".join(str(error).split())
+        code, said = 2, text if isinstance(error, EciError) else f"SQL: {text}"
+    if said:
+        sys.stderr.write(said + "\n")
+        sys.stderr.flush()
+    os._exit(code)  # DuckDB's threads need not be waited for
+
+
+def _answer(given: dict[str, object]) -> None:
+    sql = str(given["sql"])
+    store = Store(str(given["out"]))
+    if not store.local:
+        _read_only(store.filesystem()[0])
+    con = open_catalog(store, int(str(given["memory"])), int(str(given["threads"])))
+    one_look(con, sql)
+    reader = con.sql(sql).to_arrow_reader(BATCH_ROWS)
+    with os.fdopen(1, "wb") as out, pa.ipc.new_stream(out, reader.schema) as stream:
+        for batch in reader:
+            stream.write_batch(batch)
+
+
+def one_look(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Raise InputError for what is not one look at the tables, duckdb.Error for what is no SQL."""
+    statements = con.extract_statements(sql)
+    kinds = duckdb.StatementType
+    if len(statements) != 1 or statements[0].type not in (kinds.SELECT, kinds.EXPLAIN):
+        raise InputError(ASKED)
+    # EXPLAIN ANALYZE runs what it explains
+    if statements[0].type == kinds.EXPLAIN and not any(_is_select(con, inner) for inner in explained(sql)):
+        raise InputError(ASKED)
+
+
+def _is_select(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    try:
+        statements = con.extract_statements(sql)
+    except duckdb.Error:
+        return False
+    return len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT
+
+
+def explained(sql: str) -> list[str]:
+    """Return what an EXPLAIN may explain: what is left without that word and ANALYZE, and the same without a bracket.
+
+    A bracket holds options, or is the SELECT's own: only one of the two is SQL.
+    """
+    tokens = [(start, kind) for start, kind in duckdb.tokenize(sql) if kind != duckdb.token_type.comment]
+    raw = sql.encode()  # positions are those of bytes
+    words = [raw[start : start + 7].decode(errors="replace").upper() for start, _ in tokens]
+    at = 2 if words[1:2] == ["ANALYZE"] else 1
+    found = [raw[start:].decode() for start, _ in tokens[at : at + 1]]
+    if words[at : at + 1] and words[at].startswith("("):
+        end = next((i for i in range(at, len(words)) if words[i].startswith(")")), len(words))
+        found += [raw[start:].decode() for start, _ in tokens[end + 1 : end + 2]]
+    return found
+
+
+def _limit(memory: int) -> None:
+    """Take from this process what a look does not need: files that grow, and memory without end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory + OVERHEAD, memory + OVERHEAD))
+
+
+def _read_only(filesystem: Any) -> None:
+    """Make the fsspec filesystem that this process has of an object store refuse to write."""
+    opened = filesystem.open
+
+    def open_to_read(path: str, mode: str = "rb", **options: Any) -> Any:
+        if set(mode) & set("wax+"):
+            raise PermissionError(f"{path}: eci sql changes nothing")
+        return opened(path, mode, **options)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError("eci sql changes nothing")
+
+    filesystem.open = open_to_read
+    for name in (
+        "rm",
+        "rm_file",
+        "mv",
+        "cp_file",
+        "pipe",
+        "pipe_file",
+        "put",
+        "put_file",
+        "touch",
+        "mkdir",
+        "makedirs",
+    ):
+        setattr(filesystem, name, refuse)
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(0)
