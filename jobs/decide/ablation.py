@@ -27,6 +27,7 @@ from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.machine import default_memory
+from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.parquet import write_parquet
 from jobs.output.tables import ABLATIONS
@@ -129,7 +130,7 @@ def ablate(
             progress.end("ablate")
     for name in encoders if "encoder" in kinds else ():
         rows.append(encoder_row(run, name, progress))
-    with run.store.attempt(f"{ABLATIONS.files}{run.run_id}.parquet") as path:
+    with run.store.attempt(layout.ablations_of(run.run_id)) as path:
         write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
 
     write_catalog(run.store)
@@ -228,7 +229,7 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
     kept = {key: value for key, value in run.settings.items() if key not in own}
     config = make_config({**kept, "encoder": encoder, "out": run.store.path()})
     choice = encoder_choice(config)
-    below = run.store.path(f"{ABLATIONS.files}encoders/{choice.fingerprint}")
+    below = run.store.path(f"{layout.ABLATION_ENCODERS}/{choice.fingerprint}")
     result = run_job(config.model_copy(update={"out": below}), progress)
     eci = {row["source"]: row["eci"] for row in result.ranking.to_pylist() if row["kind"] == "source"}
     return row_of(run, "encoder", choice.label, eci)

@@ -10,6 +10,7 @@ from jobs.config import make_config
 from jobs.demo.lake import build_lake
 from jobs.finished.result import RunResult
 from jobs.ids import Side
+from jobs.output import layout
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.run import run
 from jobs.terminal.progress import Progress
@@ -21,7 +22,7 @@ def run_demo(out: str, pairs: int, workers: int, progress: Progress, say: Callab
     Raises:
         EciError: as `run`.
     """
-    lake = Path(out) / "lake"
+    lake = Path(out) / layout.DEMO_LAKE
     config = make_config({"inputs": [{"triples": str(lake / "triples")}], "out": out, "workers": workers})
 
     def embed(texts: list[str], side: Any) -> Any:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow
-from jobs.output.runs import latest, read_manifest
+from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
+from jobs.output.tables import MOMENTS, SOURCE_ECI
 from jobs.scoring.moments import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
@@ -68,7 +68,7 @@ class Finished:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of source_eci: sources, hybrids and the mixture, by rank."""
-        rows: list[dict[str, Any]] = self.read("source_eci.parquet").to_pylist()
+        rows: list[dict[str, Any]] = self.read(SOURCE_ECI.files).to_pylist()
         return rows
 
     @property
@@ -91,8 +91,7 @@ class Finished:
 
     def read(self, relative: str, **options: Any) -> pa.Table:
         """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table."""
-        with self.store.open(f"runs/{self.run_id}/{relative}") as source:
-            return pq.read_table(source, **options)
+        return read_published(self.store, self.run_id, relative, **options)
 
     def files(self, table: str) -> list[str]:
         """Return the files of a table, relative to the run's folder, in order."""
@@ -101,7 +100,7 @@ class Finished:
     def moments(self, source: str) -> Folds:
         """Return one source's sums by fold."""
         columns = ["fold", "n_examples", "plus", "minus"]
-        table = self.read("moments.parquet", columns=columns, filters=[("source", "==", source)])
+        table = self.read(MOMENTS.files, columns=columns, filters=[("source", "==", source)])
         return folds_of_table(table, self.folds)
 
     def scores(self, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""Reading committed runs: the ranking for `eci rank`, and rows of any query in the formats of `eci sql`."""
+"""A committed run as it is shown and returned: its ranking for `eci rank`, and the result of `jobs.run`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.output.runs import latest, read_manifest
+from jobs.machine import available_cores
+from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI
+from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
 
 
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
@@ -18,19 +19,13 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     Raises:
         InputError: there is no such run.
     """
-    import pyarrow.parquet as pq
-
     store = Store(out)
     run_id = run_id or latest(store)
     manifest = read_manifest(store, run_id)
-    rows = {}
-    for name in ("source_eci", "source_pairs"):
-        with store.open(f"runs/{run_id}/{name}.parquet") as source:
-            rows[name] = pq.read_table(source).to_pylist()
     return {
         "run_id": run_id,
-        "ranking": rows["source_eci"],
-        "pairs": rows["source_pairs"],
+        "ranking": read_published(store, run_id, SOURCE_ECI.files).to_pylist(),
+        "pairs": read_published(store, run_id, SOURCE_PAIRS.files).to_pylist(),
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],
@@ -45,8 +40,6 @@ def left_to_embed(manifest: dict[str, Any]) -> dict[str, Any]:
     `texts` is an upper bound: earlier runs may have some of them in the cache. `seconds` follows from this run's own
     embedding, None where it embedded nothing.
     """
-    from jobs.machine import available_cores
-
     totals, stage = manifest["totals"], manifest["stages"].get("embed")
     texts = max(0, totals["texts"] - totals["texts_embedded"] - totals["cache_hits"]) if stage else 0
     seconds = None
@@ -83,9 +76,6 @@ class RunResult:
 
 def result_of(store: Store, run_id: str) -> RunResult:
     """Read a committed run back."""
-    import pyarrow.parquet as pq
-
     manifest = read_manifest(store, run_id)
-    with store.open(f"runs/{run_id}/{SOURCE_ECI.files}") as source:
-        ranking = pq.read_table(source)
+    ranking = read_published(store, run_id, SOURCE_ECI.files)
     return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])

@@ -11,6 +11,7 @@ from jobs.finished.committed import Finished
 from jobs.finished.given_vectors import spool_given
 from jobs.finished.spools import VectorSpool
 from jobs.ids import from_arrow
+from jobs.output import layout
 from jobs.vectors.cache import Cache
 
 
@@ -24,7 +25,7 @@ def spool_vectors(run: Finished, folder: str) -> VectorSpool:
         return spool_given(run, folder)
     fingerprint = str(run.manifest["encoder"]["fingerprint"])
     cache = Cache(run.store, fingerprint, run.dim)
-    if not run.store.exists(f"cache/embeddings/{fingerprint}"):
+    if not run.store.exists(layout.cache_of(fingerprint)):
         raise InputError(f"{run.store.path()}: no cached vectors of {fingerprint}; run again to embed the texts anew")
     ids, valid, path = [], [], Path(folder) / "vectors"
     with path.open("wb") as file:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
 from jobs.ingest.distinct_texts import smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
+from jobs.output import layout
 from jobs.output.tables import TEXTS
 from jobs.work.files import publish, reading, writing
 from jobs.work.job import Job
@@ -46,7 +47,7 @@ def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origi
             "text": found["text"],
         }
     )
-    published = publish(job, f"texts/bucket={name}.parquet", [table], TEXTS.schema)
+    published = publish(job, layout.texts_bucket(name), [table], TEXTS.schema)
     frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())

@@ -24,7 +24,7 @@ def vocabulary_task(job: Job, name: str, buckets: list[str], passages: int) -> V
     with connect(job.share // 2, job.threads) as con:
         con.register("tokens", pa.concat_tables(tables))
         idf = con.sql(statement("idf"), params={"passages": passages}).to_arrow_table()
-    published = publish(job, "idf.parquet", [idf.drop_columns(["in_query"])], IDF.schema)
+    published = publish(job, IDF.files, [idf.drop_columns(["in_query"])], IDF.schema)
     vocabulary = idf.filter(idf["in_query"]).select(["token", "idf"]).cast(VOCABULARY.schema_of(job))
     with writing(job, VOCABULARY, name) as out:
         out.write_table(vocabulary)

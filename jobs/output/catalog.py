@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from eci_sql.connection import connect
 from eci_sql.udfs import register_information
+from jobs.output import layout
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
@@ -54,14 +55,14 @@ def views(store: Store) -> list[str]:
     statements = []
     for table in TABLES:
         files = [f["path"] for f in manifests[newest]["files"] if f["table"] == table.name]
-        paths = [store.path(f"runs/{newest}/{path}") for path in files]
+        paths = [store.path(f"{layout.run_folder(newest)}/{path}") for path in files]
         if paths:
             statements += _view(table.name, table, paths, f"newest run: {table.grain}")
-    history = [store.path(f"runs/{run}/{SOURCE_ECI.files}") for run in runs]
+    history = [store.path(f"{layout.run_folder(run)}/{SOURCE_ECI.files}") for run in runs]
     statements += _view("source_eci_history", SOURCE_ECI, history, f"all runs: {SOURCE_ECI.grain}")
-    perturbed = [run for run in runs if store.exists(f"{ABLATIONS.files}{run}.parquet")]
+    perturbed = [run for run in runs if store.exists(layout.ablations_of(run))]
     if perturbed:
-        paths = [store.path(f"{ABLATIONS.files}{run}.parquet") for run in perturbed]
+        paths = [store.path(layout.ablations_of(run)) for run in perturbed]
         statements += _view("ablations", ABLATIONS, paths, f"all runs that were perturbed: {ABLATIONS.grain}")
     rows = ", ".join(f"({', '.join(_run_row(manifests[run]))})" for run in runs)
     names = ", ".join(column.name for column in RUNS.columns)
@@ -86,7 +87,7 @@ def write_catalog(store: Store) -> None:
     """Write OUT/catalog.duckdb: the views, in a file that replaces the old one by rename."""
     import duckdb
 
-    with store.attempt("catalog.duckdb") as path:
+    with store.attempt(layout.CATALOG) as path:
         Path(path).unlink(missing_ok=True)
         with duckdb.connect(path) as con:
             if not store.local:
@@ -111,7 +112,7 @@ def open_catalog(store: Store, memory: int, threads: int) -> duckdb.DuckDBPyConn
     register_information(con)
     if not store.local:
         con.register_filesystem(store.filesystem()[0])
-    readable = ", ".join(literal(store.path(folder) + "/") for folder in ("runs", "ablations"))
+    readable = ", ".join(literal(store.path(folder) + "/") for folder in (layout.RUNS, layout.ABLATIONS))
     con.execute(f"SET allowed_directories = [{readable}]")
     con.execute("SET enable_external_access = false")
     for statement in statements:

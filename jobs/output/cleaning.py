@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import EciError, HeldError, InputError
+from jobs.output import layout
 from jobs.output.lock import LOCK, holding
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import ATTEMPT, Store, written_at
-from jobs.output.tables import ABLATIONS
 
-CACHE = "cache/embeddings"
 STALE_SECONDS = 3600.0
 """Attempt files younger than this may belong to a command that holds no lock."""
 
@@ -107,14 +106,16 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
     if every:
         doomed = [run_id for run_id in doomed if run_id != latest(store)]
     # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
-    broken = [name for name in store.names("runs") if name not in every] if store.local or not held else []
-    found = [Removed("run", f"runs/{name}", _size(store, f"runs/{name}")) for name in [*doomed, *broken]]
-    orphans = _ablation_tables(store) - {f"{ABLATIONS.files}{name}.parquet" for name in every if name not in doomed}
+    broken = [name for name in store.names(layout.RUNS) if name not in every] if store.local or not held else []
+    found = [
+        Removed("run", layout.run_folder(name), _size(store, layout.run_folder(name))) for name in [*doomed, *broken]
+    ]
+    orphans = _ablation_tables(store) - {layout.ablations_of(name) for name in every if name not in doomed}
     found += [Removed("ablations", path, _size(store, path)) for path in sorted(orphans)]
     if found and not rules.dry_run:
         # First the manifests, then the catalog, then the data: no view ever names a file that is gone.
         for run_id in doomed:
-            store.remove(f"runs/{run_id}/manifest.json")
+            store.remove(layout.manifest_in(layout.run_folder(run_id)))
         if doomed:
             from jobs.output.catalog import write_catalog
 
@@ -126,13 +127,12 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
 
 def _ablation_tables(store: Store) -> set[str]:
     """Return the paths of the tables that `eci ablate` has written, one for each perturbed run."""
-    folder = ABLATIONS.files.rstrip("/")
-    return {f"{folder}/{name}" for name in store.names(folder) if name.endswith(".parquet")}
+    return {f"{layout.ABLATIONS}/{name}" for name in store.names(layout.ABLATIONS) if name.endswith(".parquet")}
 
 
 def _work(store: Store, rules: Rules) -> Iterator[Removed]:
-    for name in store.names("work"):
-        path = f"work/{name}"
+    for name in store.names(layout.WORK):
+        path = layout.work_folder(name)
         # The lock's file stays: a run that waits for it must not find another one.
         if path != LOCK:
             item = Removed("work", path, _size(store, path))
@@ -153,8 +153,8 @@ def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
 def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
     gone: set[str] = set()
     if rules.unused_encoders:
-        for fingerprint in sorted(set(store.names(CACHE)) - _used_encoders(store, rules)):
-            path = f"{CACHE}/{fingerprint}"
+        for fingerprint in sorted(set(store.names(layout.CACHE)) - _used_encoders(store, rules)):
+            path = layout.cache_of(fingerprint)
             gone.add(fingerprint)
             item = Removed("cache of unused encoder", path, _size(store, path))
             if not rules.dry_run:
@@ -163,7 +163,11 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
         yield from _ablation_encoders(store, rules)
     if rules.cache_days is None and rules.cache_size is None:
         return
-    files = [file for file in _files(store, CACHE) if file.path.removeprefix(f"{CACHE}/").split("/")[0] not in gone]
+    files = [
+        file
+        for file in _files(store, layout.CACHE)
+        if file.path.removeprefix(f"{layout.CACHE}/").split("/")[0] not in gone
+    ]
     for file in _surplus(files, rules):
         if not rules.dry_run:
             store.remove(file.path)
@@ -174,13 +178,13 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
     """Remove the roots that `eci ablate --encoder` ran in, where no table of ablations that stays names the encoder."""
     import pyarrow.parquet as pq
 
-    stay = {f"{ABLATIONS.files}{run_id}.parquet" for run_id in _staying(store, rules)}
+    stay = {layout.ablations_of(run_id) for run_id in _staying(store, rules)}
     named: set[str] = set()
     for path in sorted(_ablation_tables(store) & stay):
         with store.open(path) as source:
             rows = pq.read_table(source, columns=["ablation", "value"]).to_pylist()
         named.update(row["value"] for row in rows if row["ablation"] == "encoder")
-    folder = f"{ABLATIONS.files}encoders"
+    folder = layout.ABLATION_ENCODERS
     for name in store.names(folder):
         below = Store(store.path(f"{folder}/{name}"))
         runs = committed(below)
@@ -212,7 +216,9 @@ def _used_encoders(store: Store, rules: Rules) -> set[str]:
     for run_id in _staying(store, rules):
         encoder: Any = read_manifest(store, run_id).get("encoder")
         if not isinstance(encoder, dict) or "fingerprint" not in encoder:
-            raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: names no encoder; no cache was removed")
+            raise EciError(
+                f"{store.path(layout.manifest_in(layout.run_folder(run_id)))}: names no encoder; no cache was removed"
+            )
         used.add(str(encoder["fingerprint"]))
     return used
 

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from jobs.errors import EciError
+from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.runs import latest
 from jobs.output.store import Store
@@ -20,15 +21,15 @@ from jobs.output.store import Store
 def commit(store: Store, folder: str, run_id: str, manifest: dict[str, Any]) -> None:
     """Write the manifest into a folder of published files and put the run in its place; `finish` makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-    store.write_text(f"{folder}/manifest.json", text)
+    store.write_text(layout.manifest_in(folder), text)
     if store.local:
         store.sweep(folder)
-        store.move_folder(folder, f"runs/{run_id}")
+        store.move_folder(folder, layout.run_folder(run_id))
 
 
 def seen(store: Store) -> str | None:
     """Return what `finish` must be given: the version of LATEST in an object store, else None."""
-    return None if store.local else store.version("LATEST")
+    return None if store.local else store.version(layout.LATEST)
 
 
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
@@ -41,10 +42,10 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
         EciError: LATEST in an object store has changed since then.
     """
     if store.local:
-        store.write_text("LATEST", run_id + "\n")
-    elif not store.put_if("LATEST", run_id + "\n", before):
+        store.write_text(layout.LATEST, run_id + "\n")
+    elif not store.put_if(layout.LATEST, run_id + "\n", before):
         raise EciError(
-            f"{store.path('LATEST')}: names {latest(store)} now, which another run has put there since this one began; "
+            f"{store.path(layout.LATEST)}: names {latest(store)} now, which another run has put there since this one began; "
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )
     write_catalog(store)

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import HeldError
+from jobs.output import layout
 from jobs.output.store import Store
 
-LOCK = "work/LOCK"
+LOCK = layout.LOCK
 BEAT_SECONDS = 15.0
 EXPIRY_SECONDS = 120.0
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.errors import EciError, InputError
+from jobs.output import layout
 from jobs.output.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def latest(store: Store) -> str:
     """Return the newest committed run's id. Raises InputError where there is none."""
     try:
-        return store.read_text("LATEST").strip()
+        return store.read_text(layout.LATEST).strip()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{store.path()}: no finished run here; make one with: eci run --triples ... --out ..."
@@ -23,21 +27,30 @@ def read_manifest(store: Store, run_id: str) -> dict[str, Any]:
     """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
     if run_id not in committed(store):
         raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
+    path = layout.manifest_in(layout.run_folder(run_id))
     try:
-        return dict(json.loads(store.read_text(f"runs/{run_id}/manifest.json")))
+        return dict(json.loads(store.read_text(path)))
     except (OSError, ValueError) as error:
-        raise EciError(f"{store.path(f'runs/{run_id}/manifest.json')}: cannot be read: {error}") from error
+        raise EciError(f"{store.path(path)}: cannot be read: {error}") from error
 
 
 def committed(store: Store) -> list[str]:
     """Return the ids of all committed runs, oldest first (ids begin with the time)."""
-    return [name for name in store.names("runs") if store.exists(f"runs/{name}/manifest.json")]
+    return [name for name in store.names(layout.RUNS) if store.exists(layout.manifest_in(layout.run_folder(name)))]
+
+
+def read_published(store: Store, run_id: str, relative: str, **options: Any) -> pa.Table:
+    """Read a Parquet file of a committed run, by its path in the run's folder; options are those of pyarrow's read_table."""
+    import pyarrow.parquet as pq
+
+    with store.open(f"{layout.run_folder(run_id)}/{relative}") as source:
+        return pq.read_table(source, **options)
 
 
 def free_run_id(store: Store, wanted: str) -> str:
     """Return `wanted`, or with a number behind it when that run exists already."""
     number, run_id = 1, wanted
-    while store.exists(f"runs/{run_id}"):
+    while store.exists(layout.run_folder(run_id)):
         number += 1
         run_id = f"{wanted}-{number}"
     return run_id

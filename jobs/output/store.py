@@ -22,6 +22,7 @@ import fsspec
 import pyarrow as pa
 
 from jobs.errors import EciError, InputError, reason_of
+from jobs.output import layout
 from jobs.output.faults import step
 
 ATTEMPT = ".attempt-"
@@ -204,7 +205,7 @@ class Store:
 
     def now(self) -> float:
         """Return the time by an object store's own clock, in seconds since 1970."""
-        fs, path = self._at(f"work/.clock-{uuid.uuid4().hex[:12]}")
+        fs, path = self._at(f"{layout.WORK}/.clock-{uuid.uuid4().hex[:12]}")
         fs.pipe_file(path, b"")
         try:
             return written_at(fs.info(path))

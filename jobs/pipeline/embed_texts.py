@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jobs.config import RunConfig
 from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
+from jobs.output import layout
 from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage
@@ -31,7 +32,7 @@ def embed_texts(
     Raises:
         InputError: the encoder is unknown.  EciError: a task failed.
     """
-    job = job_for(config, "work/texts", BUCKETS)
+    job = job_for(config, layout.work_folder(layout.TEXTS_TO_EMBED), BUCKETS)
     store = Store(config.out)
     store.remove(job.work)
     every = id_array(text_id(side, text) for side, text in texts)
@@ -61,4 +62,4 @@ def _write(job: Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[S
                 "text": pa.array([text for _, text in chosen], pa.large_string()),
             }
         )
-        publish(job, f"texts/bucket={bucket_name(bucket)}.parquet", [table], TEXTS.schema)
+        publish(job, layout.texts_bucket(bucket_name(bucket)), [table], TEXTS.schema)

@@ -9,6 +9,7 @@ from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.formats.opening import expand
 from jobs.machine import available_cores
+from jobs.output import layout
 from jobs.output.store import Store
 from jobs.vectors.given import check_vectors
 from jobs.work.job import Job
@@ -74,7 +75,7 @@ def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choi
         # workers may have another working folder
         out=store.path(),
         work=folder,
-        publish=f"{folder}/publish" if store.local or not run_id else f"runs/{run_id}",
+        publish=layout.publish_in(folder) if store.local or not run_id else layout.run_folder(run_id),
         run_id=run_id,
         folds=config.folds,
         buckets=buckets,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from jobs.config import RunConfig
 from jobs.errors import HeldError, InputError
 from jobs.finished.result import RunResult, result_of
+from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
 from jobs.output.runs import free_run_id, latest, read_manifest
@@ -49,7 +50,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
             return _run(config, prepared, store, check, progress or Silent(), log)
         except InputError:
             # nothing is left of a root that was made for this run alone
-            if fresh and not store.names("runs"):
+            if fresh and not store.names(layout.RUNS):
                 store.remove("")
             raise
 
@@ -70,7 +71,7 @@ def _run(
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)
     try:
-        if not store.exists(f"runs/{job.run_id}/manifest.json"):
+        if not store.exists(layout.manifest_in(layout.run_folder(job.run_id))):
             with Cluster(config, job.threads, progress) as cluster:
                 ran = Stages(config, prepared, job, cluster).run()
             conclude(ran, config, prepared, key)
@@ -94,7 +95,7 @@ def work_key(prepared: Prepared) -> str:
 
 def _standing(store: Store, key: str) -> RunResult | None:
     """Return the newest committed run if it is over just the same inputs, settings and versions: nothing is new then."""
-    if not store.exists("LATEST"):
+    if not store.exists(layout.LATEST):
         return None
     run_id = latest(store)
     if read_manifest(store, run_id).get("work_key") != key:
@@ -106,11 +107,12 @@ def _standing(store: Store, key: str) -> RunResult | None:
 
 def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> Job:
     """Return the job: the run that was begun over the same inputs and settings, or a new one."""
-    state = f"work/{key}/run.json"
+    folder = layout.work_folder(key)
+    state = layout.state_in(folder)
     try:
         run_id = str(json.loads(store.read_text(state))["run_id"])
     except (FileNotFoundError, ValueError, KeyError):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         run_id = free_run_id(store, f"{stamp}-{key[:6]}")
         store.write_text(state, json.dumps({"run_id": run_id, "identity": prepared.identity}))
-    return job_for(config, f"work/{key}", prepared.buckets, run_id, prepared.encoder)
+    return job_for(config, folder, prepared.buckets, run_id, prepared.encoder)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import InputError
+from jobs.output import layout
 from jobs.output.lock import holder
 from jobs.output.store import Store
 from jobs.terminal.progress import Progress
@@ -23,7 +24,7 @@ class Recorded:
     """
 
     def __init__(self, inner: Progress, store: Store, folder: str, log: Callable[[str], None] | None = None) -> None:
-        self._inner, self._store, self._path, self._log = inner, store, f"{folder}/status.json", log
+        self._inner, self._store, self._path, self._log = inner, store, layout.status_in(folder), log
         self._states: dict[str, dict[str, Any]] = {}
         self._started: dict[str, float] = {}
         self._written = 0.0
@@ -78,10 +79,10 @@ def status_of(out: str) -> list[dict[str, Any]]:
         raise InputError(f"{store.path()}: nothing is there")
     who = holder(store)
     found = []
-    for name in store.names("work"):
+    for name in store.names(layout.WORK):
         try:
-            run_id = json.loads(store.read_text(f"work/{name}/run.json"))["run_id"]
-            state = json.loads(store.read_text(f"work/{name}/status.json"))
+            run_id = json.loads(store.read_text(layout.state_in(layout.work_folder(name))))["run_id"]
+            state = json.loads(store.read_text(layout.status_in(layout.work_folder(name))))
         except (OSError, ValueError, KeyError):
             continue
         found.append({"run_id": run_id, "held_by": who, **state, "rows_per_second": _rate(state)})

@@ -21,7 +21,7 @@ from jobs.work.summaries import Moments
 def moments_task(job: Job, name: str, sources: int, scored: list[str]) -> Moments:
     """Publish the moments table, a source at a time. `sources`: how many.  `scored`: score tasks."""
     tables = (read_source(job, number, scored) for number in range(sources))
-    published = publish(job, "moments.parquet", tables, MOMENTS.schema, rows=job.folds)
+    published = publish(job, MOMENTS.files, tables, MOMENTS.schema, rows=job.folds)
     return {"rows": published["rows"], "published": [published]}
 
 

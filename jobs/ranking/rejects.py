@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from jobs.ids import from_arrow
+from jobs.output import layout
 from jobs.output.tables import REJECTS
 from jobs.work.files import publish, reading
 from jobs.work.job import Job
@@ -54,8 +55,8 @@ def rejects_task(
         con.register("found", reader)
         ordered = con.sql(statement("rejects")).to_arrow_reader(10_000)
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
-        published = publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
-    with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:
+        published = publish(job, layout.REJECTS, parts, REJECTS.schema)
+    with job.store.open(f"{job.publish}/{layout.REJECTS}") as source:
         columns = pq.read_table(source, columns=["source", "reason"])
     by_reason = columns.group_by("reason").aggregate([([], "count_all")]).to_pylist()
     by_source = columns.group_by("source").aggregate([([], "count_all")]).to_pylist()

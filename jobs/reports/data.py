@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from jobs.output import layout
 from jobs.output.runs import committed
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI
+from jobs.output.tables import MOMENTS, SOURCE_ECI, SOURCE_PAIRS
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,9 +78,9 @@ def read_report(store: Store, folder: str, manifest: dict[str, Any], memory: int
     Raises:
         OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
     """
-    ranking = sorted(_rows(store, f"{folder}/source_eci.parquet"), key=_rank_order)
+    ranking = sorted(_rows(store, f"{folder}/{SOURCE_ECI.files}"), key=_rank_order)
     shown = tuple(row["source"] for row in ranking if row["kind"] == "source")[:MOST_SOURCES]
-    pairs = [p for p in _rows(store, f"{folder}/source_pairs.parquet") if p["a"] in shown and p["b"] in shown]
+    pairs = [p for p in _rows(store, f"{folder}/{SOURCE_PAIRS.files}") if p["a"] in shown and p["b"] in shown]
     files = _files(store, folder, manifest)
     with _database(store, memory, threads) as con:
         for name in ("scores", "texts", "rejects"):
@@ -179,7 +180,7 @@ def _spectra(store: Store, folder: str, shown: tuple[str, ...]) -> dict[str, lis
 
     spectra = {}
     with threadpool_limits(1):
-        for source, packed in _trusted(store, f"{folder}/moments.parquet", shown):
+        for source, packed in _trusted(store, f"{folder}/{MOMENTS.files}", shown):
             values = np.clip(eigvalsh(unpack_upper(packed, dim_of(len(packed)))), 0.0, None)[::-1]
             if values.sum() > 0:
                 spectra[source] = _thinned(values / values.sum())
@@ -214,7 +215,7 @@ def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[
     rows, others = list(ranking), 0
     same = {key: ranking[0][key] for key in SAME} if ranking else {}
     for other in [run for run in committed(store) if run != run_id][-MOST_RUNS:]:
-        found = _rows(store, f"runs/{other}/{SOURCE_ECI.files}")
+        found = _rows(store, f"{layout.run_folder(other)}/{SOURCE_ECI.files}")
         if found and all(found[0][key] == value for key, value in same.items()):
             rows += found
         else:
@@ -223,7 +224,7 @@ def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[
 
 
 def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
-    path = f"ablations/{run_id}.parquet"
+    path = layout.ablations_of(run_id)
     return _rows(store, path) if store.exists(path) else []
 
 

@@ -18,6 +18,7 @@ from platformdirs import user_cache_dir
 
 from jobs.errors import EciError
 from jobs.machine import available_cores, available_memory
+from jobs.output import layout
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.reports.charts import charts
@@ -25,7 +26,6 @@ from jobs.reports.data import ReportData, read_report
 from jobs.reports.html_parts import embedded_json, esc
 from jobs.reports.sections import sections
 
-FILE = "report.html"
 MOST_BYTES = 5_000_000
 FOLDER = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
@@ -47,7 +47,7 @@ def write_report(
     """
     try:
         page = build(store, folder, manifest, memory, threads)
-        store.write_text(f"{folder}/{FILE}", page)
+        store.write_text(layout.report_in(folder), page)
     except Exception as error:
         return f"no report was written: {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"
     return None
@@ -67,14 +67,14 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     store = Store(out)
     run_id = run_id or latest(store)
     manifest = read_manifest(store, run_id)
-    folder = f"runs/{run_id}"
+    folder = layout.run_folder(run_id)
     try:
         page = build(store, folder, manifest, available_memory() // 4, available_cores())
     except FileNotFoundError as error:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
-        store.write_text(f"{folder}/{FILE}", page)
-        return store.path(f"{folder}/{FILE}")
+        store.write_text(layout.report_in(folder), page)
+        return store.path(layout.report_in(folder))
     target = Path(to).absolute()
     Store(str(target.parent)).write_text(target.name, page)
     return str(target)

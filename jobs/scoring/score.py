@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
 from eci_sql.udfs import Texts, register
+from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
 from jobs.scoring.moments import Moments, add_moments
@@ -57,7 +58,7 @@ def score_task(
             scored, rejected = score_part(con, job, rows)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             add_moments(moments, scored, texts.vectors)
-            path = f"scores/fold={folder}/part-{part:03d}.parquet"
+            path = layout.scores_part(folder, part)
             published.append(publish(job, path, [_published(job, fold, scored)], SCORES.schema))
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)

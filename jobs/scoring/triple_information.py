@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
 from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
 from jobs.ids import from_arrow
+from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.moments import folds_of_table, read_source
 from jobs.vectors.exchange import receive, token_weights
@@ -63,7 +64,7 @@ def triples_task(
         loaded[source] = (plus, minus, n)
     rows, weights, published = 0, token_weights(job), []
     for part in range(parts.start, parts.stop):
-        relative = f"scores/fold={fold_name(parts.fold)}/part-{part:03d}.parquet"
+        relative = layout.scores_part(fold_name(parts.fold), part)
         with job.store.open(f"{job.publish}/{relative}") as file:
             scores = pq.read_table(file)
         refs, vectors = _refs(job, parts.fold, part, first + part - parts.start, exchanged, scores, weights)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.output import layout
 from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
 from jobs.retrieval.bootstrap import Estimate, draw_means
@@ -24,7 +25,6 @@ from jobs.validation.agreement import agreement, random_regret, real_pairs
 if TYPE_CHECKING:
     from jobs.validation.outcome import Validation
 
-FOLDER = "validation"
 METRICS = ("ndcg", "mrr")
 
 # The sign that makes larger mean better, as each is usually read: harder, closer, cleaner, more varied.
@@ -72,9 +72,9 @@ def write_tables(found: Validation) -> None:
         ("validation_summary", SUMMARY, summary_rows(found)),
         ("validation_pairs", PAIRS, pair_rows(found)),
     ):
-        with store.attempt(f"{FOLDER}/{name}.parquet") as path:
+        with store.attempt(f"{layout.VALIDATION}/{name}.parquet") as path:
             write_parquet(path, [pa.Table.from_pylist(rows, schema)], schema)
-    store.write_text(f"{FOLDER}/validation.json", to_json(description(found)) + "\n")
+    store.write_text(f"{layout.VALIDATION}/validation.json", to_json(description(found)) + "\n")
 
 
 def read_tables(out: str) -> dict[str, Any]:
@@ -82,9 +82,9 @@ def read_tables(out: str) -> dict[str, Any]:
     store = Store(out)
     tables: dict[str, Any] = {}
     for name in ("validation_sources", "validation_summary", "validation_pairs"):
-        with store.open(f"{FOLDER}/{name}.parquet") as source:
+        with store.open(f"{layout.VALIDATION}/{name}.parquet") as source:
             tables[name] = pq.read_table(source).to_pylist()
-    return tables | {"validation": json.loads(store.read_text(f"{FOLDER}/validation.json"))}
+    return tables | {"validation": json.loads(store.read_text(f"{layout.VALIDATION}/validation.json"))}
 
 
 def source_rows(found: Validation) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from jobs.config import RunConfig, make_config
 from jobs.errors import InputError
 from jobs.ids import Side
+from jobs.output import layout
 from jobs.output.parquet import write_parquet
 from jobs.output.store import Store
 from jobs.pipeline.embed_texts import embed_texts
@@ -32,7 +33,6 @@ from jobs.validation.sources import Training, mine, read_negatives, training_sid
 from jobs.validation.splits import Split, split_collection
 from jobs.validation.tables import write_tables
 
-LAKE = "lake/validation"
 TRIPLES = pa.schema([(name, pa.string()) for name in ("query", "positive", "negative", "source")])
 
 
@@ -88,7 +88,7 @@ def _config(settings: Settings, encoder: str) -> RunConfig:
             f"--per-query is at least 2 and --seeds at least 1 (given: {settings.per_query}, {settings.seeds})"
         )
     values: dict[str, Any] = {
-        "inputs": [{"triples": Store(settings.out).path(LAKE), "format": "triples"}],
+        "inputs": [{"triples": Store(settings.out).path(layout.VALIDATION_LAKE), "format": "triples"}],
         "out": settings.out,
         "encoder": encoder,
         "temperature": settings.temperature,
@@ -138,12 +138,12 @@ def _mined(
 
 def _write_lake(out: str, training: Training, names: list[str]) -> None:
     store = Store(out)
-    store.remove(LAKE)
+    store.remove(layout.VALIDATION_LAKE)
     for number, name in enumerate(names):
         columns = zip(*training.triples(name), strict=True)
         texts = [pa.array(column, pa.string()) for column in columns] or [pa.array([], pa.string())] * 3
         table = pa.table([*texts, pa.array([name] * len(texts[0]), pa.string())], schema=TRIPLES)
-        with store.attempt(f"{LAKE}/{number:03d}.parquet") as path:
+        with store.attempt(f"{layout.VALIDATION_LAKE}/{number:03d}.parquet") as path:
             write_parquet(path, [table], TRIPLES)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup
+from jobs.output import layout
 from jobs.output.parquet import PARQUET_ROWS, write_parquet
 from jobs.output.store import Store
 
@@ -34,7 +35,7 @@ class Cache:
 
     def folder(self, bucket: int) -> str:
         """Return a cache bucket's folder, relative to OUT."""
-        return f"cache/embeddings/{self.fingerprint}/bucket={bucket:03d}"
+        return layout.cache_of(self.fingerprint, bucket)
 
     def load(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the vectors float16 (n, d) of ascending distinct ids S16 (n,), and which of them were there, bool (n,)."""

@@ -1,0 +1,85 @@
+"""Where everything lies below the output root: the one place that has these paths. They are relative to it, with `/`.
+
+LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
+runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
+ablations/RUN_ID.parquet                  what `eci ablate` found of a run; ablations/encoders/NAME are roots of their own
+cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users
+validation/                               what `eci validate` measured
+lake/                                     triples that `eci demo` and `eci validate` have made
+work/KEY/                                 an unfinished run: run.json, status.json, publish/, and the work files
+work/LOCK                                 who holds the root
+"""
+
+from __future__ import annotations
+
+LATEST = "LATEST"
+CATALOG = "catalog.duckdb"
+RUNS = "runs"
+ABLATIONS = "ablations"
+ABLATION_ENCODERS = "ablations/encoders"
+CACHE = "cache/embeddings"
+VALIDATION = "validation"
+VALIDATION_LAKE = "lake/validation"
+DEMO_LAKE = "lake"
+WORK = "work"
+LOCK = "work/LOCK"
+TEXTS_TO_EMBED = "texts"
+"""The work folder's name of texts that are embedded outside a run."""
+
+REJECTS = "rejects/part-000.parquet"
+
+
+def run_folder(run_id: str) -> str:
+    """Return the folder of a committed run."""
+    return f"{RUNS}/{run_id}"
+
+
+def manifest_in(folder: str) -> str:
+    """Return the manifest in a run's folder; a run is committed where it is there."""
+    return f"{folder}/manifest.json"
+
+
+def report_in(folder: str) -> str:
+    """Return the report in a run's folder."""
+    return f"{folder}/report.html"
+
+
+def scores_part(fold: str, part: int) -> str:
+    """Return the scores of a part of a fold (its name), in a run's folder."""
+    return f"scores/fold={fold}/part-{part:03d}.parquet"
+
+
+def texts_bucket(bucket: str) -> str:
+    """Return the texts of a bucket (its name), in a run's folder."""
+    return f"texts/bucket={bucket}.parquet"
+
+
+def ablations_of(run_id: str) -> str:
+    """Return the table of ablations of a run."""
+    return f"{ABLATIONS}/{run_id}.parquet"
+
+
+def cache_of(fingerprint: str, bucket: int | None = None) -> str:
+    """Return the folder of an encoder's vectors, or of one bucket of them."""
+    folder = f"{CACHE}/{fingerprint}"
+    return folder if bucket is None else f"{folder}/bucket={bucket:03d}"
+
+
+def work_folder(key: str) -> str:
+    """Return the folder of an unfinished run, by the hash of its identity."""
+    return f"{WORK}/{key}"
+
+
+def state_in(folder: str) -> str:
+    """Return the file that says which run a work folder belongs to."""
+    return f"{folder}/run.json"
+
+
+def status_in(folder: str) -> str:
+    """Return the file that says how far an unfinished run is."""
+    return f"{folder}/status.json"
+
+
+def publish_in(folder: str) -> str:
+    """Return the folder of a work folder whose files become a run."""
+    return f"{folder}/publish"
