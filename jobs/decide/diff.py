@@ -7,12 +7,14 @@ are taken as independent; nights that share most queries vary less than that, so
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from scipy.special import stdtrit
 
 from jobs.config import Strict
 from jobs.finished.committed import Finished
+from jobs.output.records import InputFile, SourceRow, value_of
 from jobs.output.runs import committed
 from jobs.output.store import Store
 
@@ -32,7 +34,7 @@ def diff(out: str, run_a: str, run_b: str) -> dict[str, Any]:
         InputError: there is no such run.
     """
     a, b = Finished.open(out, run_a), Finished.open(out, run_b)
-    differs = [name for name in COMPARABLE if a.rows[0][name] != b.rows[0][name]]
+    differs = [name for name in COMPARABLE if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
     return {
         "run_a": a.run_id,
         "run_b": b.run_id,
@@ -65,7 +67,7 @@ def _sources(a: Finished, b: Finished, comparable: bool) -> list[dict[str, Any]]
     return found
 
 
-def _bound(one: dict[str, Any], two: dict[str, Any]) -> float:
+def _bound(one: SourceRow, two: SourceRow) -> float:
     """Return what a change must exceed: the 97.5 % quantile of t times the joint standard error."""
     folds = min(one["folds_done"], two["folds_done"])
     if folds < 2:
@@ -73,7 +75,7 @@ def _bound(one: dict[str, Any], two: dict[str, Any]) -> float:
     return float(stdtrit(folds - 1, 0.975)) * math.hypot(one["eci_se"], two["eci_se"])
 
 
-def reject_rate(row: dict[str, Any]) -> float | None:
+def reject_rate(row: SourceRow) -> float | None:
     """Return the share of a source's input rows that were rejected (duplicates not counted), None where unknown."""
     rejected = row["n_rejected"]
     if rejected is None:
@@ -89,12 +91,12 @@ def _settings(run: Finished) -> dict[str, Any]:
     return kept | encoder | versions
 
 
-def _changes(a: dict[str, Any], b: dict[str, Any], what: str) -> list[dict[str, Any]]:
+def _changes(a: Mapping[str, Any], b: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     names = sorted({*a, *b})
     return [{what: n, "a": a.get(n), "b": b.get(n)} for n in names if a.get(n) != b.get(n)]
 
 
-def _inputs(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> dict[str, int]:
+def _inputs(a: list[InputFile], b: list[InputFile]) -> dict[str, int]:
     before, after = ({(f["what"], f["path"]): (f["size"], f["stamp"]) for f in files} for files in (a, b))
     both = before.keys() & after.keys()
     changed = sum(before[key] != after[key] for key in both)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow
+from jobs.output.records import InputFile, Manifest, SourceRow
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI
@@ -41,7 +42,7 @@ class Finished:
         return found
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The run's manifest."""
         return read_manifest(self.store, self.run_id)
 
@@ -66,9 +67,9 @@ class Finished:
         return int(self.settings["folds"])
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SourceRow]:
         """The rows of source_eci: sources, hybrids and the mixture, by rank."""
-        rows: list[dict[str, Any]] = self.read(SOURCE_ECI.files).to_pylist()
+        rows: list[SourceRow] = self.read(SOURCE_ECI.files).to_pylist()
         return rows
 
     @property
@@ -114,7 +115,7 @@ class Finished:
             yield self.read(path, columns=columns)
 
 
-def same_file(given: dict[str, Any]) -> bool:
+def same_file(given: InputFile) -> bool:
     """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
     from jobs.ingest.inputs import file_of
 

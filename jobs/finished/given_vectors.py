@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +20,7 @@ from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
 from jobs.ingest.index import Index
+from jobs.output.records import InputFile
 from jobs.vectors.given import ROWS, as_matrix, ids_of
 
 _ROWS = 500_000
@@ -53,7 +53,7 @@ def spool_given(run: Finished, folder: str) -> VectorSpool:
     return VectorSpool(ids, present, path, run.dim, "float32")
 
 
-def _files(run: Finished, what: str) -> Iterator[dict[str, Any]]:
+def _files(run: Finished, what: str) -> Iterator[InputFile]:
     """Yield a run's input files of one kind, in the order they were read. Raises InputError as `spool_given`."""
     for given in run.manifest["inputs"]:
         if given["what"] == what:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.machine import available_cores
+from jobs.output.records import Manifest, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
@@ -34,7 +35,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     }
 
 
-def left_to_embed(manifest: dict[str, Any]) -> dict[str, Any]:
+def left_to_embed(manifest: Manifest) -> dict[str, Any]:
     """Return the texts that a run over all queries would embed beyond those that this run has, and about how long.
 
     `texts` is an upper bound: earlier runs may have some of them in the cache. `seconds` follows from this run's own
@@ -43,7 +44,7 @@ def left_to_embed(manifest: dict[str, Any]) -> dict[str, Any]:
     totals, stage = manifest["totals"], manifest["stages"].get("embed")
     texts = max(0, totals["texts"] - totals["texts_embedded"] - totals["cache_hits"]) if stage else 0
     seconds = None
-    if texts and totals["texts_embedded"]:
+    if stage and texts and totals["texts_embedded"]:
         workers = manifest["settings"].get("workers") or available_cores()
         seconds = round(texts * stage["seconds"] / totals["texts_embedded"] / workers)
     return {"texts": texts, "seconds": seconds}
@@ -69,8 +70,8 @@ class RunResult:
     run_id: str
     out: str
     ranking: pa.Table
-    totals: dict[str, int]
-    stages: dict[str, Any]
+    totals: Totals
+    stages: dict[str, StageTimes]
     unchanged: bool = False
 
 

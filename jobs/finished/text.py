@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from jobs.output.records import PairRow, SampleUsed, SourceRow
 from jobs.terminal.console import duration, number
 
 BAR = 28
@@ -28,7 +30,7 @@ def bar(low: float, value: float, high: float, top: float) -> str:
     return "".join(cells).rstrip()
 
 
-def ranking_table(rows: list[dict[str, Any]]) -> Table:
+def ranking_table(rows: Sequence[SourceRow]) -> Table:
     """Return the ranking as a table. `rows`: of source_eci, in the order of rank."""
     top = max([row["eci_hi"] for row in rows if math.isfinite(row["eci_hi"] or math.nan)] or [0.0])
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -54,7 +56,7 @@ def ranking_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str]:
+def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
     if not rows:
         return ["No source was scored."]
@@ -77,7 +79,7 @@ def verdict(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[str
     return lines
 
 
-def sample_lines(sample: dict[str, Any], left: dict[str, Any]) -> list[str]:
+def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
     """Return what a run over a sample of the queries used and left open, and what a whole run costs beyond it.
 
     Nothing for a whole run. `left`: as `results.left_to_embed`.

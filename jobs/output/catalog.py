@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from eci_sql.connection import connect
 from eci_sql.udfs import register_information
 from jobs.output import layout
+from jobs.output.records import Manifest, value_of
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
@@ -70,16 +71,15 @@ def views(store: Store) -> list[str]:
     return statements + _comments(RUNS.name, RUNS, "all runs: one row for each")
 
 
-def _run_row(manifest: dict[str, object]) -> list[str]:
+def _run_row(manifest: Manifest) -> list[str]:
     totals, stages = manifest["totals"], manifest["stages"]
-    assert isinstance(totals, dict) and isinstance(stages, dict)
     seconds = ", ".join(f"{literal(stage)}: {float(value['seconds'])}::DOUBLE" for stage, value in stages.items())
     counts = ("rows_in", "scored", "rejected", "duplicates", "texts", "texts_embedded", "cache_hits")
     return [
         literal(str(manifest["run_id"])),
         f"TIMESTAMPTZ {literal(str(manifest['created_at']))}",
         f"MAP {{{seconds}}}",
-        *(f"{int(totals[name])}::BIGINT" for name in counts),
+        *(f"{int(value_of(totals, name))}::BIGINT" for name in counts),
     ]
 
 

@@ -9,16 +9,16 @@ sees one whole run at every moment. A kill between two steps is picked up by the
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
+from jobs.output.records import Manifest
 from jobs.output.runs import latest
 from jobs.output.store import Store
 
 
-def commit(store: Store, folder: str, run_id: str, manifest: dict[str, Any]) -> None:
+def commit(store: Store, folder: str, run_id: str, manifest: Manifest) -> None:
     """Write the manifest into a folder of published files and put the run in its place; `finish` makes readers see it."""
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     store.write_text(layout.manifest_in(folder), text)

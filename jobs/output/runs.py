@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jobs.errors import EciError, InputError
 from jobs.output import layout
+from jobs.output.records import Manifest
 from jobs.output.store import Store
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def latest(store: Store) -> str:
         ) from None
 
 
-def read_manifest(store: Store, run_id: str) -> dict[str, Any]:
+def read_manifest(store: Store, run_id: str) -> Manifest:
     """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
     if run_id not in committed(store):
         raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
     path = layout.manifest_in(layout.run_folder(run_id))
     try:
-        return dict(json.loads(store.read_text(path)))
+        return cast(Manifest, json.loads(store.read_text(path)))
     except (OSError, ValueError) as error:
         raise EciError(f"{store.path(path)}: cannot be read: {error}") from error
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import cast
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
+from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
@@ -21,7 +22,7 @@ from jobs.work.summaries import Done, PublishedFile
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
 
-def totals_of(done: Done, sample: Sample) -> dict[str, int]:
+def totals_of(done: Done, sample: Sample) -> Totals:
     """Return a run's counts of rows and texts.
 
     Raises:
@@ -29,7 +30,7 @@ def totals_of(done: Done, sample: Sample) -> dict[str, int]:
     """
     embed = done.embed.values()
     texts = done.lookup.values()
-    totals = {
+    totals: Totals = {
         "rows_in": sum(s["rows"] for s in done.ingest.values()),
         "scored": sum(s["scored"] for s in done.score.values()),
         "rejected": done.rejects["all"]["rows"] - sum(s["rejected"] for s in texts),
@@ -41,7 +42,7 @@ def totals_of(done: Done, sample: Sample) -> dict[str, int]:
         "rejected_texts": sum(s["rejected"] for s in texts),
     }
     parts = ("scored", "rejected", "duplicates", "not_sampled")
-    if totals["rows_in"] != sum(totals[name] for name in parts):
+    if totals["rows_in"] != sum(value_of(totals, name) for name in parts):
         raise EciError(f"rows in are not {' + '.join(parts)}: {totals} (this is a bug in eci-lake)")
     return totals
 
@@ -61,9 +62,9 @@ def make_manifest(
     sample: Sample,
     key: str,
     created: datetime,
-) -> dict[str, Any]:
+) -> Manifest:
     """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
-    stages = {
+    stages: dict[str, StageTimes] = {
         name: {
             "tasks": len(tasks),
             "seconds": round(sum(s.get("seconds", 0) for s in tasks.values()), 3),
@@ -80,17 +81,17 @@ def make_manifest(
         "formula_version": FORMULA_VERSION,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
-        "inputs": [asdict(file) for file in prepared.files],
+        "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
-        "sample": asdict(sample),
+        "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
         "stages": stages,
     }
 
 
-def _named(file: PublishedFile) -> dict[str, Any]:
+def _named(file: PublishedFile) -> TableFile:
     """Return a published file with the name of its table."""
     return {**file, "table": next(table.name for table in TABLES if table.holds(file["path"]))}

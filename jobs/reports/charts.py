@@ -12,6 +12,7 @@ from typing import Any, Literal
 import altair as alt
 from altair.utils.schemapi import debug_mode
 
+from jobs.output.records import PairRow, SourceRow, value_of
 from jobs.reports.ablations import ablation_charts
 from jobs.reports.data import ReportData
 from jobs.reports.marks import ACCENT, GRID, INK, LABEL, MUTED, REST, TIED, WARN, Chart, inline, made_of
@@ -38,7 +39,7 @@ def charts(data: ReportData) -> list[Chart]:
     return [chart for chart in made if chart is not None]
 
 
-def state_of(row: dict[str, Any]) -> str:
+def state_of(row: SourceRow) -> str:
     """Return whether a ranked row leads, may be as good as the leader, or is behind."""
     return LEADS if row["rank"] == 1 else MAYBE if row["rank_lo"] == 1 else BEHIND
 
@@ -49,7 +50,7 @@ def ranking(data: ReportData) -> Chart | None:
     if not rows:
         return None
     names = ("source", "kind", "eci", "eci_lo", "eci_hi", "rank", "purity")
-    values = [{**{k: row[k] for k in names}, "state": state_of(row)} for row in rows]
+    values = [{**{k: value_of(row, k) for k in names}, "state": state_of(row)} for row in rows]
     states = [state for state in STATES if any(value["state"] == state for value in values)]
     y = alt.Y("source:N", sort=[row["source"] for row in rows], axis=LABEL)
     color = alt.Color(
@@ -97,7 +98,8 @@ def plane(data: ReportData) -> Chart | None:
     ]
     places = _places(spots[0], [row["source"] for row in rows], spots[1])
     values = [
-        {**{k: row[k] for k in names}, "state": state_of(row), "place": p} for row, p in zip(rows, places, strict=True)
+        {**{k: value_of(row, k) for k in names}, "state": state_of(row), "place": p}
+        for row, p in zip(rows, places, strict=True)
     ]
     x = alt.X(
         "information:Q",
@@ -183,7 +185,7 @@ def heat(data: ReportData) -> Chart | None:
     largest = max(abs(pair["difference"]) for pair in data.pairs) or 1.0
     ahead = ("row is ahead", "column is ahead", "not decided")
 
-    def cell(pair: dict[str, Any]) -> dict[str, Any]:
+    def cell(pair: PairRow) -> dict[str, Any]:
         who = ahead[2] if not pair["decided"] else ahead[0] if pair["difference"] > 0 else ahead[1]
         strength = 0.35 if not pair["decided"] else 0.2 + 0.5 * math.sqrt(abs(pair["difference"]) / largest)
         return {
@@ -251,7 +253,7 @@ def mixture(data: ReportData) -> Chart | None:
     return made_of("mixture", "width", chart, f"Shares of the best mixture: {shares}.")
 
 
-def best_mixture(data: ReportData) -> dict[str, Any] | None:
+def best_mixture(data: ReportData) -> SourceRow | None:
     """Return the mixture with the highest ECI, or None where no mixture was computed."""
     return max((row for row in data.ranking if row["kind"] == "mixture"), key=lambda row: row["eci"], default=None)
 
@@ -261,7 +263,9 @@ def rejects(data: ReportData) -> Chart | None:
     counts = data.manifest["rejects"]
     if not counts:
         return None
-    values = [{"reason": reason, "rows": n} for reason, n in sorted(counts.items(), key=lambda item: -item[1])]
+    values: list[dict[str, Any]] = [
+        {"reason": reason, "rows": n} for reason, n in sorted(counts.items(), key=lambda item: -item[1])
+    ]
     base = alt.Chart(inline(values)).encode(
         y=alt.Y("reason:N", sort=[value["reason"] for value in values], axis=LABEL),
         x=alt.X("rows:Q", axis=alt.Axis(title="rows rejected", tickCount=5, tickMinStep=1, format="~s")),

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from jobs.output import layout
+from jobs.output.records import Manifest, PairRow, SourceRow, value_of
 from jobs.output.runs import committed
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI, SOURCE_PAIRS
@@ -53,20 +54,20 @@ class ReportData:
         ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
     """
 
-    manifest: dict[str, Any]
-    ranking: list[dict[str, Any]]
-    pairs: list[dict[str, Any]]
+    manifest: Manifest
+    ranking: list[SourceRow]
+    pairs: list[PairRow]
     shown: tuple[str, ...]
     histograms: dict[str, dict[str, list[tuple[float, float]]]]
     spectra: dict[str, list[tuple[int, float]]]
     examples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
     rejects: list[dict[str, Any]]
-    history: list[dict[str, Any]]
+    history: list[SourceRow]
     other_runs: int
     ablations: list[dict[str, Any]]
 
 
-def read_report(store: Store, folder: str, manifest: dict[str, Any], memory: int, threads: int) -> ReportData:
+def read_report(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> ReportData:
     """Read what the report needs.
 
     Args:
@@ -78,9 +79,10 @@ def read_report(store: Store, folder: str, manifest: dict[str, Any], memory: int
     Raises:
         OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
     """
-    ranking = sorted(_rows(store, f"{folder}/{SOURCE_ECI.files}"), key=_rank_order)
+    ranking: list[SourceRow] = sorted(_rows(store, f"{folder}/{SOURCE_ECI.files}"), key=_rank_order)
     shown = tuple(row["source"] for row in ranking if row["kind"] == "source")[:MOST_SOURCES]
-    pairs = [p for p in _rows(store, f"{folder}/{SOURCE_PAIRS.files}") if p["a"] in shown and p["b"] in shown]
+    every: list[PairRow] = _rows(store, f"{folder}/{SOURCE_PAIRS.files}")
+    pairs = [pair for pair in every if pair["a"] in shown and pair["b"] in shown]
     files = _files(store, folder, manifest)
     with _database(store, memory, threads) as con:
         for name in ("scores", "texts", "rejects"):
@@ -95,16 +97,17 @@ def read_report(store: Store, folder: str, manifest: dict[str, Any], memory: int
     )  # fmt: skip
 
 
-def _rank_order(row: dict[str, Any]) -> tuple[bool, int, float]:
+def _rank_order(row: SourceRow) -> tuple[bool, int, float]:
     return row["rank"] is None, row["rank"] or 0, -row["eci"]
 
 
-def _rows(store: Store, relative: str) -> list[dict[str, Any]]:
+def _rows(store: Store, relative: str) -> list[Any]:
+    """Return the rows of a table as dicts."""
     with store.open(relative) as source:
         return list(pq.read_table(source).to_pylist())
 
 
-def _files(store: Store, folder: str, manifest: dict[str, Any]) -> dict[str, list[str]]:
+def _files(store: Store, folder: str, manifest: Manifest) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for file in manifest["files"]:
         if file["rows"]:
@@ -210,10 +213,10 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
     return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
 
 
-def _history(store: Store, run_id: str, ranking: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+def _history(store: Store, run_id: str, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
-    same = {key: ranking[0][key] for key in SAME} if ranking else {}
+    same = {key: value_of(ranking[0], key) for key in SAME} if ranking else {}
     for other in [run for run in committed(store) if run != run_id][-MOST_RUNS:]:
         found = _rows(store, f"{layout.run_folder(other)}/{SOURCE_ECI.files}")
         if found and all(found[0][key] == value for key, value in same.items()):
@@ -228,7 +231,7 @@ def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
     return _rows(store, path) if store.exists(path) else []
 
 
-def digits_of(ranking: list[dict[str, Any]]) -> int:
+def digits_of(ranking: list[SourceRow]) -> int:
     """Return the decimals that give the largest ECI three digits. `ranking`: rows of source_eci."""
     top = max((row["eci"] for row in ranking), default=0.0)
     return 4 if not top > 0 else min(8, max(1, 2 - math.floor(math.log10(top))))

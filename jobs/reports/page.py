@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import vl_convert
 from platformdirs import user_cache_dir
@@ -19,6 +18,7 @@ from platformdirs import user_cache_dir
 from jobs.errors import EciError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
+from jobs.output.records import Manifest
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.reports.charts import charts
@@ -31,9 +31,7 @@ FOLDER = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 
 
-def write_report(
-    store: Store, folder: str, manifest: dict[str, Any], memory: int = 1 << 30, threads: int = 1
-) -> str | None:
+def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30, threads: int = 1) -> str | None:
     """Write `folder`/report.html of a run that is about to be committed. A report never fails a run.
 
     Args:
@@ -80,7 +78,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     return str(target)
 
 
-def build(store: Store, folder: str, manifest: dict[str, Any], memory: int, threads: int) -> str:
+def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> str:
     """Return the page. Raises what `read_report` raises."""
     return page_of(read_report(store, folder, manifest, memory, threads), bundle())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from jobs.output.records import value_of
 from jobs.reports.data import BIN, ReportData
 from jobs.reports.marks import ACCENT, INK, MOST_NAME, WARN, Chart, inline, made_of
 
@@ -71,7 +72,7 @@ def _closed(bins: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _titles(data: ReportData, fact: str, form: str) -> dict[str, str]:
     """Return a panel's title for each shown source: its name and a fact; the fact first where the name may be cut."""
-    facts = {row["source"]: form.format(row[fact]) for row in data.ranking if row["kind"] == "source"}
+    facts = {row["source"]: form.format(value_of(row, fact)) for row in data.ranking if row["kind"] == "source"}
     return {s: f"{s} · {facts[s]}" if len(s) <= MOST_NAME else f"{facts[s]} · {s}" for s in data.shown}
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from jobs.output.records import SampleUsed
 from jobs.reports.data import ReportData, digits_of
 from jobs.reports.html_parts import folded, num, section, table, text, tiles
 
@@ -11,15 +10,15 @@ HEADS = (("source", ""), ("against", ""), ("difference", "in ECI"), ("95 % inter
 MOST_PAIRS = 40
 
 
-def sampled(data: ReportData) -> dict[str, Any] | None:
+def sampled(data: ReportData) -> SampleUsed | None:
     """Return what the manifest says of the sample; None for a plain run over all queries, and for runs older than samples."""
-    found: dict[str, Any] | None = data.manifest.get("sample")
+    found: SampleUsed | None = data.manifest.get("sample")
     if not found or (found["decided"] is None and found["queries"] == found["all_queries"]):
         return None
     return found
 
 
-def used(sample: dict[str, Any]) -> str:
+def used(sample: SampleUsed) -> str:
     """Return the share of the queries that was used, as text."""
     return f"{sample['queries'] / max(sample['all_queries'], 1):.1%}"
 
@@ -40,7 +39,7 @@ def sample_section(data: ReportData) -> str:
     return section("sample", "Sample of the queries", _lead(data, sample), tiles(boxes), *_pairs(data, sample))
 
 
-def _lead(data: ReportData, sample: dict[str, Any]) -> str:
+def _lead(data: ReportData, sample: SampleUsed) -> str:
     settings = data.manifest["settings"]
     size = f"{sample['queries']:,} of {sample['all_queries']:,} queries ({used(sample)})"
     looks = f"in {sample['looks']} look{'s' * (sample['looks'] != 1)}"
@@ -60,7 +59,7 @@ def _lead(data: ReportData, sample: dict[str, Any]) -> str:
     return f"{asked} It was not answered with {size}, {looks}: the pairs below are open at that level."
 
 
-def _pairs(data: ReportData, sample: dict[str, Any]) -> list[str]:
+def _pairs(data: ReportData, sample: SampleUsed) -> list[str]:
     """Return the table of pairs that are not decided: those of the question, then those that it did not ask about."""
     known = {(p["a"], p["b"]): p for p in data.pairs}
     asked = [tuple(pair) for pair in sample["open_pairs"]]

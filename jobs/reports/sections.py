@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobs.output.records import SourceRow
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, digits_of
@@ -114,7 +115,7 @@ def _ranking(data: ReportData, figures: Figures) -> str:
     )
 
 
-def _ranking_row(row: dict[str, Any], digits: int) -> list[Cell]:
+def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
     rank = "–" if row["rank"] is None else str(row["rank"])
     if row["rank"] is not None and row["rank_lo"] != row["rank_hi"]:
         rank += f" ({row['rank_lo']}–{row['rank_hi']})"
@@ -281,7 +282,7 @@ def _rejects(data: ReportData, figures: Figures) -> str:
 
 
 def _history(data: ReportData, figures: Figures) -> str:
-    runs: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, list[SourceRow]] = {}
     for row in data.history:
         runs.setdefault(row["run_id"], []).append(row)
     digits = digits_of(data.ranking) + 1

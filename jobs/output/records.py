@@ -1,0 +1,165 @@
+"""What crosses rooms as dicts, typed: a run's manifest, and rows of its tables as Python has them.
+
+The columns themselves are in tables.py; a test holds these to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+
+class InputFile(TypedDict):
+    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+
+    path: str
+    size: int
+    stamp: str
+    what: str
+
+
+class TableFile(TypedDict):
+    """A published file: its path in the run's folder, its table, rows, size in bytes, SHA-256 in hexadecimal."""
+
+    path: str
+    table: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class EncoderUsed(TypedDict):
+    """The encoder: its name, the identity of everything that changes a vector, the dimension."""
+
+    name: str
+    fingerprint: str
+    dim: int
+
+
+class StageTimes(TypedDict):
+    """A stage: its tasks, their seconds together by the clock and of processors, the highest resident memory of one."""
+
+    tasks: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+class Totals(TypedDict):
+    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled."""
+
+    rows_in: int
+    scored: int
+    rejected: int
+    duplicates: int
+    not_sampled: int
+    texts: int
+    texts_embedded: int
+    cache_hits: int
+    rejected_texts: int
+
+
+class SampleUsed(TypedDict):
+    """How much of the queries a run has used, and what it has decided (None: it was not asked)."""
+
+    queries: int
+    all_queries: int
+    rows_left: int
+    looks: int
+    decided: bool | None
+    open_pairs: list[tuple[str, str]]
+
+
+class Manifest(TypedDict):
+    """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason."""
+
+    run_id: str
+    work_key: str
+    created_at: str
+    formula_version: str
+    encoder: EncoderUsed
+    settings: dict[str, Any]
+    inputs: list[InputFile]
+    formats: dict[str, int]
+    versions: dict[str, str]
+    files: list[TableFile]
+    totals: Totals
+    sample: SampleUsed
+    rejects: dict[str, int]
+    stages: dict[str, StageTimes]
+
+
+class Share(TypedDict):
+    """A source's share of a hybrid or mixture."""
+
+    source: str
+    alpha: float
+
+
+_Lambda = TypedDict("_Lambda", {"lambda": float})
+
+
+class SourceRow(_Lambda):
+    """A row of source_eci; ranks are None for a mixture, and what needs texts is None without them."""
+
+    run_id: str
+    created_at: datetime
+    encoder: str
+    encoder_fingerprint: str
+    formula_version: str
+    kind: Literal["source", "hybrid", "mixture"]
+    source: str
+    parts: list[Share]
+    rank: int | None
+    rank_lo: int | None
+    rank_hi: int | None
+    eci: float
+    eci_se: float
+    eci_lo: float
+    eci_hi: float
+    information: float
+    misinformation: float
+    purity: float
+    n_examples: int
+    n_rejected: int
+    n_queries: int
+    n_negatives: int
+    mean_weight: float
+    mean_consistency: float
+    mean_locality: float
+    mean_residuality: float
+    trace: float
+    effective_rank: float
+    hardness: float
+    margin: float
+    violation_rate: float
+    near_duplicate_rate: float
+    lexical_overlap: float | None
+    eci_v1: float
+    temperature: float
+    kappa: float
+    tokenizer: str
+    idf_corpus: str
+    folds: int
+    folds_done: int
+    sample_share: float
+
+
+class PairRow(TypedDict):
+    """A row of source_pairs."""
+
+    run_id: str
+    a: str
+    b: str
+    difference: float
+    se: float
+    lo: float
+    hi: float
+    p_value: float
+    decided: bool
+
+
+def value_of(row: Mapping[str, Any], name: str) -> Any:
+    """Return a row's value by a name that is no literal, as where columns are chosen."""
+    return row[name]
