@@ -11,8 +11,11 @@ from jobs.commands.options import (
     Out,
     Quiet,
     Workers,
+    add_command,
     config_of,
     given_of,
+    input_options,
+    run_options,
 )
 from jobs.commands.showing import echo_json, print_ranking, progress_for
 from jobs.errors import AttentionError
@@ -150,5 +153,8 @@ def demo(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (run, plan, status, ingest, demo):
-        app.command()(command)
+    add_command(app, run, run_options)
+    add_command(app, plan, run_options)
+    add_command(app, ingest, input_options)
+    app.command()(status)
+    app.command()(demo)
