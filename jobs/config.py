@@ -81,7 +81,8 @@ class RunConfig(_Settings):
     """Everything that a run depends on. Field descriptions are the help texts."""
 
     inputs: tuple[Input, ...] = Field(description="what to score")
-    out: str = Field(description="the output root: a folder or an fsspec URL")
+    out: str = Field(description="the output root: a new or empty folder, or one that runs have made; or an fsspec URL")
+    adopt: bool = Field(False, description="use a folder that holds other things; they are left alone")
     corpus: tuple[str, ...] = Field((), description="files with the passages, where triples hold ids")
     queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
     vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
@@ -117,6 +118,13 @@ class RunConfig(_Settings):
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @field_validator("out")
+    @classmethod
+    def _there(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty (an unset variable?); give a folder or a URL")
+        return value
 
     @field_validator("corpus", "queries", "vectors", mode="before")
     @classmethod

@@ -40,17 +40,24 @@ def gc(
     cleaned = clean(out, Rules(keep_runs, cache_days, size, unused_encoders, dry_run))
     if json:
         rows = [{"kind": item.kind, "path": item.path, "bytes": item.size} for item in cleaned.removed]
-        echo_json({"removed": rows, "left": cleaned.left, "dry_run": dry_run})
+        echo_json({"removed": rows, "left": cleaned.left, "others": cleaned.others, "dry_run": dry_run})
         return
     verb = "would go" if dry_run else "removed"
     kinds = dict.fromkeys(item.kind for item in cleaned.removed)
     for kind in kinds:
         items = [item for item in cleaned.removed if item.kind == kind]
         typer.echo(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
+        for item in items if kind not in MANY else ():
+            typer.echo(f"    {item.path}")
     if not kinds:
         typer.echo("Nothing to remove.")
     if cleaned.left:
         typer.echo(cleaned.left)
+    if cleaned.others:
+        typer.echo(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+
+
+MANY = ("cache file", "attempt")  # counted only
 
 
 def init(

@@ -30,6 +30,7 @@ from jobs.machine import default_memory
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.parquet import write_parquet
+from jobs.output.root import require
 from jobs.output.tables import ABLATIONS
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run as run_job
@@ -115,6 +116,7 @@ def ablate(
         if kind not in KINDS:
             raise InputError(f"--only {kind!r} is not known{nearest(kind, KINDS)} ({', '.join(KINDS)})")
     kinds, run = only or KINDS, Finished.open(out, run_id)
+    require(run.store)
     rows = sample_rows(run) if "sample" in kinds else []
     with tempfile.TemporaryDirectory(prefix="eci-ablate-") as folder:
         variants = variants_of(run, kinds, corpus, folder)

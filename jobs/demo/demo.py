@@ -11,6 +11,8 @@ from jobs.demo.lake import build_lake
 from jobs.finished.result import RunResult
 from jobs.ids import Side
 from jobs.output import layout
+from jobs.output.root import claim
+from jobs.output.store import Store
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.run import run
 from jobs.terminal.progress import Progress
@@ -29,6 +31,7 @@ def run_demo(out: str, pairs: int, workers: int, progress: Progress, say: Callab
         typed: Side = side
         return embed_texts(config, [(typed, text) for text in texts], progress, f"embed {side}")
 
+    claim(Store(out))
     say("Building triples from the documentation of the installed libraries")
     summary = build_lake(lake, embed, pairs, None)
     say(f"{summary.pairs:,} queries, {sum(summary.triples.values()):,} triples from {len(summary.triples)} sources")

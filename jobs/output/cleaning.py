@@ -1,7 +1,8 @@
 """`eci gc`: takes from an output root what nobody needs any more.
 
 Covers: old runs and what `eci ablate` made of them, unfinished work, stray attempt files, the cache by age, size and
-encoders that no run names. Does not touch: the newest run, or work and cache while a run holds the root.
+encoders that no run names. Does not touch: a folder that is no output root; in a root what cannot be its own by name;
+the newest run; work and cache while a run holds the root.
 Unfinished work is only worth its cheap stages: vectors are in the cache already.
 """
 
@@ -15,7 +16,8 @@ from typing import Any
 
 from jobs.errors import EciError, HeldError, InputError
 from jobs.output import layout
-from jobs.output.lock import LOCK, holding
+from jobs.output.lock import holding
+from jobs.output.root import is_root, require
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import ATTEMPT, Store, written_at
 
@@ -56,10 +58,11 @@ class Removed:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What went, and why other things were left (empty where nothing was)."""
+    """What went, why work and cache were left (empty where they were not), and what lies there that is not eci's."""
 
     removed: tuple[Removed, ...]
     left: str
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,7 @@ def clean(out: str, rules: Rules) -> Cleaned:
     store = Store(out)
     if rules.keep_runs is not None and rules.keep_runs < 1:
         raise InputError(f"--keep-runs is {rules.keep_runs}, allowed is 1 or more: the newest run always stays")
-    if not store.exists(""):
-        raise InputError(f"{store.path()}: no output root here")
+    require(store)
     with ExitStack() as stack:
         left = ""
         try:
@@ -90,7 +92,7 @@ def clean(out: str, rules: Rules) -> Cleaned:
         removed = list(_runs(store, rules, held=bool(left)))
         if not left:
             removed += _unheld(store, rules)
-    return Cleaned(tuple(removed), left)
+    return Cleaned(tuple(removed), left, tuple(_others(store)))
 
 
 def _unheld(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -106,7 +108,8 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
     if every:
         doomed = [run_id for run_id in doomed if run_id != latest(store)]
     # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
-    broken = [name for name in store.names(layout.RUNS) if name not in every] if store.local or not held else []
+    named = [name for name in store.names(layout.RUNS) if layout.RUN_ID.fullmatch(name)]
+    broken = [name for name in named if name not in every] if store.local or not held else []
     found = [
         Removed("run", layout.run_folder(name), _size(store, layout.run_folder(name))) for name in [*doomed, *broken]
     ]
@@ -127,18 +130,30 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
 
 def _ablation_tables(store: Store) -> set[str]:
     """Return the paths of the tables that `eci ablate` has written, one for each perturbed run."""
-    return {f"{layout.ABLATIONS}/{name}" for name in store.names(layout.ABLATIONS) if name.endswith(".parquet")}
+    names = (name for name in store.names(layout.ABLATIONS) if name.endswith(".parquet"))
+    return {f"{layout.ABLATIONS}/{name}" for name in names if layout.RUN_ID.fullmatch(name.removesuffix(".parquet"))}
 
 
 def _work(store: Store, rules: Rules) -> Iterator[Removed]:
-    for name in store.names(layout.WORK):
+    # The lock's file stays: a run that waits for it must not find another one.
+    for name in filter(layout.WORK_NAME.fullmatch, store.names(layout.WORK)):
         path = layout.work_folder(name)
-        # The lock's file stays: a run that waits for it must not find another one.
-        if path != LOCK:
-            item = Removed("work", path, _size(store, path))
-            if not rules.dry_run:
-                store.remove(path)
-            yield item
+        item = Removed("work", path, _size(store, path))
+        if not rules.dry_run:
+            store.remove(path)
+        yield item
+
+
+def _others(store: Store) -> Iterator[str]:
+    """Yield the paths of what lies beside runs and work and cannot be eci's by its name."""
+    yield from (f"{layout.RUNS}/{name}" for name in store.names(layout.RUNS) if not layout.RUN_ID.fullmatch(name))
+    for name in store.names(layout.WORK):
+        if (
+            not layout.WORK_NAME.fullmatch(name)
+            and layout.work_folder(name) != layout.LOCK
+            and not name.startswith(".")
+        ):
+            yield layout.work_folder(name)
 
 
 def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -155,17 +170,20 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
     if rules.unused_encoders:
         for fingerprint in sorted(set(store.names(layout.CACHE)) - _used_encoders(store, rules)):
             path = layout.cache_of(fingerprint)
+            own, every = _cache_files(store, path), _files(store, path)
+            if not own:
+                continue
             gone.add(fingerprint)
-            item = Removed("cache of unused encoder", path, _size(store, path))
             if not rules.dry_run:
-                store.remove(path)
-            yield item
+                for one in [file.path for file in own] if len(own) < len(every) else [path]:
+                    store.remove(one)
+            yield Removed("cache of unused encoder", path, sum(file.size for file in own))
         yield from _ablation_encoders(store, rules)
     if rules.cache_days is None and rules.cache_size is None:
         return
     files = [
         file
-        for file in _files(store, layout.CACHE)
+        for file in _cache_files(store, layout.CACHE)
         if file.path.removeprefix(f"{layout.CACHE}/").split("/")[0] not in gone
     ]
     for file in _surplus(files, rules):
@@ -187,6 +205,8 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
     folder = layout.ABLATION_ENCODERS
     for name in store.names(folder):
         below = Store(store.path(f"{folder}/{name}"))
+        if not is_root(below):
+            continue
         runs = committed(below)
         if not runs or read_manifest(below, runs[-1])["encoder"]["name"] not in named:
             item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
@@ -221,6 +241,11 @@ def _used_encoders(store: Store, rules: Rules) -> set[str]:
             )
         used.add(str(encoder["fingerprint"]))
     return used
+
+
+def _cache_files(store: Store, folder: str) -> list[_File]:
+    """Return the files of the cache below a folder; attempt files and others are left out."""
+    return [file for file in _files(store, folder) if layout.CACHE_FILE.fullmatch(file.path)]
 
 
 def _size(store: Store, relative: str) -> int:

@@ -1,5 +1,6 @@
 """Where everything lies below the output root: the one place that has these paths. They are relative to it, with `/`.
 
+.eci-root                                 says that this folder is an output root (root.py)
 LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
 runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
 ablations/RUN_ID.parquet                  what `eci ablate` found of a run; ablations/encoders/NAME are roots of their own
@@ -12,6 +13,10 @@ work/LOCK                                 who holds the root
 
 from __future__ import annotations
 
+import re
+
+MARKER = ".eci-root"
+"""The file that makes a folder an output root (root.py)."""
 LATEST = "LATEST"
 CATALOG = "catalog.duckdb"
 RUNS = "runs"
@@ -27,6 +32,11 @@ TEXTS_TO_EMBED = "texts"
 """The work folder's name of texts that are embedded outside a run."""
 
 REJECTS = "rejects/part-000.parquet"
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(-\d+)?")
+WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED)
+CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
+"""What the names of runs, of folders of unfinished work, and of cache files look like: nothing else is ever removed."""
 
 
 def run_folder(run_id: str) -> str:

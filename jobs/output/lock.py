@@ -7,13 +7,14 @@ the same object is a lease (`jobs.output.lease`).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs.errors import HeldError
+from jobs.errors import HeldError, InputError
 from jobs.output import lease
 from jobs.output.lease import LOCK as LOCK
 from jobs.output.store import Store
@@ -32,7 +33,7 @@ def holding(store: Store) -> Iterator[Callable[[], None]]:
         return
     path = store.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _opened(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,7 +55,7 @@ def holder(store: Store) -> str | None:
         return None if found is None or lease.dead(store, found[0]) else lease.in_words(found[0])
     if not store.exists(LOCK):
         return None
-    descriptor = os.open(store.path(LOCK), os.O_RDONLY)
+    descriptor = _opened(store.path(LOCK), os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -62,6 +63,16 @@ def holder(store: Store) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open the lock's file. Raises InputError where it is a link: what that names is somebody else's."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{path} is a link, which eci never makes: remove it, and run again") from None
+        raise
 
 
 def _holder(descriptor: int) -> str:

@@ -37,7 +37,8 @@ def read_manifest(store: Store, run_id: str) -> Manifest:
 
 def committed(store: Store) -> list[str]:
     """Return the ids of all committed runs, oldest first (ids begin with the time)."""
-    return [name for name in store.names(layout.RUNS) if store.exists(layout.manifest_in(layout.run_folder(name)))]
+    named = [name for name in store.names(layout.RUNS) if layout.RUN_ID.fullmatch(name)]
+    return [name for name in named if store.exists(layout.manifest_in(layout.run_folder(name)))]
 
 
 def read_published(store: Store, run_id: str, relative: str, **options: Any) -> pa.Table:

@@ -34,6 +34,13 @@ class Store:
 
     root: str
 
+    def __post_init__(self) -> None:
+        """Raise InputError for an empty address, which an unset variable leaves: it would be the current folder."""
+        if not self.root.strip():
+            raise InputError(
+                "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
+            )
+
     @property
     def local(self) -> bool:
         """Whether the root is a folder of this machine (or a mount)."""

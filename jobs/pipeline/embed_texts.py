@@ -10,6 +10,7 @@ import pyarrow as pa
 from jobs.config import RunConfig
 from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
 from jobs.output import layout
+from jobs.output.root import claim
 from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage
@@ -34,6 +35,7 @@ def embed_texts(
     """
     job = job_for(config, layout.work_folder(layout.TEXTS_TO_EMBED), BUCKETS)
     store = Store(config.out)
+    claim(store, config.adopt)
     store.remove(job.work)
     every = id_array(text_id(side, text) for side, text in texts)
     ids = unique(every)

@@ -73,7 +73,7 @@ def make_manifest(
         }
         for name, tasks in done.stages().items()
     }
-    settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "cluster_options"})
+    settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
     return {
         "run_id": job.run_id,
         "work_key": key,

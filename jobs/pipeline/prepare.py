@@ -29,7 +29,7 @@ WORK_LAYOUT = 5  # to be raised when the files in work/ change: what an older ve
 NOT_IDENTITY = frozenset(
     {
         # where it is computed, how much of the machine it takes, and what is said about it
-        "out", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
+        "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
     }

@@ -17,6 +17,7 @@ from jobs.finished.result import RunResult, result_of
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
+from jobs.output.root import claim
 from jobs.output.runs import free_run_id, latest, read_manifest
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
@@ -45,6 +46,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
     store = Store(config.out)
     fresh = not store.exists("")
     prepared = prepare(config)
+    claim(store, config.adopt)
     with holding(store) as check:
         try:
             return _run(config, prepared, store, check, progress or Silent(), log)

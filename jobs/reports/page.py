@@ -19,6 +19,7 @@ from jobs.errors import EciError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
+from jobs.output.root import require
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.reports.charts import charts
@@ -71,6 +72,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     except FileNotFoundError as error:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
+        require(store)
         store.write_text(layout.report_in(folder), page)
         return store.path(layout.report_in(folder))
     target = Path(to).absolute()

@@ -23,6 +23,8 @@ from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
 
 DAY = 86_400
+OLD, NEW = "20260101T010000Z-0a1b2c", "20260102T010000Z-0a1b2c"
+CACHED = "0123456789abcdef0123456789abcdef.parquet"
 
 
 def put(path: Path, size: int = 10, age: float = 0.0) -> Path:
@@ -33,33 +35,39 @@ def put(path: Path, size: int = 10, age: float = 0.0) -> Path:
 
 
 def kinds(out: Path, rules: Rules) -> list[str]:
+    (out / ".eci-root").touch()
     return sorted(item.kind for item in clean(str(out), rules).removed)
 
 
 def test_unfinished_work_goes_and_the_lock_stays(tmp_path: Path) -> None:
-    put(tmp_path / "work/abc/texts/part.arrow")
+    put(tmp_path / "work/0123456789abcdef/texts/part.arrow")
     put(tmp_path / "work/LOCK")
     assert kinds(tmp_path, Rules()) == ["work"]
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["LOCK"]
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(tmp_path: Path) -> None:
-    work = put(tmp_path / "work/abc/part.arrow", size=123)
-    cached = put(tmp_path / "cache/embeddings/e-1/bucket=000/a.parquet", age=9 * DAY)
+    work = put(tmp_path / "work/0123456789abcdef/part.arrow", size=123)
+    cached = put(tmp_path / f"cache/embeddings/e-1/bucket=000/{CACHED}", age=9 * DAY)
     rules = Rules(cache_days=5)
+    (tmp_path / ".eci-root").touch()
     said = clean(str(tmp_path), Rules(cache_days=5, dry_run=True)).removed
     assert work.exists()
     assert cached.exists()
     assert not (tmp_path / "work/LOCK").exists()
-    assert {item.path: item.size for item in said} == {"work/abc": 123, "cache/embeddings/e-1/bucket=000/a.parquet": 10}
+    assert {item.path: item.size for item in said} == {
+        "work/0123456789abcdef": 123,
+        f"cache/embeddings/e-1/bucket=000/{CACHED}": 10,
+    }
     assert clean(str(tmp_path), rules).removed == said
     assert not work.exists()
     assert not cached.exists()
 
 
 def test_work_and_cache_of_a_live_run_are_left_alone(tmp_path: Path) -> None:
-    work = put(tmp_path / "work/abc/part.arrow")
-    cached = put(tmp_path / "cache/embeddings/e-1/bucket=000/a.parquet", age=9 * DAY)
+    work = put(tmp_path / "work/0123456789abcdef/part.arrow")
+    cached = put(tmp_path / f"cache/embeddings/e-1/bucket=000/{CACHED}", age=9 * DAY)
+    (tmp_path / ".eci-root").touch()
     with holding(Store(str(tmp_path))):
         cleaned = clean(str(tmp_path), Rules(cache_days=1))
     assert cleaned.removed == ()
@@ -70,9 +78,9 @@ def test_work_and_cache_of_a_live_run_are_left_alone(tmp_path: Path) -> None:
 
 def test_only_stray_attempts_go(tmp_path: Path) -> None:
     old = put(tmp_path / "cache/embeddings/e-1/bucket=000/.attempt-0123-a.parquet", age=2 * 3600)
-    new = put(tmp_path / "runs/x/.attempt-4567-b.parquet", age=60)
-    (tmp_path / "runs/x/manifest.json").write_text("{}")
-    (tmp_path / "LATEST").write_text("x")
+    new = put(tmp_path / f"runs/{OLD}/.attempt-4567-b.parquet", age=60)
+    (tmp_path / f"runs/{OLD}/manifest.json").write_text("{}")
+    (tmp_path / "LATEST").write_text(OLD)
     assert kinds(tmp_path, Rules()) == ["attempt"]
     assert not old.exists()
     assert new.exists()
@@ -81,18 +89,19 @@ def test_only_stray_attempts_go(tmp_path: Path) -> None:
 def test_the_cache_shrinks_to_its_size_oldest_first(tmp_path: Path) -> None:
     folder = tmp_path / "cache/embeddings/e-1"
     for number in range(5):
-        put(folder / f"bucket=00{number}/f.parquet", size=100, age=(5 - number) * DAY)
+        put(folder / f"bucket=00{number}/{CACHED}", size=100, age=(5 - number) * DAY)
+    (tmp_path / ".eci-root").touch()
     clean(str(tmp_path), Rules(cache_size=250))
     assert [path.parent.name for path in sorted(folder.rglob("*.parquet"))] == ["bucket=003", "bucket=004"]
     assert clean(str(tmp_path), Rules(cache_size=250)).removed == ()
 
 
 def test_caches_of_encoders_that_no_run_names_go(tmp_path: Path) -> None:
-    (tmp_path / "runs/r1").mkdir(parents=True)
-    (tmp_path / "runs/r1/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "used-1"}}))
-    (tmp_path / "LATEST").write_text("r1")
+    (tmp_path / f"runs/{NEW}").mkdir(parents=True)
+    (tmp_path / f"runs/{NEW}/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "used-1"}}))
+    (tmp_path / "LATEST").write_text(NEW)
     for name in ("used-1", "unused-2"):
-        put(tmp_path / f"cache/embeddings/{name}/bucket=000/f.parquet")
+        put(tmp_path / f"cache/embeddings/{name}/bucket=000/{CACHED}")
     assert kinds(tmp_path, Rules(unused_encoders=True)) == ["cache of unused encoder"]
     assert [path.name for path in (tmp_path / "cache/embeddings").iterdir()] == ["used-1"]
 
@@ -104,20 +113,21 @@ def ablations(path: Path, encoder: str) -> None:
 
 
 def test_ablations_go_with_their_run_and_their_encoders_when_no_table_names_them(tmp_path: Path) -> None:
-    (tmp_path / "runs/r1").mkdir(parents=True)
-    (tmp_path / "runs/r1/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "own-1"}}))
-    (tmp_path / "LATEST").write_text("r1")
-    ablations(tmp_path / "ablations/r0.parquet", "small")
-    ablations(tmp_path / "ablations/r1.parquet", "large")
+    (tmp_path / f"runs/{NEW}").mkdir(parents=True)
+    (tmp_path / f"runs/{NEW}/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "own-1"}}))
+    (tmp_path / "LATEST").write_text(NEW)
+    ablations(tmp_path / f"ablations/{OLD}.parquet", "small")
+    ablations(tmp_path / f"ablations/{NEW}.parquet", "large")
     for name in ("small", "large"):
-        below = put(tmp_path / f"ablations/encoders/{name}-9/runs/x/manifest.json")
+        below = put(tmp_path / f"ablations/encoders/{name}-9/runs/{OLD}/manifest.json")
         below.write_text(json.dumps({"encoder": {"name": name}}))
+        (tmp_path / f"ablations/encoders/{name}-9/.eci-root").touch()
     assert kinds(tmp_path, Rules(unused_encoders=True, dry_run=True)) == ["ablation's encoder", "ablations"]
     assert kinds(tmp_path, Rules()) == ["ablations"]
     assert kinds(tmp_path, Rules(unused_encoders=True)) == ["ablation's encoder"]
     left = sorted(str(path.relative_to(tmp_path / "ablations")) for path in (tmp_path / "ablations").glob("*/*"))
     assert left == ["encoders/large-9"]
-    assert [path.name for path in (tmp_path / "ablations").glob("*.parquet")] == ["r1.parquet"]
+    assert [path.name for path in (tmp_path / "ablations").glob("*.parquet")] == [f"{NEW}.parquet"]
 
 
 def small_run(folder: Path, kappa: float) -> RunResult:
@@ -167,9 +177,9 @@ def test_old_runs_go_and_readers_see_the_others(tmp_path: Path) -> None:
 
 
 def test_what_an_interrupted_removal_left_goes(tmp_path: Path) -> None:
-    put(tmp_path / "runs/r0/scores/part.parquet")
+    put(tmp_path / f"runs/{OLD}/scores/part.parquet")
     assert kinds(tmp_path, Rules()) == ["run"]
-    assert not (tmp_path / "runs/r0").exists()
+    assert not (tmp_path / f"runs/{OLD}").exists()
 
 
 def test_wrong_rules_and_roots_are_refused(tmp_path: Path) -> None:

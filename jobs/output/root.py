@@ -1,0 +1,72 @@
+"""Whose folder it is: an output root knows itself by a marker, and nothing is written or removed in a folder without it.
+
+The marker is put when a root is made: in a folder that is new or empty, or that the user says is to be one (`--adopt`).
+Roots of versions that knew no marker are recognised by the runs, finished or begun, that they hold.
+"""
+
+from __future__ import annotations
+
+import json
+
+from jobs.errors import InputError
+from jobs.output import layout
+from jobs.output.store import Store
+
+FORMAT = 1
+"""Of the output root's layout."""
+
+
+def is_root(store: Store) -> bool:
+    """Return whether a folder is an output root."""
+    return store.exists(layout.MARKER) or _of_older_version(store)
+
+
+def claim(store: Store, adopt: bool = False) -> None:
+    """Make a folder that is new or empty an output root; nothing happens where it is one.
+
+    Args:
+        adopt: whether a folder that holds other things is to be one as well; they are left alone.
+
+    Raises:
+        InputError: it holds other things.
+    """
+    if store.exists(layout.MARKER):
+        return
+    if not adopt and not _of_older_version(store):
+        held = store.names("")
+        if held:
+            raise InputError(
+                f"{store.path()} is no output root of eci and holds other things ({_some(held)}): name a new or empty "
+                "folder with --out, or say --adopt to have this one used; what is in it is left alone"
+            )
+    store.write_text(layout.MARKER, json.dumps({"made_by": "eci-lake", "format": FORMAT}) + "\n")
+
+
+def require(store: Store) -> None:
+    """Raise InputError where a folder is no output root, so that nothing in it is touched."""
+    if not store.exists(""):
+        raise InputError(f"{store.path()}: no output root here")
+    if not is_root(store):
+        held = store.names("")
+        what = f"holds other things ({_some(held)})" if held else "is empty"
+        raise InputError(f"{store.path()} is no output root of eci: it {what}; nothing in it was touched")
+
+
+def _of_older_version(store: Store) -> bool:
+    """Return whether a folder without a marker holds a run that an older version has finished or begun."""
+    paths = [layout.manifest_in(layout.run_folder(name)) for name in store.names(layout.RUNS)]
+    paths += [layout.state_in(layout.work_folder(name)) for name in store.names(layout.WORK)]
+    return any(_is_ours(store, path) for path in paths)
+
+
+def _is_ours(store: Store, path: str) -> bool:
+    try:
+        found = json.loads(store.read_text(path))
+    except (OSError, ValueError):
+        return False
+    ours = isinstance(found, dict) and ("formula_version" in found or "formula" in found.get("identity", ()))
+    return ours and isinstance(found.get("run_id"), str)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
