@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, bytes_of
+from jobs.commands.options import Json, Memory, Out, Quiet, bytes_of, filled
 from jobs.commands.showing import echo_json, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
@@ -44,7 +44,7 @@ def mix(
 
 def select(
     out: Out,
-    to: Annotated[str, typer.Option(help="A new folder or URL for the training set.")],
+    to: Annotated[str, typer.Option(callback=filled, help="A new folder or URL for the training set.")],
     format: Annotated[str, typer.Option(help=FORMATS)] = "triples",
     source: Annotated[list[str] | None, typer.Option(help="Take this source only; repeat it for more.")] = None,
     mix: Annotated[str | None, typer.Option(help="Take sources by shares: dense=0.7,llm=0.3, or best.")] = None,

@@ -35,6 +35,16 @@ Encoder = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
+
+def filled(address: str | None) -> str | None:
+    """Return the address of a file or folder to write. Raises InputError for an empty one, as an unset variable leaves."""
+    if address is not None and not address.strip():
+        raise InputError(
+            "an address to write to is empty (--to, --output: an unset variable?); give a file or a folder"
+        )
+    return address
+
+
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict"})  # settings without an option
 SPELLED = {"hybrids": "--hybrid"}
 

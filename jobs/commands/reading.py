@@ -11,6 +11,7 @@ from jobs.commands.options import (
     Json,
     Out,
     bytes_of,
+    filled,
 )
 from jobs.commands.showing import echo_json, print_ranking
 
@@ -19,7 +20,7 @@ def report(
     out: Out,
     run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
     to: Annotated[
-        str | None, typer.Option(help="The file to write (default: report.html in the run's folder).")
+        str | None, typer.Option(callback=filled, help="The file to write (default: report.html in the run's folder).")
     ] = None,
 ) -> None:
     """Write a run's report: one HTML file that needs no network.
@@ -52,7 +53,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
     format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
-    output: Annotated[str | None, typer.Option(help="The file to write, for parquet.")] = None,
+    output: Annotated[str | None, typer.Option(callback=filled, help="The file to write, for parquet.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it is ended.")] = None,
     memory: Annotated[
         str | None,

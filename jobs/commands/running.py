@@ -13,6 +13,7 @@ from jobs.commands.options import (
     Workers,
     add_command,
     config_of,
+    filled,
     given_of,
     input_options,
     run_options,
@@ -60,7 +61,7 @@ def run(
 
 
 def ingest(
-    to: Annotated[str, typer.Option("--to", help="A new folder for the triples.")],
+    to: Annotated[str, typer.Option("--to", callback=filled, help="A new folder for the triples.")],
     values: dict[str, Any],
     json: Json = False,
     quiet: Quiet = False,

@@ -75,9 +75,10 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         require(store)
         store.write_text(layout.report_in(folder), page)
         return store.path(layout.report_in(folder))
-    target = Path(to).absolute()
-    Store(str(target.parent)).write_text(target.name, page)
-    return str(target)
+    # an address of an object store is no path: it would become a folder called `s3:`
+    folder, _, name = (to if "://" in to else str(Path(to).absolute())).rpartition("/")
+    Store(folder or "/").write_text(name, page)
+    return Store(folder or "/").path(name)
 
 
 def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> str:

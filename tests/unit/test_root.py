@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from jobs.errors import InputError
 from jobs.output.cleaning import Rules, clean
 from jobs.output.root import claim, is_root
 from jobs.output.store import Store
+from jobs.reports.page import report
+from tests.hostile import hostile_out
 
 OLD = "20260101T010000Z-0a1b2c"
 HEX = "0123456789abcdef"
@@ -99,6 +102,24 @@ def test_an_empty_address_is_an_error_of_every_command(command, eci, tmp_path):
     done = eci(command, *more.get(command, ()), "--out", "")
     assert done.returncode == 2 and "is empty" in done.stderr, done
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("select", "--out", "OUT"), ("report", "--out", "OUT"), ("ingest", "--triples", "x"), ("encoders", "export", "x"),
+     ("encoders", "add", "x"), ("encoders", "quantize", "x", "--texts", "t")],
+)  # fmt: skip
+def test_an_empty_place_to_write_to_is_an_error(command, eci, tmp_path):
+    done = eci(*command, "--to", "")
+    assert done.returncode == 2 and "an address to write to is empty" in done.stderr, done
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_goes_to_an_object_store_too():
+    path = report(str(hostile_out()), to="memory://reports/night.html")
+    assert path == "memory://reports/night.html"
+    assert fsspec.filesystem("memory").cat("/reports/night.html").startswith(b"<!DOCTYPE html>")
+    assert not Path("memory:").exists()
 
 
 def test_a_run_into_the_folder_of_a_project_is_refused_before_anything_is_written(tmp_path, eci, small_lake):
