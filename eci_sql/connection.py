@@ -77,5 +77,5 @@ def _opened(memory: int, threads: int, prepare: Any, thread: int) -> tuple[duckd
 
 @cache
 def statement(name: str) -> str:
-    """Return the SQL of `<name>.sql`."""
+    """Return the SQL of `<name>.sql` here: `scores`, `select/chosen`. Names stand in the code; none is made of values."""
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")

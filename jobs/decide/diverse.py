@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from eci_sql.connection import statement
 from eci_sql.diversity import Chooser, Quotas
 from eci_sql.leverage import residuals
 from jobs.finished.committed import refs_of
@@ -38,20 +39,19 @@ def diversify(
         con: a cursor of its own: it is read from while the caller writes.
         budgets: how many to take of each group.
     """
-    total = int(con.sql("SELECT count(*) FROM candidate").fetchall()[0][0])
     limit = {"per_query": per_query or NO_LIMIT}
-    most = "SELECT sum(least(n, $per_query)) FROM (SELECT count(*) AS n FROM candidate GROUP BY query_id)"
-    target = min(sum(budgets.values()), int(con.sql(most, params=limit).fetchall()[0][0] or 0))
+    within = con.sql(statement("select/within_queries"), params=limit).fetchall()[0][0]
+    target = min(sum(budgets.values()), int(within or 0))
     if not target:
         return
     chooser = Chooser(spool.dim, spool.dim / (lam * target))
     groups = sorted(budgets)
     seen, taken = np.zeros(len(groups), dtype=np.int64), np.zeros(len(groups), dtype=np.int64)
-    there = dict(con.sql("SELECT grp, count(*) FROM candidate GROUP BY grp").fetchall())
+    there = dict(con.sql(statement("select/groups")).fetchall())
     size = np.array([max(there.get(name, 0), 1) for name in groups], dtype=np.int64)
     budget = np.array([budgets[name] for name in groups], dtype=np.int64)
     chosen = 0
-    for piece in _pieces(con, max(1024, PIECE_BYTES // (8 * spool.dim)), total):
+    for piece in _pieces(con, max(1024, PIECE_BYTES // (8 * spool.dim))):
         code = np.searchsorted(groups, piece["grp"].to_pylist())
         seen += np.bincount(code, minlength=len(groups))
         # what an earlier piece could not take is there for the later ones
@@ -77,10 +77,10 @@ def _choose(
     return at[chooser.choose(found, weight[at], Quotas(code[at], left.copy(), queries, per_query))]
 
 
-def _pieces(con: duckdb.DuckDBPyConnection, most: int, total: int) -> Iterator[pa.Table]:
+def _pieces(con: duckdb.DuckDBPyConnection, most: int) -> Iterator[pa.Table]:
     """Yield the candidates in order of fold and query, about `most` rows a piece and no query in two of them."""
     kept: list[pa.Table] = []
-    for batch in con.sql("SELECT * FROM candidate ORDER BY fold, query_id, triple_id").to_arrow_reader(most):
+    for batch in con.sql(statement("select/by_query")).to_arrow_reader(most):
         table = pa.Table.from_batches([batch])
         queries = from_arrow(table["query_id"])
         last = int(np.flatnonzero(queries != queries[-1])[-1]) + 1 if (queries != queries[-1]).any() else 0

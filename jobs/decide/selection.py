@@ -31,10 +31,6 @@ from jobs.output.tables import SCORES
 
 NEAR_DUPLICATE = 0.95
 PIECE = 50_000
-CANDIDATE = (
-    "triple_id UUID, query_id UUID, positive_id UUID, negative_id UUID, source VARCHAR, fold INTEGER, "
-    "s_pos DOUBLE, s_neg DOUBLE, weight DOUBLE, information DOUBLE, key DOUBLE, grp VARCHAR"
-)
 _COLUMNS = [name for name in SCORES.schema.names if name not in ("run_id", "consistency", "locality")]
 
 
@@ -115,27 +111,30 @@ class Selection:
         shares = choice.parts or {}
         con.register("shares", pa.table({"source": pa.array(list(shares), pa.string()),
                                          "alpha": pa.array(list(shares.values()), pa.float64())}))  # fmt: skip
-        con.execute(f"CREATE TABLE candidate ({CANDIDATE})")
+        con.execute(statement("select/candidate_table"))
         for scores in self._folds():
             con.register("fold_scores", scores)
             params = {
                 "sources": choice.taken or self.run.sources,
-                "min_weight": -2.0 if choice.min_weight is None else choice.min_weight,
+                "min_weight": choice.min_weight,
                 "violations": choice.violations,
                 "by_information": choice.by == "information",
             }
-            found = con.sql(statement("candidates"), params=params).to_arrow_table()
+            found = con.sql(statement("select/candidates"), params=params).to_arrow_table()
             if spool is not None and not choice.near_duplicates:
                 found = _without_near_duplicates(found, spool)
             group = found["source"] if choice.parts else pa.repeat("", len(found))
             con.register("fold_candidates", found.append_column("grp", group))
-            con.execute(f"INSERT INTO candidate {self._budgeted()}", self._budget_params())
+            if choice.per_query is None or choice.diverse:  # a diverse choice spends the queries' budgets itself
+                con.execute(statement("select/all_of_fold"))
+            else:
+                con.execute(statement("select/per_query"), {"per_query": choice.per_query})
         if spool is not None and choice.diverse:
             self._diversify(spool)
         con.register("budgets", self._budgets())
-        con.execute(f"CREATE TABLE chosen AS {statement('chosen')}")
+        con.execute(statement("select/chosen"))
         con.execute("DROP TABLE candidate")  # its memory is needed for the texts
-        self.counts = dict(con.sql("SELECT source, count(*) FROM chosen GROUP BY source ORDER BY source").fetchall())
+        self.counts = dict(con.sql(statement("select/counts")).fetchall())
         if not self.counts:
             raise InputError("no triple passes these filters; loosen --min-weight, --source or --no-violations")
 
@@ -144,18 +143,9 @@ class Selection:
         for _, files in paths:
             yield pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
 
-    def _budgeted(self) -> str:
-        # a diverse choice spends the queries' budgets itself
-        plain = self.choice.per_query is None or self.choice.diverse
-        return "SELECT * FROM fold_candidates" if plain else statement("per_query")
-
-    def _budget_params(self) -> dict[str, Any]:
-        plain = self.choice.per_query is None or self.choice.diverse
-        return {} if plain else {"per_query": self.choice.per_query}
-
     def _budgets(self) -> pa.Table:
         """Return (grp, most): the total, or what the shares make of it and of what there is of each source."""
-        there = dict(self._con.sql("SELECT grp, count(*) FROM candidate GROUP BY grp").fetchall())
+        there = dict(self._con.sql(statement("select/groups")).fetchall())
         if not self.choice.parts:
             most = {"": min(self.choice.total or 1 << 62, there.get("", 0))}
         else:
@@ -172,16 +162,16 @@ class Selection:
         budgets = {row["grp"]: row["most"] for row in self._budgets().to_pylist()}
         con = self._con
         with threadpool_limits(1, "blas"):
-            con.execute(f"CREATE TABLE diverse ({CANDIDATE})")
+            con.execute(statement("select/diverse_table"))
             for table in diversify(con.cursor(), spool, budgets, self.choice.per_query, self.run.lam):
                 con.register("piece", table)
-                con.execute("INSERT INTO diverse SELECT * FROM piece")
+                con.execute(statement("select/diverse_piece"))
         con.execute("DROP TABLE candidate")
         con.execute("ALTER TABLE diverse RENAME TO candidate")
 
     def rows(self) -> Iterator[pa.Table]:
         """Yield the chosen triples in order of fold, query, positive and source."""
-        for batch in self._con.sql("SELECT * FROM chosen").to_arrow_reader(10_000):
+        for batch in self._con.table("chosen").to_arrow_reader(10_000):
             yield pa.Table.from_batches([batch])
 
     def ids(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eci_sql.connection import connect
+from eci_sql.connection import connect, statement
 from jobs.ids import from_arrow
 from jobs.output.tables import REJECTS
 from jobs.work.files import publish, reading
@@ -52,9 +52,7 @@ def rejects_task(
     reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
     with tempfile.TemporaryDirectory(prefix="eci-") as spill, connect(job.share // 2, 1, spill) as con:
         con.register("found", reader)
-        ordered = con.sql("SELECT * FROM found ORDER BY file, row, source, reason, detail, record").to_arrow_reader(
-            10_000
-        )
+        ordered = con.sql(statement("rejects")).to_arrow_reader(10_000)
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
         published = publish(job, "rejects/part-000.parquet", parts, REJECTS.schema)
     with job.store.open(f"{job.publish}/rejects/part-000.parquet") as source:

@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eci_sql.connection import connect
+from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs.output.catalog import literal
 from jobs.output.runs import committed
 from jobs.output.store import Store
 from jobs.output.tables import SOURCE_ECI
@@ -122,31 +121,13 @@ def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDB
 
 def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
     if paths:
-        listed = ", ".join(literal(path) for path in paths)
-        # the names are this module's, the paths are literals
-        con.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
-
-
-HISTOGRAMS = """
-WITH binned AS (
-    SELECT
-        source,
-        floor(s_pos / $bin)::INTEGER AS s_pos,
-        floor(s_neg / $bin)::INTEGER AS s_neg,
-        floor((s_pos - s_neg) / $bin)::INTEGER AS margin
-    FROM scores
-    WHERE source IN (SELECT unnest($sources::VARCHAR[]))
-)
-SELECT source, s_pos, s_neg, margin, count(*) AS n
-FROM binned
-GROUP BY GROUPING SETS ((source, s_pos), (source, s_neg), (source, margin))
-"""
+        con.read_parquet(paths, hive_partitioning=False).create_view(name)
 
 
 def _histograms(
     con: duckdb.DuckDBPyConnection, shown: tuple[str, ...]
 ) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    rows = con.sql(HISTOGRAMS, params={"bin": BIN, "sources": list(shown)}).fetchall()
+    rows = con.sql(statement("report/histograms"), params={"bin": BIN, "sources": list(shown)}).fetchall()
     counts: dict[str, dict[str, dict[int, int]]] = {m: {s: {} for s in shown} for m in ("s_pos", "s_neg", "margin")}
     for source, pos, neg, margin, n in rows:
         for measure, value in (("s_pos", pos), ("s_neg", neg), ("margin", margin)):
@@ -163,37 +144,20 @@ def _filled(counts: dict[int, int]) -> list[tuple[float, float]]:
     return [(round(k * BIN, 4), counts.get(k, 0) / total) for k in range(min(counts), max(counts) + 1)]
 
 
-EXTREMES = """
-WITH keyed AS (
-    SELECT source, {'weight': weight, 'triple_id': triple_id, 'query_id': query_id, 'positive_id': positive_id,
-                    'negative_id': negative_id, 's_pos': s_pos, 's_neg': s_neg, 'consistency': consistency,
-                    'locality': locality, 'lexical_overlap': lexical_overlap} AS triple
-    FROM scores
-    WHERE source IN (SELECT unnest($sources::VARCHAR[]))
-)
-SELECT source, max(triple, $n) AS best, min(triple, $n) AS worst
-FROM keyed
-GROUP BY source
-"""
-
-
 def _examples(
     con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], texts: bool
 ) -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     found = {}
-    # n has to be a constant of the statement
-    for source, best, worst in con.sql(
-        EXTREMES.replace("$n", str(EXAMPLES)), params={"sources": list(shown)}
-    ).fetchall():
+    params = {"n": EXAMPLES, "sources": list(shown)}
+    for source, best, worst in con.sql(statement("report/extremes"), params=params).fetchall():
         taken = {triple["triple_id"] for triple in best}
         found[source] = (best, [triple for triple in worst if triple["triple_id"] not in taken])
     triples = [triple for both in found.values() for side in both for triple in side]
     ids = sorted({triple[f"{role}_id"] for triple in triples for role in ("query", "positive", "negative")})
     known: dict[Any, tuple[str | None, str | None]] = {}
     if texts:
-        sql = f"""SELECT text_id, user_id, left(text, {CLIP + 1}) FROM texts
-                  WHERE text_id IN (SELECT unnest($ids::UUID[]))"""  # noqa: S608
-        known = {row[0]: (row[1], row[2]) for row in con.sql(sql, params={"ids": ids}).fetchall()}
+        rows = con.sql(statement("report/texts"), params={"ids": ids, "most": CLIP + 1}).fetchall()
+        known = {row[0]: (row[1], row[2]) for row in rows}
     for triple in triples:
         for role in ("query", "positive", "negative"):
             user, text = known.get(triple[f"{role}_id"], (None, None))
@@ -206,9 +170,7 @@ def _clipped(text: str) -> str:
 
 
 def _rejects(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    sql = f"""SELECT source, reason, count(*) AS "rows", left(min(detail), {CLIP}) AS detail
-              FROM rejects GROUP BY source, reason ORDER BY "rows" DESC, reason, source LIMIT 200"""  # noqa: S608
-    return list(con.sql(sql).to_arrow_table().to_pylist())
+    return list(con.sql(statement("report/rejects"), params={"most": CLIP}).to_arrow_table().to_pylist())
 
 
 def _spectra(store: Store, folder: str, shown: tuple[str, ...]) -> dict[str, list[tuple[int, float]]]:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eci_sql.connection import connect, statement
+from eci_sql.connection import FOLDER, connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
-from jobs.output.tables import SUMS
+from jobs.output.tables import REJECTS, SCORES, SUMS, TEXTS
 from jobs.work.layout import REFS, TOKENS, TRIPLES
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
@@ -31,13 +31,41 @@ SUMMED = [
     ("minus", pa.list_(pa.int64())),
 ]
 
-STATEMENTS: dict[str, tuple[str, Any, dict[str, float]]] = {
-    "settle": ("incoming", TRIPLES.schema, {}),
-    "scores": ("part", PART, {"temperature": 0.05, "kappa": 0.5}),
-    "sums": ("scored", pa.schema(SCORED), {}),
-    "idf": ("tokens", TOKENS.schema, {"passages": 10}),
-    "information": ("sums", pa.schema(SUMMED), {"lambda": 1.0}),
-    "source_eci": ("estimates", pa.schema(ESTIMATES), {}),
+SELECTED = pa.schema([*(SCORES.schema.field(name) for name in ("triple_id", "query_id", "positive_id", "negative_id",
+                      "source", "fold", "s_pos", "s_neg", "weight", "information")), ("key", pa.float64()), ("grp", pa.string())])  # fmt: skip
+SHARES = pa.schema([("source", pa.string()), ("alpha", pa.float64())])
+BUDGETS = pa.schema([("grp", pa.string()), ("most", pa.int64())])
+FILTERS = {"sources": ["s"], "min_weight": 0.1, "violations": False, "by_information": False}
+
+# name -> inputs, params
+STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
+    "settle": ({"incoming": TRIPLES.schema}, {}),
+    "scores": ({"part": PART}, {"temperature": 0.05, "kappa": 0.5}),
+    "sums": ({"scored": pa.schema(SCORED)}, {}),
+    "idf": ({"tokens": TOKENS.schema}, {"passages": 10}),
+    "information": ({"sums": pa.schema(SUMMED)}, {"lambda": 1.0}),
+    "source_eci": ({"estimates": pa.schema(ESTIMATES)}, {}),
+    "rejects": ({"found": REJECTS.schema}, {}),
+    "select/candidate_table": ({}, {}),
+    "select/candidates": ({"fold_scores": SCORES.schema}, FILTERS),
+    "select/all_of_fold": ({"fold_candidates": SELECTED}, {}),
+    "select/per_query": ({"fold_candidates": SELECTED, "shares": SHARES}, {"per_query": 3}),
+    "select/groups": ({"candidate": SELECTED}, {}),
+    "select/within_queries": ({"candidate": SELECTED}, {"per_query": 3}),
+    "select/by_query": ({"candidate": SELECTED}, {}),
+    "select/diverse_table": ({"candidate": SELECTED}, {}),
+    "select/diverse_piece": ({"piece": SELECTED}, {}),
+    "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {}),
+    "select/counts": ({"chosen": SELECTED}, {}),
+    "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
+    "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
+    "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000-0000-0000-0000-000000000000"], "most": 9}),
+    "report/rejects": ({"rejects": REJECTS.schema}, {"most": 9}),
+}
+TARGETS = {
+    "select/all_of_fold": "CREATE TABLE candidate AS FROM fold_candidates LIMIT 0",
+    "select/per_query": "CREATE TABLE candidate AS FROM fold_candidates LIMIT 0",
+    "select/diverse_piece": "CREATE TABLE diverse AS FROM piece LIMIT 0",
 }
 
 
@@ -49,16 +77,36 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
+def test_every_statement_is_here() -> None:
+    assert {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.sql")} == set(STATEMENTS)
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_has_no_quadratic_plan(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    table, schema, parameters = STATEMENTS[name]
-    # enough rows that the optimiser does not take a nested loop for being small
-    rows = pa.table(
-        [pa.nulls(50_000, field.type) for field in schema], schema=pa.schema([f.with_nullable(True) for f in schema])
-    )
-    connection.register(table, rows)
+    inputs, parameters = STATEMENTS[name]
+    for table, schema in inputs.items():
+        # enough rows that the optimiser does not take a nested loop for being small
+        rows = pa.table(
+            [pa.nulls(50_000, field.type) for field in schema],
+            schema=pa.schema([f.with_nullable(True) for f in schema]),
+        )
+        connection.register(table, rows)
+    if name in TARGETS:
+        connection.execute(TARGETS[name])
     plan = connection.execute(f"EXPLAIN {statement(name)}", parameters).fetchall()[0][1]
     assert not [operator for operator in QUADRATIC if operator in plan.upper()], plan
+
+
+@pytest.mark.parametrize("least", [None, 0.1])
+def test_a_filter_that_is_not_asked_for_is_not_in_the_plan(
+    connection: duckdb.DuckDBPyConnection, least: float | None
+) -> None:
+    schema = SCORES.schema
+    connection.register("fold_scores", pa.table([pa.nulls(9, field.type) for field in schema], names=schema.names))
+    parameters = FILTERS | {"min_weight": least, "violations": True}
+    plan = connection.execute(f"EXPLAIN {statement('select/candidates')}", parameters).fetchall()[0][1]
+    assert ("weight >=" in plan or "weight>=" in plan) is (least is not None), plan
+    assert "IS NULL" not in plan and " OR " not in plan, plan
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,11 +1,12 @@
--- per_query: the triples of one fold that the budget of each query leaves
--- inputs:  fold_candidates: rows of candidates.sql, and key (what they are ordered by, larger is better)
+-- per_query: add the triples of one fold that the budget of each query leaves to the candidates
+-- inputs:  fold_candidates: rows of select/candidates.sql, and grp; of key the larger is better
 --          shares (source, alpha): how a query's budget is dealt out to its sources
 -- params:  per_query
--- columns: those of fold_candidates
+-- columns: those of candidate
 -- grain:   one row for each triple
 --          A query's places go round its sources: the k-th triple of a source stands at (k - 1/2) / alpha, and the
 --          per_query smallest are taken (Sainte-Lague). With one share for all it is the order by key alone.
+INSERT INTO candidate
 WITH placed AS (
     SELECT
         fold_candidates.*,
