@@ -148,7 +148,7 @@ class Sums(TypedDict):
     n_near_duplicates: int
 
 
-class Estimates(TypedDict):
+class Estimates(TypedDict, total=False):
     """The score of a source, hybrid or mixture, and its ECI without each fold (key: the fold's number)."""
 
     information: float
@@ -161,17 +161,8 @@ class Estimates(TypedDict):
     folds_done: int
 
 
-class Information(Summary, Sums, total=False):
-    """`information`: sums of a source or hybrid, and where it has examples its estimates (those of `Estimates`)."""
-
-    information: float
-    misinformation: float
-    purity: float
-    eci: float
-    leave_out: dict[str, float]
-    trace: float
-    effective_rank: float
-    folds_done: int
+class Information(Summary, Sums, Estimates):
+    """`information`: sums of a source or hybrid, and its estimates where it has examples."""
 
 
 class Mixture(Summary, Estimates):

@@ -10,8 +10,8 @@ import pytest
 from jobs.output import layout, records
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
-from jobs.work.summaries import Done, Estimates, Information, Sums
+from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS, SUMS
+from jobs.work.summaries import Done, Sums
 from tests.hostile import hostile_out
 
 
@@ -37,6 +37,5 @@ def test_a_manifest_is_what_its_type_says():
     assert set(manifest["stages"]) <= set(vars(Done()))
 
 
-def test_the_estimates_of_a_source_are_those_of_a_mixture():
-    own = set(Information.__annotations__) - set(Sums.__annotations__)
-    assert set(Estimates.__annotations__) <= own
+def test_the_sums_of_a_source_are_those_of_the_tables():
+    assert set(Sums.__annotations__) == {"n_examples", *(column.name for column in SUMS)}
