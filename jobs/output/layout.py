@@ -35,6 +35,7 @@ REJECTS = "rejects/part-000.parquet"
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(-\d+)?")
 WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED)
+BUCKET = re.compile(r"bucket=\d{3}")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
 """What the names of runs, of folders of unfinished work, and of cache files look like: nothing else is ever removed."""
 

@@ -1,7 +1,8 @@
 """Whose folder it is: an output root knows itself by a marker, and nothing is written or removed in a folder without it.
 
 The marker is put when a root is made: in a folder that is new or empty, or that the user says is to be one (`--adopt`).
-Roots of versions that knew no marker are recognised by the runs, finished or begun, that they hold.
+Roots of versions that knew no marker are recognised by the runs, finished or begun, that they hold, and by a cache: that may
+be copied from one root to another.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def require(store: Store) -> None:
 
 
 def _of_older_version(store: Store) -> bool:
-    """Return whether a folder without a marker holds a run that an older version has finished or begun."""
+    """Return whether a folder without a marker holds a run that an older version has finished or begun, or its cache."""
+    for fingerprint in store.names(layout.CACHE):
+        if any(layout.BUCKET.fullmatch(name) for name in store.names(layout.cache_of(fingerprint))):
+            return True
     paths = [layout.manifest_in(layout.run_folder(name)) for name in store.names(layout.RUNS)]
     paths += [layout.state_in(layout.work_folder(name)) for name in store.names(layout.WORK)]
     return any(_is_ours(store, path) for path in paths)

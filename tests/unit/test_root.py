@@ -22,7 +22,7 @@ HEX = "0123456789abcdef"
 def project(folder: Path) -> dict[str, bytes]:
     """Make a project with folders that are called like those of an output root; returns its files."""
     for name in ("runs/exp1/best.pt", "runs/exp1/manifest.json", "work/thesis/a.tex", f"work/{HEX}/run.json", "LATEST",
-                 "cache/embeddings/e/bucket=000/x.parquet", "ablations/notes.parquet", "lake/pike.csv"):  # fmt: skip
+                 "cache/embeddings/e/x.parquet", "ablations/notes.parquet", "lake/pike.csv"):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b'{"lr": 1e-5}')
     return files(folder)
@@ -92,6 +92,11 @@ def test_a_root_of_an_older_version_is_known_by_what_it_holds(tmp_path, path, he
     if ours:
         claim(store)
         assert (tmp_path / ".eci-root").exists()
+
+
+def test_a_folder_with_a_cache_of_ours_is_a_root(tmp_path):
+    (tmp_path / "cache/embeddings/minilm-1/bucket=000").mkdir(parents=True)
+    assert is_root(Store(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
