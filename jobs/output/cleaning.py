@@ -81,6 +81,8 @@ def clean(out: str, rules: Rules) -> Cleaned:
     store = Store(out)
     if rules.keep_runs is not None and rules.keep_runs < 1:
         raise InputError(f"--keep-runs is {rules.keep_runs}, allowed is 1 or more: the newest run always stays")
+    if store.exists("") and not store.names(""):
+        return Cleaned((), "", ())
     require(store)
     with ExitStack() as stack:
         left = ""
