@@ -38,6 +38,10 @@ def query(store: Store, sql: str, memory: int | None = None, timeout: float | No
         InputError: the SQL is wrong, is more than one statement, would change something, or takes more than it may.
             While rows are read, too.
     """
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise InputError("SQL: the statement is no UTF-8") from None
     given = {"out": store.root, "sql": sql, "memory": memory or max(available_memory() // 4, 256 << 20),
              "threads": available_cores()}  # fmt: skip
     process = _Process(given, timeout)
@@ -122,7 +126,8 @@ class _Process:
             return InputError(
                 f"SQL: its process was killed, perhaps for taking more than {mebibytes} MiB; ask for less, or give more --memory"
             )
-        return EciError(f"SQL: the process of the query ended with exit code {code}: {said[-500:]}")
+        why = said.splitlines()[-1] if said else "without a word"
+        return EciError(f"SQL: the process of the query ended with exit code {code}: {why}")
 
     def end(self) -> None:
         """End it, and let go of everything."""

@@ -31,6 +31,8 @@ from jobs.output.store import Store
 
 OVERHEAD = 1 << 30
 """Bytes of data that this process may have beside what DuckDB counts: libraries, threads, result batches."""
+THREAD = 16 << 20
+"""Bytes of a thread's stack, and some."""
 BATCH_ROWS = 10_000
 ASKED = "eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN of a SELECT) and changes nothing"
 
@@ -40,7 +42,7 @@ def main() -> None:
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     sys.dont_write_bytecode = True
-    _limit(int(given["memory"]))
+    _limit(int(given["memory"]) + OVERHEAD + int(given["threads"]) * THREAD)
     try:
         _answer(given)
         code, said = 0, ""
@@ -105,13 +107,15 @@ def explained(sql: str) -> list[str]:
     return found
 
 
-def _limit(memory: int) -> None:
-    """Take from this process what a look does not need: files that grow, and memory without end."""
+def _limit(data: int) -> None:
+    """Take from this process what a look does not need: files that grow, and memory without end (`data`: bytes)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory + OVERHEAD, memory + OVERHEAD))
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    least = data if most == resource.RLIM_INFINITY else min(data, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (least, least))
 
 
 def _read_only(filesystem: Any) -> None:

@@ -68,8 +68,10 @@ def _is_ours(store: Store, path: str) -> bool:
         found = json.loads(store.read_text(path))
     except (OSError, ValueError):
         return False
-    ours = isinstance(found, dict) and ("formula_version" in found or "formula" in found.get("identity", ()))
-    return ours and isinstance(found.get("run_id"), str)
+    if not isinstance(found, dict) or not isinstance(found.get("run_id"), str):
+        return False
+    identity = found.get("identity")
+    return "formula_version" in found or (isinstance(identity, dict) and "formula" in identity)
 
 
 def _some(names: list[str]) -> str:

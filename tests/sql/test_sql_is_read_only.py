@@ -52,6 +52,7 @@ def outside(tmp_path):
         "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1",
         "EXPLAIN COPY (SELECT 1) TO '{out}/runs/x.csv'",
         "EXPLAIN ANALYZE",
+        "SELECT '\udcff'",
         "EXPLAIN ANALYZE SELECT 1; COPY (SELECT 1) TO '{out}/runs/x.csv'",
     ],
 )

@@ -82,6 +82,7 @@ def test_a_folder_with_other_things_is_refused_unless_it_is_said(tmp_path):
         (f"runs/{OLD}/manifest.json", {"run_id": OLD}, False),
         (f"runs/{OLD}/manifest.json", ["formula_version"], False),
         ("runs/exp1/manifest.json", {"run_id": 7, "formula_version": 1}, False),
+        (f"work/{HEX}/run.json", {"run_id": OLD, "identity": 5}, False),
     ],
 )
 def test_a_root_of_an_older_version_is_known_by_what_it_holds(tmp_path, path, held, ours):
