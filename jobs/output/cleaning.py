@@ -17,9 +17,9 @@ from typing import Any
 from jobs.errors import EciError, HeldError, InputError
 from jobs.output import layout
 from jobs.output.lock import holding
-from jobs.output.root import is_root, require
+from jobs.output.root import claim, is_root, require
 from jobs.output.runs import committed, latest, read_manifest
-from jobs.output.store import ATTEMPT, Store, written_at
+from jobs.output.store import Store, written_at
 
 STALE_SECONDS = 3600.0
 """Attempt files younger than this may belong to a command that holds no lock."""
@@ -84,6 +84,8 @@ def clean(out: str, rules: Rules) -> Cleaned:
     if store.exists("") and not store.names(""):
         return Cleaned((), "", ())
     require(store)
+    if not rules.dry_run:
+        claim(store)  # what an older version's root is known by may be what goes
     with ExitStack() as stack:
         left = ""
         try:
@@ -161,7 +163,7 @@ def _others(store: Store) -> Iterator[str]:
 def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
     oldest = time.time() - STALE_SECONDS
     for file in _files(store, ""):
-        if file.path.rsplit("/", 1)[-1].startswith(ATTEMPT) and file.written < oldest:
+        if layout.ATTEMPT_FILE.fullmatch(file.path.rsplit("/", 1)[-1]) and file.written < oldest:
             if not rules.dry_run:
                 store.remove(file.path)
             yield Removed("attempt", file.path, file.size)

@@ -28,7 +28,7 @@ VALIDATION_LAKE = "lake/validation"
 DEMO_LAKE = "lake"
 WORK = "work"
 LOCK = "work/LOCK"
-TEXTS_TO_EMBED = "texts"
+TEXTS_TO_EMBED = "eci-texts"
 """The work folder's name of texts that are embedded outside a run."""
 
 REJECTS = "rejects/part-000.parquet"
@@ -36,8 +36,13 @@ REJECTS = "rejects/part-000.parquet"
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(-\d+)?")
 WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED)
 BUCKET = re.compile(r"bucket=\d{3}")
+LAKE_FILE = re.compile(r"\d{3}\.parquet")
+ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
-"""What the names of runs, of folders of unfinished work, and of cache files look like: nothing else is ever removed."""
+"""What the names look like of what eci makes and may remove: nothing else is ever removed."""
+
+OWN = (LATEST, CATALOG, RUNS, WORK, ABLATIONS, VALIDATION)
+"""Names at the top of a root that others cannot have there as well."""
 
 
 def run_folder(run_id: str) -> str:

@@ -47,13 +47,20 @@ def query(store: Store, sql: str, memory: int | None = None, timeout: float | No
     process = _Process(given, timeout)
     try:
         stream = pa.ipc.open_stream(process.pipe)
-    except pa.ArrowInvalid:  # it ended before it said what columns there are
+    except (pa.ArrowInvalid, OSError):  # it ended before it said what columns there are
         raise process.failure() from None
-    return pa.RecordBatchReader.from_batches(stream.schema, _batches(process, stream))
+    except BaseException:  # Ctrl-C
+        process.end()
+        raise
+    batches = _batches(process, stream)
+    next(batches)  # from here on it ends the process, even where nobody ever reads a row
+    return pa.RecordBatchReader.from_batches(stream.schema, batches)
 
 
-def _batches(process: _Process, stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _batches(process: _Process, stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch | None]:
+    """Yield None first, then the rows; its end is the process's."""
     try:
+        yield None
         while True:
             try:
                 batch = stream.read_next_batch()

@@ -68,8 +68,19 @@ def _answer(given: dict[str, object]) -> None:
     one_look(con, sql)
     reader = con.sql(sql).to_arrow_reader(BATCH_ROWS)
     with os.fdopen(1, "wb") as out, pa.ipc.new_stream(out, reader.schema) as stream:
-        for batch in reader:
+        while (batch := _next(reader)) is not None:
             stream.write_batch(batch)
+
+
+def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """Return the next rows. Raises InputError for what is found wrong after the first ones: Arrow has its own errors."""
+    try:
+        return reader.read_next_batch()
+    except StopIteration:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise (MemoryError() if "Out of Memory" in said else InputError(f"SQL: {said}")) from None
 
 
 def one_look(con: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -33,12 +33,19 @@ def claim(store: Store, adopt: bool = False) -> None:
     """
     if store.exists(layout.MARKER):
         return
-    if not adopt and not _of_older_version(store):
-        held = store.names("")
-        if held:
+    if not _of_older_version(store):
+        held = _held(store)
+        if layout.MARKER in held:  # somebody else's first run has just put it
+            return
+        own = [name for name in held if name in layout.OWN]
+        if adopt and own:
+            raise InputError(
+                f"{store.path()} cannot be an output root: {_some(own)} is there, which eci would write; name another folder"
+            )
+        if held and not adopt:
             raise InputError(
                 f"{store.path()} is no output root of eci and holds other things ({_some(held)}): name a new or empty "
-                "folder with --out, or say --adopt to have this one used; what is in it is left alone"
+                "folder with --out, or let eci run --adopt use this one; what is in it is left alone"
             )
     store.write_text(layout.MARKER, json.dumps({"made_by": "eci-lake", "format": FORMAT}) + "\n")
 
@@ -48,19 +55,33 @@ def require(store: Store) -> None:
     if not store.exists(""):
         raise InputError(f"{store.path()}: no output root here")
     if not is_root(store):
-        held = store.names("")
+        held = _held(store)
         what = f"holds other things ({_some(held)})" if held else "is empty"
         raise InputError(f"{store.path()} is no output root of eci: it {what}; nothing in it was touched")
 
 
 def _of_older_version(store: Store) -> bool:
     """Return whether a folder without a marker holds a run that an older version has finished or begun, or its cache."""
-    for fingerprint in store.names(layout.CACHE):
-        if any(layout.BUCKET.fullmatch(name) for name in store.names(layout.cache_of(fingerprint))):
-            return True
-    paths = [layout.manifest_in(layout.run_folder(name)) for name in store.names(layout.RUNS)]
-    paths += [layout.state_in(layout.work_folder(name)) for name in store.names(layout.WORK)]
+    _held(store)
+    try:
+        for fingerprint in store.names(layout.CACHE):
+            if any(layout.BUCKET.fullmatch(name) for name in store.names(layout.cache_of(fingerprint))):
+                return True
+        runs = filter(layout.RUN_ID.fullmatch, store.names(layout.RUNS))
+        work = filter(layout.WORK_NAME.fullmatch, store.names(layout.WORK))
+    except NotADirectoryError:
+        return False
+    paths = [layout.manifest_in(layout.run_folder(name)) for name in runs]
+    paths += [layout.state_in(layout.work_folder(name)) for name in work]
     return any(_is_ours(store, path) for path in paths)
+
+
+def _held(store: Store) -> list[str]:
+    """Return what lies in a folder. Raises InputError where it is a file."""
+    try:
+        return store.names("")
+    except NotADirectoryError:
+        raise InputError(f"{store.path()} is a file; an output root is a folder or a URL") from None
 
 
 def _is_ours(store: Store, path: str) -> bool:

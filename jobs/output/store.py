@@ -144,7 +144,9 @@ class Store:
             fs, path = self._at(relative)
             found = []
             with self._answering(), suppress(FileNotFoundError):
-                found = [str(p).rstrip("/").rsplit("/", 1)[-1] for p in fs.ls(path, detail=False)]
+                # an empty object that stands for the folder itself is none of its contents
+                listed = (str(p).rstrip("/") for p in fs.ls(path, detail=False))
+                found = [p.rsplit("/", 1)[-1] for p in listed if p != path.rstrip("/")]
         return sorted(name for name in found if not name.startswith(ATTEMPT))
 
     def remove(self, relative: str) -> None:

@@ -50,6 +50,8 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
     with holding(store) as check:
         try:
             return _run(config, prepared, store, check, progress or Silent(), log)
+        except HeldError:
+            raise
         except InputError:
             # nothing is left of a root that was made for this run alone
             if fresh and not store.names(layout.RUNS):

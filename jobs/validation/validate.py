@@ -138,7 +138,12 @@ def _mined(
 
 def _write_lake(out: str, training: Training, names: list[str]) -> None:
     store = Store(out)
-    store.remove(layout.VALIDATION_LAKE)
+    before = store.names(layout.VALIDATION_LAKE)
+    strange = [name for name in before if not layout.LAKE_FILE.fullmatch(name)]
+    if strange:
+        raise InputError(f"{store.path(layout.VALIDATION_LAKE)}: {strange[0]} is not eci's; give another --out")
+    for name in before:
+        store.remove(f"{layout.VALIDATION_LAKE}/{name}")
     for number, name in enumerate(names):
         columns = zip(*training.triples(name), strict=True)
         texts = [pa.array(column, pa.string()) for column in columns] or [pa.array([], pa.string())] * 3

@@ -118,6 +118,19 @@ def test_a_query_that_takes_too_much_memory_is_told_so(sql):
         query(Store(str(hostile_out())), sql, memory=256 << 20).read_all()
 
 
+def test_what_is_found_wrong_after_the_first_rows_is_told_in_one_line(eci):
+    late = "SELECT CASE WHEN range > 200000 THEN CAST('a' || range AS INT) ELSE 1 END FROM range(300000)"
+    done = eci("sql", late, "--format", "csv", "--out", hostile_out())
+    assert done.returncode == 2 and done.stderr.startswith("eci: SQL: ") and len(done.stderr.splitlines()) == 1, done
+
+
+def test_a_reader_that_is_dropped_ends_its_query():
+    reader = query(Store(str(hostile_out())), "SELECT range, sin(range) FROM range(100000000000)")
+    child = psutil.Process().children()[-1].pid
+    del reader
+    assert _ends(child)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_and_its_query(number):
     command = [sys.executable, "-m", "jobs.cli", "sql", ENDLESS, "--out", str(hostile_out())]

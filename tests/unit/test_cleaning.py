@@ -77,8 +77,8 @@ def test_work_and_cache_of_a_live_run_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_only_stray_attempts_go(tmp_path: Path) -> None:
-    old = put(tmp_path / "cache/embeddings/e-1/bucket=000/.attempt-0123-a.parquet", age=2 * 3600)
-    new = put(tmp_path / f"runs/{OLD}/.attempt-4567-b.parquet", age=60)
+    old = put(tmp_path / "cache/embeddings/e-1/bucket=000/.attempt-0123456789ab-a.parquet", age=2 * 3600)
+    new = put(tmp_path / f"runs/{OLD}/.attempt-456789abcdef-b.parquet", age=60)
     (tmp_path / f"runs/{OLD}/manifest.json").write_text("{}")
     (tmp_path / "LATEST").write_text(OLD)
     assert kinds(tmp_path, Rules()) == ["attempt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import fsspec
@@ -10,7 +11,7 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.output.cleaning import Rules, clean
-from jobs.output.root import claim, is_root
+from jobs.output.root import claim, is_root, require
 from jobs.output.store import Store
 from jobs.reports.page import report
 from tests.hostile import hostile_out
@@ -44,11 +45,16 @@ def test_gc_touches_nothing_in_the_folder_of_a_project(tmp_path):
 
 def test_in_a_root_gc_leaves_what_it_cannot_have_made_and_names_it(tmp_path):
     before = project(tmp_path)
-    claim(Store(str(tmp_path)), adopt=True)
+    for name in (".attempt-1-notes.md", "work/texts/mine.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / name, (0, 0))
+    before = files(tmp_path)
+    (tmp_path / ".eci-root").touch()
     (tmp_path / f"runs/{OLD}/scores").mkdir(parents=True)
     cleaned = clean(str(tmp_path), EVERYTHING)
     assert {item.path for item in cleaned.removed} == {f"runs/{OLD}", f"work/{HEX}"}
-    assert cleaned.others == ("runs/exp1", "work/thesis")
+    assert cleaned.others == ("runs/exp1", "work/texts", "work/thesis")
     left = {name: held for name, held in files(tmp_path).items() if name not in (".eci-root", "work/LOCK")}
     assert left == {name: held for name, held in before.items() if not name.startswith(f"work/{HEX}")}
 
@@ -70,8 +76,33 @@ def test_a_folder_with_other_things_is_refused_unless_it_is_said(tmp_path):
     with pytest.raises(InputError, match=r"holds other things \(.*\): name a new or empty folder.*--adopt"):
         claim(store)
     assert files(tmp_path) == before and not is_root(store)
+    with pytest.raises(InputError, match=r"cannot be an output root: LATEST, .* is there"):
+        claim(store, adopt=True)
+    assert files(tmp_path) == before and not is_root(store)
+
+
+def test_a_folder_with_things_that_are_not_in_the_way_can_be_adopted(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text("mine")
+    store = Store(str(tmp_path))
+    with pytest.raises(InputError):
+        claim(store)
     claim(store, adopt=True)
-    assert is_root(store) and files(tmp_path).items() >= before.items()
+    assert is_root(store) and (tmp_path / "notes/a.md").read_text() == "mine"
+
+
+def test_a_root_of_an_older_version_is_still_one_after_gc(tmp_path):
+    (tmp_path / f"work/{HEX}").mkdir(parents=True)
+    (tmp_path / f"work/{HEX}/run.json").write_text(json.dumps({"run_id": OLD, "identity": {"formula": "eci-sem/1"}}))
+    assert [item.path for item in clean(str(tmp_path), Rules()).removed] == [f"work/{HEX}"]
+    claim(Store(str(tmp_path)))
+
+
+def test_a_file_is_no_root(tmp_path):
+    (tmp_path / "out").touch()
+    for asked in (claim, require):
+        with pytest.raises(InputError, match="is a file"):
+            asked(Store(str(tmp_path / "out")))
 
 
 @pytest.mark.parametrize(
