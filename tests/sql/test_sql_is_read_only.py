@@ -125,8 +125,10 @@ def test_what_is_found_wrong_after_the_first_rows_is_told_in_one_line(eci):
 
 
 def test_a_reader_that_is_dropped_ends_its_query():
+    before = set(psutil.Process().children())
     reader = query(Store(str(hostile_out())), "SELECT range, sin(range) FROM range(100000000000)")
-    child = psutil.Process().children()[-1].pid
+    started = set(psutil.Process().children()) - before
+    child = next(process.pid for process in started if "query_process" in " ".join(process.cmdline()))
     del reader
     assert _ends(child)
 
