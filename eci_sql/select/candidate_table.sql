@@ -1,4 +1,5 @@
 -- candidate_table: the empty table of the triples that a selection chooses from
+-- inputs:  none
 -- columns: those of select/candidates.sql, and grp (the triple's group: its source in a mixture, else one for all)
 -- grain:   one row for each triple
 CREATE TABLE candidate (

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
-from jobs.ids import from_arrow
+from jobs.ids import from_arrow, unique_inverse
 from jobs.output.records import InputFile, Manifest, SourceRow
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
@@ -117,6 +117,7 @@ class Finished:
 
 def same_file(given: InputFile) -> bool:
     """Return whether an input file is still as a manifest describes it: there, of the same size and stamp."""
+    # here, since it loads the readers of every format, which who reads a run's tables can do without
     from jobs.ingest.inputs import file_of
 
     try:
@@ -128,8 +129,6 @@ def same_file(given: InputFile) -> bool:
 
 def refs_of(scores: pa.Table) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the distinct ids of a part's triples, ascending, and where query, positive and negative are among them."""
-    from jobs.ids import unique_inverse
-
     ids, refs = unique_inverse(np.concatenate([from_arrow(scores[name]) for name in IDS]))
     q, p, n = np.split(refs, 3)
     return ids, (q, p, n)
