@@ -77,6 +77,18 @@ class Strict(_Settings):
     reject_rate: float = Field(default=0.02, ge=0, le=1, description="rise of a reject rate that needs attention")
 
 
+class Probe(_Settings):
+    """How each source is tried out: an adapter trained for a short while, judged on other queries over other passages."""
+
+    queries: int = Field(default=2000, ge=1, le=100_000, description="queries to train on and to judge by")
+    steps: int = Field(default=200, ge=1, le=10_000, description="training steps of 256 examples")
+    rate: float = Field(default=3e-4, gt=0, le=1, description="learning rate")
+    halvings: int = Field(default=4, ge=1, le=64, description="divisions of the sample: two trainings of each source")
+    pool: int = Field(default=10_000, ge=100, le=1_000_000, description="passages that are ranked")
+    cutoff: int = Field(default=10, ge=1, le=1000, description="ranks that nDCG and reciprocal rank look at")
+    tolerance: float = Field(default=0.1, ge=0, le=100, description="points of nDCG within which a difference is a tie")
+
+
 class RunConfig(_Settings):
     """Everything that a run depends on. Field descriptions are the help texts."""
 
@@ -114,6 +126,8 @@ class RunConfig(_Settings):
         0.05, ge=0, lt=1, description="share of the leader's ECI within which a difference is a tie"
     )
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
+    no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
+    probe: Probe = Field(Probe(), description="how the sources are tried out")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
@@ -239,7 +253,7 @@ def _explain(item: Any, where: str) -> str:
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
     """Return the settings that are allowed where an unknown one was found."""
-    tables: dict[str, type[BaseModel]] = {"inputs": Input, "strict": Strict}
+    tables: dict[str, type[BaseModel]] = {"inputs": Input, "strict": Strict, "probe": Probe}
     inner = tables.get(str(loc[0])) if len(loc) > 1 else None
     return dict((inner or RunConfig).model_fields)
 

@@ -30,8 +30,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def small_lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
-    """400 triples of three sources with vectors of 16 dimensions."""
-    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 400, sources=3)
+    """600 triples of three sources with vectors of 16 dimensions; enough queries to try the sources out."""
+    return vector_lake(tmp_path_factory.mktemp("lake"), 16, 600, sources=3, queries=300)
 
 
 def run_lake(out: Path, triples: Any, **settings: Any) -> RunResult:

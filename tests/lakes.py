@@ -30,14 +30,16 @@ class VectorLake:
         return ["run", *given, "--out", "out", "--folds", "4", "--memory", "4GB", *more]
 
 
-def vector_lake(folder: Path, dim: int, triples: int, sources: int = 5, seed: int = 0) -> VectorLake:
+def vector_lake(
+    folder: Path, dim: int, triples: int, sources: int = 5, seed: int = 0, queries: int | None = None
+) -> VectorLake:
     """Write `triples` distinct triples of `sources` sources that differ in how near their negatives are.
 
     Positives lie near their queries; a source's negatives lie near them, too, by its own measure, so that weights of
     both signs come up. No negative is a labelled positive.
     """
     rng = np.random.default_rng(seed)
-    queries, negatives = max(triples // 20, 40), max(triples // 8, 80)
+    queries, negatives = queries or max(triples // 20, 40), max(triples // 8, 80)
     base = rng.standard_normal((queries, dim))
     query_texts = [f"query {i} {_text(rng)}" for i in range(queries)]
     positive_texts = [f"passage {i} {_text(rng)}" for i in range(queries)]

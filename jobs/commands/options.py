@@ -45,7 +45,7 @@ def filled(address: str | None) -> str | None:
     return address
 
 
-FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict"})  # settings without an option
+FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
 SPELLED = {"hybrids": "--hybrid"}
 
 

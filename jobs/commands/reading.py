@@ -35,9 +35,10 @@ def report(
 def rank(
     out: Out,
     run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
+    by: Annotated[str, typer.Option(help="The order: probe (by ECI where there is none) or eci.")] = "probe",
     json: Json = False,
 ) -> None:
-    """Print the ranking with its intervals; pairs that are not decided are named.
+    """Print the ranking with its intervals, and what follows from it.
 
     Example: eci rank --out demo-out
     """
@@ -46,7 +47,7 @@ def rank(
 
         echo_json(ranking_of(out, run_id))
     else:
-        print_ranking(out, run_id)
+        print_ranking(out, run_id, by)
 
 
 def sql(

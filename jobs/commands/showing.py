@@ -25,20 +25,24 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
     return Lines(lambda line: typer.echo(line, err=True)), lambda: None
 
 
-def print_ranking(out: str, run_id: str | None) -> None:
-    """Print a run's ranking, its answer in sentences, and its accounting."""
-    from jobs.finished.result import ranking_of
-    from jobs.finished.text import ranking_table, sample_lines, verdict
+def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
+    """Print a run's ranking, its answer in sentences, and its accounting. `by`: as for `jobs.rank`."""
+    from jobs.finished.result import check_order, ranking_of
+    from jobs.finished.text import ranking_table, sample_lines
     from jobs.terminal.console import make_console
 
+    check_order(by)
     found = ranking_of(out, run_id)
     console = make_console()
     console.print()
-    console.print(ranking_table(found["ranking"]))
+    if found["probe"] is not None and by == "probe":
+        from jobs.finished.probe_text import probe_table
+
+        console.print(probe_table(found["probe"].rows, found["ranking"]))
+    else:
+        console.print(ranking_table(found["ranking"]))
     console.print()
-    for line in verdict(found["ranking"], found["pairs"]):
-        console.print(line, markup=False, soft_wrap=True)
-    for line in sample_lines(found["sample"], found["left_to_embed"]):
+    for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
@@ -51,6 +55,18 @@ def print_ranking(out: str, run_id: str | None) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _answer(found: dict[str, Any], by: str) -> list[str]:
+    """Return the answer to a ranking in sentences."""
+    from jobs.finished.probe_text import coverage_lines
+    from jobs.finished.text import verdict
+    from jobs.probing.answer import answer
+
+    if found["probe"] is not None and by == "probe":
+        return [*answer(found["probe"], found["ranking"]), *coverage_lines(found["probe"].rows)]
+    why = [found["why_no_probe"]] if found["why_no_probe"] and by == "probe" else []
+    return [*verdict(found["ranking"], found["pairs"]), *why]
 
 
 def echo_json(value: Any) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
 from jobs.output.records import Manifest, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
+from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.probing.answer import Probed
+
+ORDERS = ("probe", "eci")
 
 
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
+
+    `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
     Raises:
         InputError: there is no such run.
@@ -27,12 +33,26 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "run_id": run_id,
         "ranking": read_published(store, run_id, SOURCE_ECI.files).to_pylist(),
         "pairs": read_published(store, run_id, SOURCE_PAIRS.files).to_pylist(),
+        "probe": probed_of(store, manifest),
+        "why_no_probe": manifest.get("why_no_probe"),
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
     }
+
+
+def probed_of(store: Store, manifest: Manifest) -> Probed | None:
+    """Return the probe of a run, None where there was none."""
+    there = {file["path"] for file in manifest["files"]}
+    if SOURCE_PROBE.files not in there:
+        return None
+    tables = (
+        read_published(store, manifest["run_id"], table.files) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE)
+    )
+    rows, pairs, curve = (table.to_pylist() for table in tables)
+    return Probed(rows, pairs, curve)
 
 
 def left_to_embed(manifest: Manifest) -> dict[str, Any]:
@@ -50,21 +70,34 @@ def left_to_embed(manifest: Manifest) -> dict[str, Any]:
     return {"texts": texts, "seconds": seconds}
 
 
-def rank(out: str, run_id: str | None = None) -> RunResult:
+def rank(out: str, run_id: str | None = None, by: str = "probe") -> RunResult:
     """Return a committed run (default: the newest) as `jobs.run` returned it.
+
+    Args:
+        by: the order of the ranking, `probe` (by ECI where there is none) or `eci`.
 
     Raises:
         InputError: there is no such run.
     """
+    check_order(by)
     store = Store(out)
-    return result_of(store, run_id or latest(store))
+    return result_of(store, run_id or latest(store), by)
+
+
+def check_order(by: str) -> None:
+    """Raise InputError for an order that there is none of."""
+    if by not in ORDERS:
+        raise InputError(f"--by: {by!r} is no order{nearest(by, ORDERS)} (allowed: {', '.join(ORDERS)})")
 
 
 @dataclass(frozen=True)
 class RunResult:
     """A committed run: its id, where it lies, the ranking (table source_eci), and the manifest's totals and stages.
 
-    `unchanged`: nothing was new since this run, so it stands and nothing was computed.
+    Attributes:
+        probe: the table source_probe, None where the sources were not tried out. Where there is one, `ranking` is in its
+            order: the sources by their gains, what was not tried out behind them.
+        unchanged: nothing was new since this run, so it stands and nothing was computed.
     """
 
     run_id: str
@@ -73,10 +106,19 @@ class RunResult:
     totals: Totals
     stages: dict[str, StageTimes]
     unchanged: bool = False
+    probe: pa.Table | None = None
 
 
-def result_of(store: Store, run_id: str) -> RunResult:
-    """Read a committed run back."""
+def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:
+    """Read a committed run back. `by`: as for `rank`."""
     manifest = read_manifest(store, run_id)
     ranking = read_published(store, run_id, SOURCE_ECI.files)
-    return RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
+    result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
+    if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
+        return result
+    probe = read_published(store, run_id, SOURCE_PROBE.files)
+    if by == "probe":
+        place = {source: i for i, source in enumerate(probe["source"].to_pylist())}
+        names = ranking["source"].to_pylist()
+        ranking = ranking.take(sorted(range(len(names)), key=lambda i: (place.get(names[i], len(place)), i)))
+    return replace(result, ranking=ranking, probe=probe)

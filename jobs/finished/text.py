@@ -40,10 +40,8 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
     ):  # fmt: skip
         table.add_column(name, justify=justify, no_wrap=name != "source", overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        low, high = row["rank_lo"], row["rank_hi"]
-        rank = "" if row["rank"] is None else str(row["rank"]) if low == high else f"{row['rank']} ({low}-{high})"
         table.add_row(
-            rank,
+            ranked(row["rank"], row["rank_lo"], row["rank_hi"]),
             Text(row["source"]),
             number(row["eci"], top),
             f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}",
@@ -56,6 +54,11 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
     return table
 
 
+def ranked(rank: int | None, low: int | None, high: int | None) -> str:
+    """Return a rank with the ranks that are not excluded; nothing for a row without one."""
+    return "" if rank is None else str(rank) if low == high else f"{rank} ({low}-{high})"
+
+
 def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
     if not rows:
@@ -65,10 +68,8 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     best, second = rows[0]["source"], rows[1]["source"]
     pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
     top = rows[0]["eci"]
-    # a percentage of next to nothing tells nothing
-    share = f" ({pair['difference'] / rows[1]['eci']:.0%} more)" if rows[1]["eci"] > top / 100 else ""
-    lead = f"{number(pair['difference'], top)}{share}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
-    lines = [f"{best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
+    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
+    lines = [f"By ECI, {best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
     order = [row["source"] for row in rows]
     open_pairs = [
         f"{p['a']} / {p['b']}" for p in pairs if not p["decided"] and order.index(p["a"]) < order.index(p["b"])

@@ -10,9 +10,26 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.given_vectors import spool_given
 from jobs.finished.spools import VectorSpool
-from jobs.ids import from_arrow
+from jobs.ids import from_arrow, lookup
 from jobs.output import layout
 from jobs.vectors.cache import Cache
+from jobs.vectors.columns import unit_rows, unit_scale
+
+
+def vectors_of(run: Finished, ids: np.ndarray, folder: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors float32 (n, d) of ascending distinct ids S16 (n,), zeros for none, and which there are.
+
+    `folder`: a local one, for a spool. Raises InputError as `spool_vectors`.
+    """
+    if run.settings.get("vectors"):
+        spool = spool_given(run, folder)
+        at = lookup(spool.ids, ids)
+        there = (at >= 0) & spool.present[at]
+        vectors = np.zeros((len(ids), run.dim), dtype=np.float32)
+        vectors[there] = spool.take(ids[there])
+        return vectors, there
+    rows, there = Cache(run.store, str(run.manifest["encoder"]["fingerprint"]), run.dim).load(ids)
+    return unit_rows(rows, unit_scale(rows, there)), there
 
 
 def spool_vectors(run: Finished, folder: str) -> VectorSpool:

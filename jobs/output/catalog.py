@@ -15,7 +15,7 @@ from jobs.output import layout
 from jobs.output.records import Manifest, value_of
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import ABLATIONS, RUNS, SOURCE_ECI, TABLES, Table, sql_type
+from jobs.output.tables import ABLATIONS, HISTORIES, RUNS, TABLES, Table, sql_type
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,15 +30,14 @@ def literal(text: str) -> str:
 
 
 def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
+    """Return the statements that make a view of some files, without rows where there is none."""
     listed = ", ".join(literal(file) for file in files)
     # Files of older versions may lack a column that has been added since: it is null for their rows.
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
     nothing = ", ".join(f'NULL::{sql_type(column.type)} AS "{column.name}"' for column in table.columns)
-    statements = [
-        f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM "
-        f"((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))",
-    ]
+    found = f" UNION ALL BY NAME ({rows})" if files else ""
+    statements = [f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM ((SELECT {nothing} WHERE false){found})"]
     return statements + _comments(name, table, comment)
 
 
@@ -55,20 +54,28 @@ def views(store: Store) -> list[str]:
     manifests = {run: read_manifest(store, run) for run in runs}
     statements = []
     for table in TABLES:
-        files = [f["path"] for f in manifests[newest]["files"] if f["table"] == table.name]
-        paths = [store.path(f"{layout.run_folder(newest)}/{path}") for path in files]
-        if paths:
-            statements += _view(table.name, table, paths, f"newest run: {table.grain}")
-    history = [store.path(f"{layout.run_folder(run)}/{SOURCE_ECI.files}") for run in runs]
-    statements += _view("source_eci_history", SOURCE_ECI, history, f"all runs: {SOURCE_ECI.grain}")
-    perturbed = [run for run in runs if store.exists(layout.ablations_of(run))]
+        files = _paths(store, [manifests[newest]], table)
+        statements += _view(table.name, table, files, f"newest run: {table.grain}")
+    for table in HISTORIES:
+        files = _paths(store, list(manifests.values()), table)
+        statements += _view(f"{table.name}_history", table, files, f"all runs: {table.grain}")
+    perturbed = [store.path(layout.ablations_of(run)) for run in runs if store.exists(layout.ablations_of(run))]
     if perturbed:
-        paths = [store.path(layout.ablations_of(run)) for run in perturbed]
-        statements += _view("ablations", ABLATIONS, paths, f"all runs that were perturbed: {ABLATIONS.grain}")
+        statements += _view("ablations", ABLATIONS, perturbed, f"all runs that were perturbed: {ABLATIONS.grain}")
     rows = ", ".join(f"({', '.join(_run_row(manifests[run]))})" for run in runs)
     names = ", ".join(column.name for column in RUNS.columns)
     statements.append(f"CREATE OR REPLACE VIEW runs AS SELECT * FROM (VALUES {rows}) AS t({names})")
     return statements + _comments(RUNS.name, RUNS, "all runs: one row for each")
+
+
+def _paths(store: Store, manifests: list[Manifest], table: Table) -> list[str]:
+    """Return the files of a table in some runs."""
+    return [
+        store.path(f"{layout.run_folder(manifest['run_id'])}/{file['path']}")
+        for manifest in manifests
+        for file in manifest["files"]
+        if file["table"] == table.name
+    ]
 
 
 def _run_row(manifest: Manifest) -> list[str]:

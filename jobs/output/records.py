@@ -72,7 +72,10 @@ class SampleUsed(TypedDict):
 
 
 class Manifest(TypedDict):
-    """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason."""
+    """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
+
+    `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    """
 
     run_id: str
     work_key: str
@@ -87,6 +90,7 @@ class Manifest(TypedDict):
     totals: Totals
     sample: SampleUsed
     rejects: dict[str, int]
+    why_no_probe: str | None
     stages: dict[str, StageTimes]
 
 
@@ -158,6 +162,57 @@ class PairRow(TypedDict):
     hi: float
     p_value: float
     decided: bool
+
+
+class ProbeRow(TypedDict):
+    """A row of source_probe."""
+
+    run_id: str
+    source: str
+    kind: Literal["source", "hybrid"]
+    parts: list[str]
+    rank: int
+    rank_low: int
+    rank_high: int
+    gain: float
+    gain_se: float
+    gain_low: float
+    gain_high: float
+    gain_mrr: float
+    frozen: float
+    n_queries: int
+    queries: int
+    pool: int
+    halvings: int
+    steps: int
+    rate: float
+    cutoff: int
+
+
+class ProbePairRow(TypedDict):
+    """A row of probe_pairs."""
+
+    run_id: str
+    source_a: str
+    source_b: str
+    difference: float
+    se: float
+    low: float
+    high: float
+    p_value: float
+    decided: bool
+
+
+class CurveRow(TypedDict):
+    """A row of probe_curve."""
+
+    run_id: str
+    source: str
+    steps: int
+    gain: float
+    gain_se: float
+    change: float
+    change_se: float
 
 
 def value_of(row: Mapping[str, Any], name: str) -> Any:

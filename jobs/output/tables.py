@@ -167,6 +167,70 @@ SCORES = Table(
     ),
 )
 
+SOURCE_PROBE = Table(
+    "source_probe",
+    "source_probe.parquet",
+    "run x source or hybrid that was tried out",
+    _columns(
+        _RUN,
+        ("source", _STRING, "name of the source or hybrid"),
+        ("kind", _STRING, "source or hybrid"),
+        ("parts", pa.list_(_STRING), "the sources whose negatives it was trained with"),
+        ("rank", _INT, "rank by gain, from 1"),
+        ("rank_low", _INT, "best rank that the decided pairs do not exclude"),
+        ("rank_high", _INT, "worst rank that the decided pairs do not exclude"),
+        (
+            "gain",
+            _DOUBLE,
+            "mean nDCG of held-out queries after half and after all steps, less that of the frozen encoder",
+        ),
+        ("gain_se", _DOUBLE, "its standard error, over queries and trainings"),
+        ("gain_low", _DOUBLE, "lower end of its 95 % interval"),
+        ("gain_high", _DOUBLE, "upper end of its 95 % interval"),
+        ("gain_mrr", _DOUBLE, "the same for the reciprocal rank"),
+        ("frozen", _DOUBLE, "mean nDCG of the frozen encoder"),
+        ("n_queries", _LONG, "queries of the sample that the source has negatives for"),
+        ("queries", _LONG, "queries of the sample: all of them judge every source"),
+        ("pool", _LONG, "passages that were ranked, half of them for each query"),
+        ("halvings", _INT, "divisions of the sample; each source is trained twice in each"),
+        ("steps", _INT, "training steps"),
+        ("rate", _DOUBLE, "learning rate"),
+        ("cutoff", _INT, "ranks that nDCG and reciprocal rank look at"),
+    ),
+)
+
+PROBE_PAIRS = Table(
+    "probe_pairs",
+    "probe_pairs.parquet",
+    "run x ordered pair of sources that were tried out",
+    _columns(
+        _RUN,
+        ("source_a", _STRING, "one source"),
+        ("source_b", _STRING, "the other"),
+        ("difference", _DOUBLE, "gain of a minus gain of b, over the same queries"),
+        ("se", _DOUBLE, "standard error of the difference, over queries and trainings"),
+        ("low", _DOUBLE, "lower end of its 95 % interval"),
+        ("high", _DOUBLE, "upper end of its 95 % interval"),
+        ("p_value", _DOUBLE, "two-sided, Student t, corrected for the number of pairs (Holm)"),
+        ("decided", pa.bool_(), "whether the corrected p-value is below 0.05 and the difference above the tolerance"),
+    ),
+)
+
+PROBE_CURVE = Table(
+    "probe_curve",
+    "probe_curve.parquet",
+    "run x source that was tried out x steps",
+    _columns(
+        _RUN,
+        ("source", _STRING, "name of the source or hybrid"),
+        ("steps", _INT, "training steps"),
+        ("gain", _DOUBLE, "mean nDCG of held-out queries after so many steps, less that of the frozen encoder"),
+        ("gain_se", _DOUBLE, "its standard error, over queries and trainings"),
+        ("change", _DOUBLE, "gain after the last step less this one, over the same queries and trainings"),
+        ("change_se", _DOUBLE, "its standard error"),
+    ),
+)
+
 REJECTS = Table(
     "rejects",
     "rejects/",
@@ -222,7 +286,10 @@ ABLATIONS = Table(
 )
 """Beside the runs, not in one: OUT/ablations/<run_id>.parquet, written by `eci ablate`."""
 
-TABLES = (SOURCE_ECI, SOURCE_PAIRS, MOMENTS, SCORES, REJECTS, IDF, TEXTS)
+TABLES = (SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, REJECTS, IDF, TEXTS)
+
+HISTORIES = (SOURCE_ECI, SOURCE_PROBE)
+"""Tables of which there is a view over all runs, too: NAME_history."""
 
 RUNS = Table(
     "runs",

@@ -88,8 +88,15 @@ def make_manifest(
         "totals": totals_of(done, sample),
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
+        "why_no_probe": _why_no_probe(config, done),
         "stages": stages,
     }
+
+
+def _why_no_probe(config: RunConfig, done: Done) -> str | None:
+    if config.no_probe:
+        return "No probe: --no-probe."
+    return next((drawn["why_not"] for drawn in done.draw.values()), None)
 
 
 def _named(file: PublishedFile) -> TableFile:

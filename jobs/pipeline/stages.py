@@ -17,11 +17,13 @@ from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.worker import Task
-from jobs.ranking.hybrids import resolve
+from jobs.probing.drawing import Seen
+from jobs.probing.trials import DRAWN, trial_name
+from jobs.ranking.hybrids import best_pairs, resolve
 from jobs.ranking.looks import Sample, judge_look, plan_looks
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
-from jobs.work.summaries import Done, Information, S
+from jobs.work.summaries import Done, Drawn, Information, Probed, S
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Stages:
         self.done = Done()
         self.scored: list[str] = []
         """The score tasks so far, over all looks."""
+        self.seen: list[Seen] = []
+        """What was scored so far, and the exchange files with its vectors."""
 
     def run(self) -> Ran:
         """Run every stage. Raises EciError for a task that failed, InputError where no triple can be scored."""
@@ -65,6 +69,7 @@ class Stages:
         information, sample = self._looks()
         if not self.done.rejects:
             self._together(*self._summaries())
+        self._probe()
         if self.config.information:
             self._inform()
         return Ran(self.job, self.done, self.sources, self.hybrids, information, sample)
@@ -122,6 +127,7 @@ class Stages:
         scores = tasks.score_tasks(self.job, parts, self.sources, suffix)
         self._stage("score", scores, rows)
         self.scored += list(scores)
+        self.seen.append(Seen(parts, tasks.exchanged(self.job, parts, suffix)))
         numbers = [[i] for i in range(len(self.sources))] + self.pooled
         information = tasks.information_tasks(numbers, self.scored, suffix)
         self._together(*(self._summaries() if last else []), Stage("information", information))
@@ -139,7 +145,38 @@ class Stages:
             Stage("moments", tasks.moments_tasks(len(self.sources), self.scored)),
             Stage("distinct", tasks.distinct_tasks(self.job, self.scored, self.sources, self.pooled)),
             Stage("rejects", tasks.rejects_tasks(self.prepared, self.done.settle, self.scored)),
+            Stage("draw", self._draw()),
         ]
+
+    def _draw(self) -> dict[str, Task[Drawn]]:
+        if self.config.no_probe:
+            return {}
+        return tasks.draw_tasks(self.seen, self.sources, self.config.probe)
+
+    def _probe(self) -> None:
+        """Try out the sources and hybrids on the sample, then the best sources in pairs."""
+        drawn = self.done.draw.get(DRAWN)
+        if drawn is None or drawn["why_not"] is not None:
+            return
+        numbers = {source: i for i, source in enumerate(self.sources) if drawn["covered"][i]}
+        tried = {source: [source] for source in numbers}
+        tried |= {name: list(parts) for name, parts in self.hybrids.items() if all(part in numbers for part in parts)}
+        self._try({-1: []} | {k: [numbers[part] for part in parts] for k, parts in enumerate(tried.values())})
+        pairs = best_pairs({source: self._probed(k) for k, source in enumerate(numbers)}, tried)
+        self._try({len(tried) + k: [numbers[part] for part in parts] for k, parts in enumerate(pairs.values())})
+        tried |= pairs
+        queries = {name: self._trials(k)[0]["queries"] for k, name in enumerate(tried)}
+        self._stage("gains", tasks.gains_tasks(tried, queries, self.config.probe))
+
+    def _try(self, tried: dict[int, list[int]]) -> None:
+        self._stage("probe", tasks.probe_tasks(tried, self.config.probe))
+
+    def _trials(self, number: int) -> list[Probed]:
+        return [self.done.probe[trial_name(number, halving)] for halving in range(self.config.probe.halvings)]
+
+    def _probed(self, number: int) -> float:
+        """Return the mean nDCG of a trial over its halvings."""
+        return sum(trial["ndcg"] for trial in self._trials(number)) / self.config.probe.halvings
 
     def _inform(self) -> None:
         """Fill the scores' column `information`: a second pass over the exchanged vectors."""

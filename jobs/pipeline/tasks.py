@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from jobs.config import RunConfig
+from jobs.config import Probe, RunConfig
 from jobs.ingest.collect import collect_task
 from jobs.ingest.index import index_task, lookup_task
 from jobs.ingest.rows import bad_file_task, ingest_task
@@ -15,6 +15,8 @@ from jobs.ingest.settle import settle_task
 from jobs.ingest.vocabulary import vocabulary_task
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.worker import Task, reporting, task
+from jobs.probing.drawing import Seen, draw_task
+from jobs.probing.trials import DRAWN, gains_task, probe_task, trial_name
 from jobs.ranking.information import information_task
 from jobs.ranking.mixtures import mixture_task
 from jobs.ranking.rank import moments_task
@@ -30,13 +32,16 @@ from jobs.work.layout import Exchanged, Origin, PartRange, bucket_name, fold_nam
 from jobs.work.summaries import (
     Collected,
     Distinct,
+    Drawn,
     Embedded,
     Factor,
+    Gains,
     Indexed,
     Information,
     Informed,
     Mixture,
     Moments,
+    Probed,
     Rejects,
     RowsRead,
     Scored,
@@ -190,6 +195,25 @@ def rejects_tasks(prepared: Prepared, settled: Iterable[str], scored: Iterable[s
     read += [("ingest", item.name, item.path) for item in prepared.inputs]
     folded = [("settle", name) for name in settled] + [("score", name) for name in scored]
     return {"all": task(rejects_task, read=read, files=[item.path for item in prepared.inputs], folded=folded)}
+
+
+def draw_tasks(seen: list[Seen], sources: list[str], probe: Probe) -> dict[str, Task[Drawn]]:
+    """Return the one task that draws the probe's sample. `seen`: what was scored, look by look."""
+    return {DRAWN: task(draw_task, seen=seen, sources=sources, probe=probe)}
+
+
+def probe_tasks(tried: Mapping[int, list[int]], probe: Probe) -> dict[str, Task[Probed]]:
+    """Return a task for each trial and halving. `tried`: by its number, the numbers of the sources that it pools."""
+    return {
+        trial_name(number, halving): task(probe_task, parts=parts, halving=halving, probe=probe)
+        for halving in range(probe.halvings)
+        for number, parts in tried.items()
+    }
+
+
+def gains_tasks(tried: dict[str, list[str]], queries: dict[str, int], probe: Probe) -> dict[str, Task[Gains]]:
+    """Return the one task that says what the trials have given. `tried`, `queries`: as `gains_task`."""
+    return {"all": task(gains_task, tried=tried, queries=queries, probe=probe)}
 
 
 def factor_tasks(numbers: list[int], scored: list[str]) -> dict[str, Task[Factor]]:

@@ -14,6 +14,8 @@ from jobs.config import ALL_PAIRS
 from jobs.errors import InputError, nearest
 
 BEST = "best mixture"
+BEST_OF = 3
+"""Sources that the probe tries out in pairs, too: those with the largest gains."""
 
 
 def resolve(hybrids: Mapping[str, tuple[str, ...]], sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -36,6 +38,18 @@ def resolve(hybrids: Mapping[str, tuple[str, ...]], sources: Sequence[str]) -> d
         if name in sources:
             raise InputError(f"hybrid {name!r} is called like a source; give it another name")
     return dict(sorted(found.items()))
+
+
+def best_pairs(gains: Mapping[str, float], tried: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return name -> parts of all pairs of the BEST_OF best sources, less those that were tried already, by name.
+
+    Args:
+        gains: of each source.  tried: the sources and hybrids so far, with their parts.
+    """
+    best = sorted(gains, key=lambda source: (-gains[source], source))[:BEST_OF]
+    known = {tuple(sorted(parts)) for parts in tried.values()}
+    pairs = {f"{a}+{b}": [a, b] for a, b in combinations(sorted(best), 2) if (a, b) not in known}
+    return {name: parts for name, parts in pairs.items() if name not in tried}
 
 
 def kind_and_parts(

@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, tuple):
-        return list(value)
+        return value._asdict() if hasattr(value, "_asdict") else list(value)
     raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 

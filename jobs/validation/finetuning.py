@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from jobs.probing.adapter import Examples, adapted, train
 from jobs.retrieval.metrics import CUTOFF, gains_of, ndcg, reciprocal_rank
 from jobs.retrieval.rankings import dense_rank
-from jobs.validation.adapter import Examples, adapted, train
 
 RATES = (1e-4, 3e-4, 1e-3)
 STEPS = (50, 100, 200, 400)

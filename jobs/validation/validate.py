@@ -23,9 +23,9 @@ from jobs.output.store import Store
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run
+from jobs.probing.adapter import Examples
 from jobs.retrieval.collection import Collection, Texts, read_collection
 from jobs.terminal.progress import Progress, Silent, timed
-from jobs.validation.adapter import Examples
 from jobs.validation.encoder_finetuning import finetune_encoder, load_trainable
 from jobs.validation.finetuning import OBJECTIVES, Evaluation, Outcome, finetune
 from jobs.validation.outcome import Floats, Settings, Validation

@@ -118,6 +118,15 @@ _TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()),
 _VOCABULARY = pa.schema([("token", pa.string()), ("idf", pa.float64())])
 MEMBERS_SCHEMA = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
 
+
+def sample_schema(job: Job) -> pa.Schema:
+    """Return the schema of the texts of the probe's sample: unit vectors, float32, a row's bytes as they lie in memory."""
+    return pa.schema([("id", ID_TYPE), ("pool", pa.bool_()), ("vector", pa.binary(job.dim * 4))])
+
+
+_SAMPLED = pa.schema([(name, pa.int64()) for name in ("source", "query", "positive", "negative")])
+_PROBED = pa.schema([("ndcg", pa.float64()), ("mrr", pa.float64())])
+
 LOOKUP_TEXTS = WorkFile("lookup", "texts", TEXTS_SCHEMA, "chunk * buckets + bucket", ("collect",))
 LOOKUP_REJECTS = WorkFile("lookup", "rejects", _UNREAD, "the whole", ("rejects",))
 INDEX_PARTS = WorkFile("lookup", "index", _INDEX, "as the file was read", ("index",))
@@ -150,11 +159,17 @@ MOMENTS = WorkFile(
 )  # fmt: skip
 MEMBERS = WorkFile("score", "members", MEMBERS_SCHEMA, "bucket", ("distinct",))
 SCORE_REJECTS = WorkFile("score", "rejects", _REJECTED, "the whole", ("rejects",))
+SAMPLE_TEXTS = WorkFile("draw", "texts", sample_schema, "queries, then passages", ("probe", "gains"), compressed=False)
+SAMPLE_TRIPLES = WorkFile(
+    "draw", "triples", _SAMPLED, "labels, then source: numbers and places among the texts", ("probe", "gains")
+)
+PROBED = WorkFile("probe", "", _PROBED, "look, a row for each query of the sample", ("gains",))
 FACTORS = WorkFile("factor", "", pa.schema([]), "float64 (2, d, d), as NumPy keeps it", ("triples",), ending="npy")
 
 WORK_FILES = (
     LOOKUP_TEXTS, LOOKUP_REJECTS, INDEX_PARTS, INDEX, VECTORS, TRIPLES, INGEST_TEXTS, INGEST_REJECTS, PARTS, REQUESTS,
-    SETTLE_REJECTS, SETS, TOKENS, VOCABULARY, EXCHANGE, MOMENTS, MEMBERS, SCORE_REJECTS, FACTORS,
+    SETTLE_REJECTS, SETS, TOKENS, VOCABULARY, EXCHANGE, MOMENTS, MEMBERS, SCORE_REJECTS, SAMPLE_TEXTS, SAMPLE_TRIPLES,
+    PROBED, FACTORS,
 )  # fmt: skip
 TEXTS_OF = {file.stage: file for file in (LOOKUP_TEXTS, INGEST_TEXTS)}
 """The texts that each reading stage leaves."""

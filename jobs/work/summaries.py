@@ -185,6 +185,29 @@ class Rejects(Summary):
     by_source: dict[str, int]
 
 
+class Drawn(Summary):
+    """`draw`: queries, passages, those that are ranked; the queries of each source; why it is too small, if it is."""
+
+    queries: int
+    passages: int
+    pool: int
+    covered: list[int]
+    why_not: str | None
+
+
+class Probed(Summary):
+    """`probe`: mean nDCG of a source after the last step in one halving, and the queries that it was trained on."""
+
+    ndcg: float
+    queries: int
+
+
+class Gains(Summary):
+    """`gains`: sources and hybrids in the published tables."""
+
+    sources: int
+
+
 class Factor(Summary):
     """`factor`: examples of a source."""
 
@@ -219,6 +242,9 @@ class Done:
     mixture: dict[str, Mixture] = field(default_factory=dict)
     moments: dict[str, Moments] = field(default_factory=dict)
     rejects: dict[str, Rejects] = field(default_factory=dict)
+    draw: dict[str, Drawn] = field(default_factory=dict)
+    probe: dict[str, Probed] = field(default_factory=dict)
+    gains: dict[str, Gains] = field(default_factory=dict)
     factor: dict[str, Factor] = field(default_factory=dict)
     triples: dict[str, Informed] = field(default_factory=dict)
 

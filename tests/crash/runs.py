@@ -23,7 +23,8 @@ def start(
     """Start `eci run` in a process group of its own; `small`: one bucket and two folds, so that there are few steps."""
     settings = out.with_suffix(".toml")
     settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text("buckets = 1\nfolds = 2\n" if small else "folds = 4\n")
+    sizes = "buckets = 1\nfolds = 2\n" if small else "folds = 4\n"
+    settings.write_text(sizes + "[probe]\nhalvings = 1\nsteps = 4\n")
     command = [
         sys.executable, "-m", "jobs.cli", "run", str(settings), "--triples", str(lake.triples), "--vectors", str(lake.vectors),
         "--out", str(out), "--workers", str(workers), "--memory", "4GB", "--quiet", "--json",

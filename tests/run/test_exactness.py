@@ -12,12 +12,12 @@ from jobs.pipeline import encoder as settings
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import VectorLake, vector_lake, write_triples
 
-TABLES = ("source_eci", "source_pairs", "moments", "idf", "scores/")
+TABLES = ("source_eci", "source_pairs", "source_probe", "probe_pairs", "probe_curve", "moments", "idf", "scores/")
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> VectorLake:
-    return vector_lake(tmp_path_factory.mktemp("lake"), 24, 3000, sources=4)
+    return vector_lake(tmp_path_factory.mktemp("lake"), 24, 3000, sources=4, queries=300)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,7 @@ def reference(lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 def score_tables(triples: Path, lake: VectorLake, out: Path, **extra: Any) -> dict[str, Any]:
     result = run_lake(out, triples, vectors=str(lake.vectors), folds=8, **extra)
+    assert result.probe is not None
     return {path: table for path, table in tables_of(out, result.run_id).items() if path.startswith(TABLES)}
 
 

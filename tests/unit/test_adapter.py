@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.validation.adapter import Examples, adapted, loss_and_gradient, train
+from jobs.probing.adapter import Examples, adapted, loss_and_gradient, train
 
 TAU = 0.05
 
@@ -31,21 +31,21 @@ def examples(dim: int = 6, kind: type = np.float32) -> Examples:
 def test_gradient_equals_finite_differences(in_batch: bool) -> None:
     given, rows = examples(kind=np.float64), np.arange(12)
     weights = np.random.default_rng(4).standard_normal((6, 6)) * 0.1
-    _, gradient = loss_and_gradient(given, rows, weights, TAU, in_batch=in_batch)
+    _, gradient = loss_and_gradient(given, rows, weights, TAU, given.negatives[rows], in_batch=in_batch)
     step, expected = 1e-6, np.empty((6, 6))
     for place in np.ndindex(6, 6):
         losses = []
         for sign in (1, -1):
             moved = weights.copy()
             moved[place] += sign * step
-            losses.append(loss_and_gradient(given, rows, moved, TAU, in_batch=in_batch)[0])
+            losses.append(loss_and_gradient(given, rows, moved, TAU, given.negatives[rows], in_batch=in_batch)[0])
         expected[place] = (losses[0] - losses[1]) / (2 * step)
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_loss_is_the_cross_entropy_of_the_positive_among_its_negatives() -> None:
     given = examples(kind=np.float64)
-    loss, _ = loss_and_gradient(given, np.array([1]), np.zeros((6, 6)), TAU, in_batch=False)
+    loss, _ = loss_and_gradient(given, np.array([1]), np.zeros((6, 6)), TAU, given.negatives[[1]], in_batch=False)
     candidates = given.documents[[1, *given.negatives[1]]] @ given.queries[1] / TAU
     assert loss == pytest.approx(np.log(np.exp(candidates).sum()) - candidates[0])
 
@@ -53,7 +53,7 @@ def test_loss_is_the_cross_entropy_of_the_positive_among_its_negatives() -> None
 def test_a_labelled_positive_of_another_example_is_no_in_batch_negative() -> None:
     given, rows = examples(kind=np.float64), np.array([5, 6])
     none = replace(given, negatives=np.full((12, 1), -1))
-    loss, _ = loss_and_gradient(none, rows, np.zeros((6, 6)), TAU, in_batch=True)
+    loss, _ = loss_and_gradient(none, rows, np.zeros((6, 6)), TAU, none.negatives[rows], in_batch=True)
     other = (given.documents[5] - given.documents[6]) @ given.queries[6] / TAU
     assert loss == pytest.approx(np.log1p(np.exp(other)) / 2)
 
@@ -70,7 +70,10 @@ def test_training_lowers_the_loss_and_repeats_exactly_for_a_seed(in_batch: bool)
     given, rows = examples(), np.arange(12)
     early, late = train(given, TAU, 1e-2, (5, 50), in_batch=in_batch, seed=1)
     again = list(train(given, TAU, 1e-2, (5, 50), in_batch=in_batch, seed=1))
-    losses = [loss_and_gradient(given, rows, w, TAU, in_batch=in_batch)[0] for w in (early * 0, early, late)]
+    losses = [
+        loss_and_gradient(given, rows, w, TAU, given.negatives[rows], in_batch=in_batch)[0]
+        for w in (early * 0, early, late)
+    ]
     assert losses[0] > losses[1] > losses[2]
     np.testing.assert_array_equal(again[1], late)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.validation.adapter import Examples
+from jobs.probing.adapter import Examples
 from jobs.validation.finetuning import OBJECTIVES, Evaluation, Grid, Outcome, finetune
 
 DIM, TRAIN, HELD_OUT = 16, 300, 100

@@ -7,15 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from jobs.output import layout, records
+from jobs.output import layout, records, tables
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS, SUMS
+from jobs.output.tables import SUMS
 from jobs.work.summaries import Done, Sums
 from tests.hostile import hostile_out
 
+ROWS = [
+    (records.SourceRow, tables.SOURCE_ECI),
+    (records.PairRow, tables.SOURCE_PAIRS),
+    (records.ProbeRow, tables.SOURCE_PROBE),
+    (records.ProbePairRow, tables.PROBE_PAIRS),
+    (records.CurveRow, tables.PROBE_CURVE),
+]
 
-@pytest.mark.parametrize(("kind", "table"), [(records.SourceRow, SOURCE_ECI), (records.PairRow, SOURCE_PAIRS)])
+
+@pytest.mark.parametrize(("kind", "table"), ROWS)
 def test_a_row_has_the_columns_of_its_table(kind, table):
     assert set(kind.__annotations__) == set(table.schema.names)
 

@@ -115,7 +115,7 @@ def test_the_environment_reaches_the_commands_that_share_these_options():
 
 
 IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrids": "a+b", "information": True,
-            "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5}  # fmt: skip
+            "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5, "no_probe": True, "probe": {"steps": 5}}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True}  # fmt: skip
 FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}

@@ -1,0 +1,180 @@
+"""The probe in a real run: what it publishes, what people are told, and when there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import jobs
+from jobs.finished.result import RunResult, ranking_of
+from jobs.output.query import query
+from jobs.output.store import Store
+from tests.conftest import run_lake
+from tests.lakes import write_triples, write_vectors
+
+DIM, QUERIES, SIZE = 16, 520, 1000
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Queries that a rotation has taken off their positives, so that there is something to learn.
+
+    Sources: `near` of the passages that are nearest, `again` the same triples in another order, `far` of the farthest,
+    `few` for every fifth query, and `polluted` of false negatives, which say what the positive says.
+    """
+    folder, random = tmp_path_factory.mktemp("probe"), np.random.default_rng(8)
+    passages = random.standard_normal((SIZE, DIM))
+    turned = np.eye(DIM) + 1.0 * random.standard_normal((DIM, DIM)) / np.sqrt(DIM)
+    queries = passages[:QUERIES] @ turned + 0.5 * random.standard_normal((QUERIES, DIM))
+    pieces = passages[:QUERIES] + 0.05 * random.standard_normal((2, QUERIES, DIM))
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (queries, passages)]
+    near = np.argsort(-(unit[0] @ unit[1].T), axis=1)
+    rows: dict[str, list[tuple[str, str, str]]] = {name: [] for name in ("near", "far", "few", "polluted")}
+    for q in range(QUERIES):
+        others = [int(p) for p in near[q] if p != q]
+        text = (f"query {q}", f"passage {q}")
+        rows["near"] += [(*text, f"passage {p}") for p in others[:4]]
+        rows["far"] += [(*text, f"passage {p}") for p in others[-4:]]
+        rows["few"] += [(*text, f"passage {p}") for p in others[:4] if q % 5 == 0]
+        rows["polluted"] += [(*text, f"piece {k} {q}") for k in (0, 1)]
+    rows["again"] = rows["near"][::-1]
+    write_triples(folder / "lake.parquet", [(*row, name) for name, some in rows.items() for row in some])
+    texts = {f"passage {k}": v for k, v in enumerate(passages)} | {
+        f"piece {k} {q}": v for k in (0, 1) for q, v in enumerate(pieces[k])
+    }
+    write_vectors(folder / "vectors.parquet", {f"query {k}": v for k, v in enumerate(queries)}, texts)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(lake: Path) -> RunResult:
+    return run_lake(lake / "out", lake / "lake.parquet", vectors=(str(lake / "vectors.parquet"),), folds=8)
+
+
+@pytest.fixture(scope="module")
+def found(result: RunResult) -> dict[str, Any]:
+    return ranking_of(result.out)
+
+
+def gains(found: dict[str, Any]) -> dict[str, float]:
+    return {row["source"]: row["gain"] for row in found["probe"].rows}
+
+
+def pair(found: dict[str, Any], a: str, b: str) -> dict[str, Any]:
+    return next(p for p in found["probe"].pairs if (p["source_a"], p["source_b"]) == (a, b))
+
+
+def test_sources_are_in_the_order_of_their_gains_and_every_pair_is_there(found):
+    rows = found["probe"].rows
+    values = [row["gain"] for row in rows]
+    assert values == sorted(values, reverse=True) and [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert {"near", "again", "far", "few", "polluted"} < set(gains(found))
+    assert len(found["probe"].pairs) == len(rows) * (len(rows) - 1)
+    for p in found["probe"].pairs:
+        assert p["difference"] == pytest.approx(gains(found)[p["source_a"]] - gains(found)[p["source_b"]])
+        assert p["low"] <= p["difference"] <= p["high"]
+
+
+def test_the_same_triples_in_another_order_are_a_tie(found):
+    same = pair(found, "near", "again")
+    assert (same["difference"], same["decided"], same["p_value"]) == (0.0, False, 1.0)
+
+
+def test_false_negatives_are_decidedly_below_real_ones(found):
+    assert gains(found)["near"] > gains(found)["polluted"]
+    assert pair(found, "near", "polluted")["decided"]
+
+
+def test_a_source_of_few_queries_is_judged_on_all_and_its_coverage_is_shown(found):
+    rows = {row["source"]: row for row in found["probe"].rows}
+    assert {row["queries"] for row in rows.values()} == {QUERIES}
+    assert rows["few"]["n_queries"] == QUERIES // 5 and rows["near"]["n_queries"] == QUERIES
+    assert rows["few"]["parts"] == ["few"]
+
+
+def test_the_best_three_are_tried_in_pairs(found):
+    hybrids = {row["source"]: row["parts"] for row in found["probe"].rows if row["kind"] == "hybrid"}
+    best = [row["source"] for row in found["probe"].rows if row["kind"] == "source"][:3]
+    assert set(hybrids) == {f"{a}+{b}" for a in best for b in best if a < b}
+    assert all("+".join(parts) == name for name, parts in hybrids.items())
+
+
+def test_invented_negatives_are_not_ranked(found):
+    """The pieces stand beside one query each: the pool is what is left of the passages."""
+    assert {row["pool"] for row in found["probe"].rows} <= set(range(QUERIES, SIZE + 1))
+
+
+def test_the_curve_ends_with_the_budget(found):
+    steps = {(p["source"], p["steps"]) for p in found["probe"].curve}
+    assert {step for source, step in steps if source == "near"} == {25, 50, 100, 200}
+    last = [p for p in found["probe"].curve if p["steps"] == 200]
+    assert all((p["change"], p["change_se"]) == (0.0, 0.0) for p in last)
+
+
+def test_tables_are_views_with_a_history(result):
+    store = Store(result.out)
+    for name, least in (("source_probe", 8), ("probe_pairs", 56), ("probe_curve", 32), ("source_probe_history", 8)):
+        assert query(store, f"SELECT count(*) AS n FROM {name}").read_all()["n"].to_pylist()[0] >= least, name
+
+
+def test_python_has_the_same(result):
+    ranked = jobs.rank(result.out)
+    order = [s for s in ranked.probe["source"].to_pylist() if "+" not in s]
+    assert ranked.ranking["source"].to_pylist()[: len(order)] == order
+    by_eci = jobs.rank(result.out, by="eci").ranking
+    assert by_eci["rank"].to_pylist()[: len(order)] == list(range(1, len(order) + 1))
+    with pytest.raises(jobs.InputError, match="allowed: probe, eci"):
+        jobs.rank(result.out, by="gain")
+
+
+def test_the_answer_names_the_tie_and_what_eci_says(result, eci):
+    told = eci("rank", "--out", result.out).stdout
+    _, answer = told.strip().split("\n\n")
+    assert "Nothing is decided between" in answer and "again" in answer and "near" in answer
+    assert "ECI agrees" in answer or "ECI disagrees" in answer
+    assert "Negatives for fewer than half of the queries: few 104." in answer
+    assert " times " not in told and "% more" not in told
+    old = eci("rank", "--out", result.out, "--by", "eci").stdout
+    assert "By ECI," in old and "nDCG" not in old
+    document = json.loads(eci("rank", "--out", result.out, "--json").stdout)
+    assert {"rows", "pairs", "curve"} == set(document["probe"])
+
+
+def test_ids_without_texts_give_the_same_gains(lake, found, tmp_path):
+    """Triples of ids, vectors by the same ids: nothing of the probe needs a text."""
+    frame = pl.read_parquet(lake / "lake.parquet")
+    frame.rename({c: f"{c}_id" for c in ("query", "positive", "negative")}).write_parquet(tmp_path / "ids.parquet")
+    vectors = pl.read_parquet(lake / "vectors.parquet").rename({"text": "id"})
+    vectors.write_parquet(tmp_path / "vectors.parquet")
+    run_lake(tmp_path / "out", tmp_path / "ids.parquet", vectors=(str(tmp_path / "vectors.parquet"),), folds=8)
+    assert gains(ranking_of(str(tmp_path / "out"))) == gains(found)
+
+
+def test_a_sampled_run_is_probed_on_what_it_has_looked_at(lake, tmp_path):
+    sampled = run_lake(tmp_path / "out", lake / "lake.parquet", vectors=(str(lake / "vectors.parquet"),), folds=8,
+                       sample_queries=220, probe={"halvings": 1})  # fmt: skip
+    told = ranking_of(sampled.out)
+    assert told["probe"].rows[0]["queries"] == told["sample"]["queries"] < QUERIES
+
+
+def test_with_too_few_queries_there_is_none_and_a_sentence_says_so(lake, tmp_path, eci):
+    frame = pl.read_parquet(lake / "lake.parquet")
+    few = frame.filter(pl.col("query").is_in([f"query {k}" for k in range(120)]))
+    few.write_parquet(tmp_path / "few.parquet")
+    out = run_lake(tmp_path / "out", tmp_path / "few.parquet", vectors=(str(lake / "vectors.parquet"),), folds=8).out
+    told = ranking_of(out)
+    assert told["probe"] is None and told["why_no_probe"].startswith("No probe: 120 queries are there")
+    assert told["why_no_probe"] in eci("rank", "--out", out).stdout
+    assert query(Store(out), "SELECT * FROM source_probe").read_all().num_rows == 0
+
+
+def test_no_probe_leaves_it_out(lake, tmp_path):
+    out = run_lake(tmp_path / "out", lake / "lake.parquet", vectors=(str(lake / "vectors.parquet"),), no_probe=True).out
+    told = ranking_of(out)
+    assert told["probe"] is None and "--no-probe" in told["why_no_probe"]
+    assert not list(Path(out).rglob("*probe*"))
