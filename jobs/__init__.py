@@ -7,6 +7,7 @@ The Python interface does what the commands do, with typed settings and results,
     >>> result = jobs.run(config)                    # a RunResult; result.ranking is an Arrow table
     >>> result.ranking.select(["rank", "source", "eci", "eci_lo", "eci_hi"])
     >>> jobs.rank("OUT").ranking                     # the same of a run made before
+    >>> jobs.probe("OUT").probe.rows                 # the sources tried out again; training files beside them
     >>> jobs.mix("OUT")["shares"]                    # the best mixture
     >>> choice = jobs.Choice(per_query=2, violations=False)
     >>> jobs.select("OUT", "train", "bge", choice)   # the training file; a manifest comes back
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from jobs.decide.mixing import mix as mix
     from jobs.decide.selection import Choice as Choice
     from jobs.decide.selection import select as select
+    from jobs.decide.trials import Asked as Asked
+    from jobs.decide.trials import probe as probe
     from jobs.errors import EciError as EciError
     from jobs.errors import InputError as InputError
     from jobs.finished.result import RunResult as RunResult
@@ -37,6 +40,8 @@ EXPORTS = {
     "mix": "jobs.decide.mixing",
     "select": "jobs.decide.selection",
     "Choice": "jobs.decide.selection",
+    "probe": "jobs.decide.trials",
+    "Asked": "jobs.decide.trials",
     "report": "jobs.reports.page",
     "RunConfig": "jobs.config",
     "Input": "jobs.config",

@@ -227,6 +227,14 @@ def load_settings(path: str) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from error
 
 
+def probe_settings(values: dict[str, Any]) -> Probe:
+    """Validate the settings of a probe. Raises InputError as `make_config`."""
+    try:
+        return Probe.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_explain(item, "options") for item in error.errors())) from None
+
+
 def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
     """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
     try:

@@ -1,4 +1,4 @@
-"""From ranking to decision: mix, select, ablate."""
+"""From ranking to decision: probe, mix, select, ablate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, bytes_of, filled
-from jobs.commands.showing import echo_json, progress_for
+from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
+from jobs.commands.showing import echo_json, print_probe, progress_for
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 
@@ -17,6 +17,7 @@ FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
 NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
+FILES = "Training files, each one a source of its own; repeat it."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
 
 
@@ -125,7 +126,48 @@ def ablate(
         typer.echo(line)
 
 
+def probe(
+    out: Out,
+    triples: Annotated[list[str] | None, typer.Option(help=FILES)] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Try this source of the run only; repeat it.")] = None,
+    hybrid: Annotated[list[str] | None, typer.Option(help="Sources dealt out in turn, such as a+b; repeat it.")] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Queries to train on and to judge by.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of 256 examples.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    halvings: Annotated[int | None, typer.Option(min=1, help="Divisions of the sample.")] = None,
+    pool: Annotated[int | None, typer.Option(min=100, help="Passages that are ranked.")] = None,
+    cutoff: Annotated[int | None, typer.Option(min=1, help="Ranks that nDCG looks at.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Points of nDCG within which a difference is a tie.")] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    run_id: RunId = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try out the sources of a finished run again, or training files beside them: which one trains better.
+
+    Example: eci probe --triples train-bge --out demo-out
+    """
+    from jobs.config import probe_settings
+    from jobs.decide.trials import Asked
+    from jobs.decide.trials import probe as try_out
+
+    given = {"queries": queries, "steps": steps, "rate": rate, "halvings": halvings, "pool": pool, "cutoff": cutoff,
+             "tolerance": tolerance}  # fmt: skip
+    settings = probe_settings({name: value for name, value in given.items() if value is not None})
+    asked = Asked(tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings)
+    progress, close = progress_for(quiet)
+    try:
+        found = try_out(out, run_id, asked, progress, workers or 0, memory or "")
+    finally:
+        close()
+    if json:
+        echo_json(found)
+    else:
+        print_probe(found.probe, found.ranking)
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (mix, select, ablate):
+    for command in (probe, mix, select, ablate):
         app.command()(command)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from jobs.output.records import SourceRow
+    from jobs.probing.answer import Probed
     from jobs.terminal.progress import Progress
 
 
@@ -67,6 +69,20 @@ def _answer(found: dict[str, Any], by: str) -> list[str]:
         return [*answer(found["probe"], found["ranking"]), *coverage_lines(found["probe"].rows)]
     why = [found["why_no_probe"]] if found["why_no_probe"] and by == "probe" else []
     return [*verdict(found["ranking"], found["pairs"]), *why]
+
+
+def print_probe(probed: Probed, ranking: Sequence[SourceRow]) -> None:
+    """Print what a probe has given, and the answer in sentences. `ranking`: rows of source_eci."""
+    from jobs.finished.probe_text import coverage_lines, probe_table
+    from jobs.probing.answer import answer
+    from jobs.terminal.console import make_console
+
+    console = make_console()
+    console.print()
+    console.print(probe_table(probed.rows, ranking))
+    console.print()
+    for line in [*answer(probed, ranking), *coverage_lines(probed.rows)]:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def echo_json(value: Any) -> None:

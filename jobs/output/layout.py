@@ -31,10 +31,13 @@ LOCK = "work/LOCK"
 TEXTS_TO_EMBED = "eci-texts"
 """The work folder's name of texts that are embedded outside a run."""
 
+FILES_BESIDE = "eci-files"
+"""The work folder's name of files that are scored beside the runs."""
+
 REJECTS = "rejects/part-000.parquet"
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(-\d+)?")
-WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED)
+WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED + "|" + FILES_BESIDE)
 BUCKET = re.compile(r"bucket=\d{3}")
 LAKE_FILE = re.compile(r"\d{3}\.parquet")
 ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")

@@ -178,3 +178,42 @@ def test_no_probe_leaves_it_out(lake, tmp_path):
     told = ranking_of(out)
     assert told["probe"] is None and "--no-probe" in told["why_no_probe"]
     assert not list(Path(out).rglob("*probe*"))
+
+
+def test_eci_probe_on_a_finished_run_gives_what_the_run_gave(result, found):
+    again = jobs.probe(result.out)
+    assert again.run_id == result.run_id
+    assert again.probe.rows == found["probe"].rows
+    assert again.probe.pairs == found["probe"].pairs
+
+
+def test_a_training_file_is_tried_out_beside_the_sources_and_leaves_nothing(lake, result, tmp_path):
+    """The file holds what `near` holds: it is a tie with it, on the same queries, and better than `far`."""
+    frame = pl.read_parquet(lake / "lake.parquet").filter(pl.col("source") == "near").drop("source")
+    frame.write_ndjson(tmp_path / "mined.jsonl")
+    before = sorted(str(p) for p in Path(result.out).rglob("*"))
+    name = str(tmp_path / "mined.jsonl")
+    tried = jobs.probe(result.out, asked=jobs.Asked(triples=(name,), sources=("near", "far"), hybrids=("far+near",)))
+    told = {"probe": tried.probe}
+    assert pair(told, name, "near")["difference"] == 0.0
+    assert pair(told, name, "far")["decided"] and gains(told)[name] > gains(told)["far"]
+    assert "far+near" in gains(told)
+    assert sorted(str(p) for p in Path(result.out).rglob("*")) == before
+
+
+def test_eci_probe_says_what_is_wrong_in_one_line(result, lake, tmp_path, eci):
+    frame = pl.read_parquet(lake / "lake.parquet")
+    frame.filter(pl.col("query").is_in([f"query {k}" for k in range(50)])).write_parquet(tmp_path / "few.parquet")
+    (tmp_path / "near").mkdir()
+    for more, said in (
+        (["--source", "neer"], "did you mean 'near'"),
+        (["--hybrid", "near+fat"], "did you mean 'far'"),
+        (["--rate", "7"], "rate: must be less than or equal to 1"),
+        (["--triples", "few.parquet"], "No probe: 50 queries are there"),
+        (["--triples", "absent.parquet"], "absent.parquet"),
+        (["--triples", "near"], "the run has a source of this name"),
+        (["--run", "20200101T000000Z-000000"], "no run"),
+    ):
+        process = eci("probe", "--out", result.out, "--quiet", *more)
+        assert process.returncode == 2 and said in process.stderr, (more, process.stderr)
+        assert process.stderr.startswith("eci: ") and process.stderr.count("\n") == 1

@@ -1,0 +1,199 @@
+"""`eci probe`: the sources of a finished run tried out again, or training files against them and each other."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from jobs.config import Probe, RunConfig, make_config
+from jobs.errors import InputError, nearest
+from jobs.finished.committed import Finished
+from jobs.finished.vectors import vectors_of
+from jobs.ids import from_arrow, lookup, unique
+from jobs.output.records import SourceRow
+from jobs.output.store import Store
+from jobs.pipeline.files_beside import Scored, scored
+from jobs.probing.answer import Probed
+from jobs.probing.measure import Vectors, measure
+from jobs.probing.results import Trials, results_of
+from jobs.probing.sample import AROUND, Rows, draw, most_texts, too_few
+from jobs.probing.scored import IDS, ScoredParts, rows_of
+from jobs.probing.trials import budget_of, triples_of
+from jobs.ranking.hybrids import best_pairs
+from jobs.terminal.progress import Progress, Silent
+
+STAGE = "probe"
+
+
+class Tried(NamedTuple):
+    """What a probe of a finished run has given. `ranking`: the run's rows of source_eci."""
+
+    run_id: str
+    probe: Probed
+    ranking: list[SourceRow]
+
+
+class Asked(NamedTuple):
+    """What is to be tried out.
+
+    Attributes:
+        triples: training files, each a source of its own, called as it was given.
+        sources: of the run (none: all of them).  hybrids: such as `a+b`.
+        settings: of the probe.
+    """
+
+    triples: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    hybrids: tuple[str, ...] = ()
+    settings: Probe = Probe()
+
+
+def probe(
+    out: str,
+    run_id: str | None = None,
+    asked: Asked | None = None,
+    progress: Progress | None = None,
+    workers: int = 0,
+    memory: str = "",
+) -> Tried:
+    """Try out the sources of a finished run, and training files beside them, on the same queries. Publishes nothing.
+
+    With files the sample is drawn from their queries, and new texts are embedded with the run's encoder, into its cache.
+
+    Raises:
+        InputError: no such run or source, a file cannot be read, or there are too few queries.
+        HeldError: a run holds the root (with files).  EciError: vectors of the run are missing.
+    """
+    asked, progress = asked or Asked(), progress or Silent()
+    run = Finished.open(out, run_id)
+    run.require(list(asked.sources))
+    names = sorted(asked.sources or run.sources)
+    with tempfile.TemporaryDirectory(prefix="eci-") as folder:
+        if not asked.triples:
+            reader = ScoredParts(run.store, f"runs/{run.run_id}", _parts(run))
+            rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
+            return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
+        with scored(_config(run, asked, workers, memory), progress) as files:
+            rows = _with_files(run, names, files, AROUND * asked.settings.queries)
+            return _tried(run, asked, [*names, *files.sources], rows, files.vectors, progress)
+
+
+def _parts(run: Finished) -> list[tuple[int, int]]:
+    """Return the parts (fold, part) of a run's scores."""
+    named = (path.split("/")[1:] for path in run.files("scores"))
+    return sorted((int(fold.removeprefix("fold=")), int(part[len("part-") : -len(".parquet")])) for fold, part in named)
+
+
+def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig:
+    """Return the configuration that scores the files as the run's own inputs were."""
+    for name in asked.triples:
+        if name in run.sources:
+            raise InputError(
+                f"--triples {name}: the run has a source of this name; give the path otherwise, as ./{name}"
+            )
+    kept = ("encoder", "vectors", "corpus", "queries", "temperature", "kappa", "lambda", "tokenizer", "folds")
+    values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
+    inputs = [{"triples": _files(path), "source": path} for path in asked.triples]
+    return make_config(
+        {**values, "inputs": inputs, "out": run.store.root, "no_probe": True, "workers": workers, "memory": memory},
+        "options",
+    )
+
+
+def _files(path: str) -> str:
+    """Return where the files of a training set are: a folder that `eci select` wrote has them in `data`."""
+    store = Store(path)
+    written = store.exists("manifest.json") and store.exists("data")
+    return f"{path.rstrip('/')}/data" if written else path
+
+
+def _with_files(run: Finished, names: list[str], files: Scored, count: int) -> Rows:
+    """Return the files' triples of their queries of lowest position, and those of the run for the same queries."""
+    reader = files.reader()
+    queries = reader.lowest(count)
+    own = reader.rows(queries, files.sources)
+    found = [own._replace(source=own.source + len(names))]
+    for table in run.scores([*IDS, "source"]):
+        mine = lookup(queries, from_arrow(table["query_id"])) >= 0
+        mine &= np.isin(np.asarray(table["source"].to_pylist(), dtype=object), names)
+        found.append(rows_of(table.filter(mine), names))
+    return Rows.joined(found)
+
+
+def _tried(
+    run: Finished,
+    asked: Asked,
+    names: list[str],
+    rows: Rows,
+    vectors: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    progress: Progress,
+) -> Tried:
+    settings = asked.settings
+    sample = draw(_usable(rows, vectors), settings.queries, settings.pool, most_texts(run.dim))
+    why = too_few(sample, settings.halvings)
+    if why is not None:
+        raise InputError(why)
+    found = Vectors(vectors(sample.queries)[0], vectors(sample.passages)[0])
+    covered = sample.covered(len(names))
+    numbers = {name: i for i, name in enumerate(names) if covered[i]}
+    tried = {name: [name] for name in numbers} | _hybrids(asked.hybrids, list(numbers))
+    budget = budget_of(settings, float(run.settings["temperature"]))
+
+    def trial(parts: list[str], halving: int) -> tuple[np.ndarray, int]:
+        triples = triples_of(sample, [numbers[part] for part in parts]) if parts else sample.triples[:0]
+        done = measure(sample, found, triples, halving, budget)
+        progress.finished(STAGE, STAGE)
+        return done
+
+    def trials(of: Sequence[list[str]]) -> tuple[np.ndarray, list[int]]:
+        tasks = [(parts, halving) for parts in of for halving in range(settings.halvings)]
+        progress.start(STAGE, len(tasks), 0, None)
+        # each training in one thread of BLAS: its last bits would follow their number
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            done = list(pool.map(lambda task: trial(*task), tasks))
+        progress.end(STAGE)
+        values = np.array([value for value, _ in done])
+        queries = [count for _, count in done[:: settings.halvings]]
+        return values.reshape(len(of), settings.halvings, *values.shape[1:]), queries
+
+    values, queries = trials([[], *tried.values()])
+    means = budget.judged(values[1:], axis=2)[:, :, 0].mean(axis=(1, 2))
+    pairs = best_pairs(dict(zip(numbers, means.tolist(), strict=False)), tried)
+    more, queries_of_more = trials(list(pairs.values())) if pairs else (values[:0], [])
+    tried |= pairs
+    of = Trials(
+        tried,
+        dict(zip(tried, [*queries[1:], *queries_of_more], strict=True)),
+        np.concatenate([values[1:], more]),
+        values[0, :, -1],
+    )
+    tables = results_of(run.run_id, of, sample, budget, settings.tolerance)
+    return Tried(run.run_id, Probed(*(table.to_pylist() for table in tables)), run.rows)
+
+
+def _usable(rows: Rows, vectors: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Rows:
+    """Return the rows whose three texts have a vector, each triple of a source once."""
+    keep = np.ones(len(rows.source), dtype=bool)
+    for ids in rows[:3]:
+        distinct = unique(ids)
+        keep &= vectors(distinct)[1][lookup(distinct, ids)]
+    return rows.take(keep)
+
+
+def _hybrids(given: Sequence[str], names: list[str]) -> dict[str, list[str]]:
+    found = {}
+    for hybrid in given:
+        parts = hybrid.split("+")
+        for part in parts:
+            if part not in names:
+                raise InputError(
+                    f"--hybrid {hybrid}: no source {part!r}{nearest(part, names)}; sources: {', '.join(names)}"
+                )
+        found["+".join(sorted(parts))] = sorted(parts)
+    return found
