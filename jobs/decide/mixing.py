@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.finished.result import probed_of
+from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
 from jobs.ranking.mixtures import best_of, mix_of
 from jobs.terminal.console import number
@@ -49,7 +51,7 @@ def mix(
     Returns:
         run_id; shares by source; eci, eci_se, eci_lo, eci_hi, information, misinformation, purity; best_source and
         the gain over it with gain_se, gain_lo, gain_hi, gain_decided; triples by source in the largest training set
-        of these shares.
+        of these shares; probe_against, what the probe has against it.
 
     Raises:
         InputError: no such run or source, or the shares are wrong.
@@ -89,7 +91,23 @@ def mix(
         "gain_hi": gain.hi,
         "gain_decided": gain.decided,
         "triples": triples_of(used, run.examples()),
+        "probe_against": _probe_against(run, shares),
     }
+
+
+def _probe_against(run: Finished, shares: dict[str, float]) -> dict[str, Any] | None:
+    """Return what the probe has against a mixture: its best source, and the mixture's parts that are decidedly behind it.
+
+    None where nothing is decided against any part, and where there was no probe.
+    """
+    probed = probed_of(run.store, run.manifest)
+    if probed is None:
+        return None
+    gains = {row["source"]: row["gain"] for row in probed.rows if row["kind"] == "source"}
+    best = max(gains, key=lambda source: gains[source])
+    behind = {p["source_b"] for p in probed.pairs if p["source_a"] == best and p["decided"]}
+    parts = {name: gains[name] for name, share in shares.items() if share > 0.0 and name in behind}
+    return {"best": best, "gain": gains[best], "behind": parts} if parts else None
 
 
 def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
@@ -120,5 +138,11 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
         lines.append(
             f"Gain over {found['best_source']}, the best source alone: {number(found['gain'], top)}, 95 % "
             f"interval {number(found['gain_lo'], top)} .. {number(found['gain_hi'], top)}: {word}."
+        )
+    against = found["probe_against"]
+    if against is not None:
+        parts = ", ".join(f"{name} {points(gain)}" for name, gain in against["behind"].items())
+        lines.append(
+            f"The probe contradicts: {against['best']} gains {points(against['gain'])} points of nDCG, decidedly more than {parts}."
         )
     return [*lines, f"Run {found['run_id']}."]

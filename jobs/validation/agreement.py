@@ -28,8 +28,8 @@ class Agreement:
     spearman: Estimate
     kendall: Estimate
     picked: str
-    regret: float
-    pairs_right: float
+    regret: Estimate
+    pairs_right: Estimate
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ def agreement(names: list[str], predictor: Floats, values: Floats, draws: Floats
     x, means = predictor[known], values.mean(axis=(1, 2))
     if not len(known):
         nothing = Estimate(np.nan, np.nan, np.nan)
-        return Agreement(nothing, nothing, "", np.nan, np.nan)
+        return Agreement(nothing, nothing, "", nothing, nothing)
     first = known[x == x.max()]
     return Agreement(
         Estimate.of(float(spearman(x, means[known])[0]), spearman(x, draws[:, known])),
         Estimate.of(float(kendall(x, means[known])[0]), kendall(x, draws[:, known])),
         min(names[i] for i in first),
-        float(means.max() - means[first].mean()),
-        _pairs_right(dict(zip(names, predictor.tolist(), strict=True)), pairs),
+        Estimate.of(float(means.max() - means[first].mean()), draws.max(axis=1) - draws[:, first].mean(axis=1)),
+        _pairs_right(names, predictor, means, draws, pairs),
     )
 
 
@@ -105,13 +105,19 @@ def random_regret(values: Floats) -> float:
     return float(means.max() - means.mean())
 
 
-def _pairs_right(predictor: dict[str, float], pairs: list[Pair]) -> float:
-    right = []
-    for pair in pairs:
-        agrees = (predictor[pair.a] - predictor[pair.b]) * pair.difference.value
-        if pair.different and not np.isnan(agrees):
-            right.append(0.5 + 0.5 * float(np.sign(agrees)))
-    return float(np.mean(right)) if right else float("nan")
+def _pairs_right(names: list[str], predictor: Floats, means: Floats, draws: Floats, pairs: list[Pair]) -> Estimate:
+    """Return the share of the really different pairs that are ordered as the metric has them, and as each draw has them."""
+    places = np.array([(names.index(p.a), names.index(p.b)) for p in pairs if p.different], dtype=np.int64).reshape(
+        -1, 2
+    )
+    said = np.sign(predictor[places[:, 0]] - predictor[places[:, 1]])
+    places, said = places[~np.isnan(said)], said[~np.isnan(said)]
+    if not len(said):
+        return Estimate(np.nan, np.nan, np.nan)
+    rows = np.concatenate([means[None], draws])
+    right = 0.5 + 0.5 * np.sign(rows[:, places[:, 0]] - rows[:, places[:, 1]]) * said
+    share = right.mean(axis=1)
+    return Estimate.of(float(share[0]), share[1:])
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -29,7 +29,7 @@ METRICS = ("ndcg", "mrr")
 
 # The sign that makes larger mean better, as each is usually read: harder, closer, cleaner, more varied.
 PREDICTORS = {
-    "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1, "mean_consistency": 1,
+    "probe": 1, "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1, "mean_consistency": 1,
     "mean_locality": 1, "mean_residuality": 1, "trace": 1, "effective_rank": 1, "hardness": 1, "margin": -1,
     "violation_rate": -1, "near_duplicate_rate": -1, "lexical_overlap": -1, "eci_v1": 1,
 }  # fmt: skip
@@ -56,8 +56,8 @@ SOURCES = pa.schema(
 )  # fmt: skip
 SUMMARY = pa.schema(
     [*_RUN, ("metric", _STRING), ("predictor", _STRING), ("direction", _INT), *_interval("spearman"),
-     *_interval("kendall"), ("picked", _STRING), ("best", _STRING), ("regret", _DOUBLE), ("pairs", _INT),
-     ("pairs_different", _INT), ("pairs_right", _DOUBLE)]
+     *_interval("kendall"), ("picked", _STRING), ("best", _STRING), *_interval("regret"), ("pairs", _INT),
+     ("pairs_different", _INT), *_interval("pairs_right")]
 )  # fmt: skip
 PAIRS = pa.schema(
     [*_RUN, ("metric", _STRING), ("a", _STRING), ("b", _STRING), *_interval("difference"), ("different", pa.bool_())]
@@ -122,9 +122,9 @@ def summary_rows(found: Validation) -> list[dict[str, Any]]:
             given = [found.scores[source][name] for source in found.names]
             x = sign * np.array([np.nan if value is None else value for value in given], dtype=np.float64)
             said = agreement(found.names, x, values, draws, pairs)
-            rows.append(same | {"predictor": name, "direction": sign, "picked": said.picked, "regret": said.regret,
-                                "pairs_right": said.pairs_right, **_flat("spearman", said.spearman),
-                                **_flat("kendall", said.kendall)})  # fmt: skip
+            worth = {measure: getattr(said, measure) for measure in ("spearman", "kendall", "regret", "pairs_right")}
+            flat = {key: value for measure, one in worth.items() for key, value in _flat(measure, one).items()}
+            rows.append(same | {"predictor": name, "direction": sign, "picked": said.picked} | flat)
         rows.append(same | {"predictor": AT_RANDOM, "regret": random_regret(values), "pairs_right": 0.5})
     return rows
 

@@ -50,8 +50,7 @@ def predictor_table(tables: dict[str, Any], objective: str, label: str) -> Table
             sign = "-" if row["direction"] == -1 else ""
             table.add_row(
                 f"{sign}{row['predictor']}", _interval(row, "spearman", 2), _interval(row, "kendall", 2),
-                Text(row["picked"] or ""), _number(row["regret"] and 100 * row["regret"], 2),
-                "" if _missing(row["pairs_right"]) else f"{row['pairs_right']:.0%}",
+                Text(row["picked"] or ""), _interval(row, "regret", 2, 100), _interval(row, "pairs_right", 0, 100),
             )  # fmt: skip
     return table
 
@@ -66,11 +65,11 @@ def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
             for r in tables["validation_summary"]
             if r["metric"] == "ndcg" and r["objective"] == objective
         }
-        eci, chance = summary["eci"], summary[AT_RANDOM]
+        eci, probe, chance = summary["eci"], summary["probe"], summary[AT_RANDOM]
         choice = told["choices"][objective]
         yield (
-            f"{label}: ECI picks {eci['picked']}, best is {eci['best']}; regret {100 * eci['regret']:.2f} points of "
-            f"nDCG@10 (random choice {100 * chance['regret']:.2f}). {eci['pairs_different']} of {eci['pairs']} "
+            f"{label}: best is {eci['best']}. {_picks('the probe', probe)}{_picks('ECI', eci)}A random choice loses "
+            f"{100 * chance['regret']:.2f} points of nDCG@10. {eci['pairs_different']} of {eci['pairs']} "
             f"pairs of sources really differ. Frozen encoder {rows[0]['ndcg_untuned']:.4f}. "
             f"Learning rate {choice['rate']:g}, {choice['steps']} steps."
         )
@@ -82,6 +81,18 @@ def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def _picks(who: str, row: dict[str, Any]) -> str:
+    """Return what a predictor picked, loses and ordered right, as a sentence; nothing where it said nothing."""
+    if not row["picked"]:
+        return ""
+    right = (
+        ""
+        if _missing(row["pairs_right"])
+        else f" and orders {row['pairs_right']:.0%} of the really different pairs right"
+    )
+    return f"{who[0].upper()}{who[1:]} picks {row['picked']}, loses {100 * row['regret']:.2f}{right}. "
+
+
 def _table(*headers: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, header in enumerate(headers):
@@ -89,14 +100,13 @@ def _table(*headers: str) -> Table:
     return table
 
 
-def _interval(row: dict[str, Any], name: str, digits: int) -> str:
+def _interval(row: dict[str, Any], name: str, digits: int, times: float = 1) -> str:
     if _missing(row[name]):
         return ""
-    return f"{row[name]:.{digits}f} ({row[f'{name}_lo']:.{digits}f}..{row[f'{name}_hi']:.{digits}f})"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None or _missing(value) else f"{value:.{digits}f}"
+    value, low, high = (
+        times * row[key] if not _missing(row[key]) else None for key in (name, f"{name}_lo", f"{name}_hi")
+    )
+    return f"{value:.{digits}f}" + ("" if low is None else f" ({low:.{digits}f}..{high:.{digits}f})")
 
 
 def _missing(value: float | None) -> bool:

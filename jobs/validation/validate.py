@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from jobs.config import RunConfig, make_config
 from jobs.errors import InputError
+from jobs.finished.result import RunResult
 from jobs.ids import Side
 from jobs.output import layout
 from jobs.output.parquet import write_parquet
@@ -63,7 +64,7 @@ def validate(
     with timed("scoring", seconds):
         _write_lake(settings.out, training, names)
         scored = run(_config(settings, settings.score_encoder or settings.encoder), progress)
-    scores = {row["source"]: row for row in scored.ranking.to_pylist() if row["kind"] == "source"}
+    scores = _scores(scored)
     names = [name for name in names if name in scores]
     with timed("fine-tuning", seconds):
         dev, test = (_evaluation(collection, split, side, vectors) for side in (split.dev, split.test))
@@ -150,6 +151,13 @@ def _write_lake(out: str, training: Training, names: list[str]) -> None:
         table = pa.table([*texts, pa.array([name] * len(texts[0]), pa.string())], schema=TRIPLES)
         with store.attempt(f"{layout.VALIDATION_LAKE}/{number:03d}.parquet") as path:
             write_parquet(path, [table], TRIPLES)
+
+
+def _scores(scored: RunResult) -> dict[str, dict[str, Any]]:
+    """Return each source's row of source_eci, with its gain in the run's probe (None where there was none)."""
+    gains = {} if scored.probe is None else {row["source"]: row["gain"] for row in scored.probe.to_pylist()}
+    rows = (row for row in scored.ranking.to_pylist() if row["kind"] == "source")
+    return {row["source"]: row | {"probe": gains.get(row["source"])} for row in rows}
 
 
 def _texts(texts: Texts, rows: np.ndarray) -> list[str]:

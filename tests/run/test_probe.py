@@ -217,3 +217,9 @@ def test_eci_probe_says_what_is_wrong_in_one_line(result, lake, tmp_path, eci):
         process = eci("probe", "--out", result.out, "--quiet", *more)
         assert process.returncode == 2 and said in process.stderr, (more, process.stderr)
         assert process.stderr.startswith("eci: ") and process.stderr.count("\n") == 1
+
+
+def test_a_mixture_of_what_the_probe_has_decided_against_is_contradicted(result, eci):
+    told = eci("mix", "--out", result.out, "--parts", "near=0.5,far=0.5").stdout
+    assert "The probe contradicts: " in told and "decidedly more than far +" in told
+    assert jobs.mix(result.out, parts="near=1.0")["probe_against"] is None

@@ -64,8 +64,11 @@ def test_the_run_after_mining_embeds_only_what_mining_made(validated: dict[str, 
 def test_scores_are_those_of_the_committed_run(validated: dict[str, Any]) -> None:
     table = pq.read_table(validated["out"] / "runs" / validated["found"].run.run_id / "source_eci.parquet").to_pylist()
     published = {row["source"]: row for row in table}
+    probe = validated["found"].run.probe
+    gains = {} if probe is None else {row["source"]: row["gain"] for row in probe.to_pylist()}
     for row in validated["validation_sources"]:
-        assert all(row[name] == published[row["source"]][name] for name in PREDICTORS)
+        assert all(row[name] == published[row["source"]][name] for name in PREDICTORS if name != "probe")
+        assert row["probe"] is None or row["probe"] == gains[row["source"]]
 
 
 @pytest.mark.slow

@@ -55,9 +55,11 @@ def test_a_right_predictor_has_no_regret_and_a_reversed_one_the_whole_range() ->
     draws = draw_means(values)
     pairs = real_pairs(NAMES, values, draws)
     good, bad = (agreement(NAMES, sign * np.array(levels), values, draws, pairs) for sign in (1, -1))
-    assert (good.spearman.value, good.kendall.value, good.regret, good.pairs_right) == (1, 1, 0, 1)
-    assert (bad.picked, bad.spearman.value, bad.pairs_right) == ("a", -1, 0)
-    assert bad.regret == pytest.approx(0.4, abs=0.01)
+    assert (good.spearman.value, good.kendall.value, good.regret.value, good.pairs_right.value) == (1, 1, 0, 1)
+    assert (good.regret.hi, good.pairs_right.lo) == (0, 1)
+    assert (bad.picked, bad.spearman.value, bad.pairs_right.value) == ("a", -1, 0)
+    assert bad.regret.value == pytest.approx(0.4, abs=0.01)
+    assert bad.regret.lo < bad.regret.value < bad.regret.hi
     assert random_regret(values) == pytest.approx(0.175, abs=0.01)
 
 
@@ -65,8 +67,8 @@ def test_a_tie_for_the_first_place_is_charged_its_mean_and_half_a_pair() -> None
     values = measured([0.2, 0.4, 0.5, 0.6])
     draws = draw_means(values)
     said = agreement(NAMES, np.ones(4), values, draws, real_pairs(NAMES, values, draws))
-    assert said.regret == pytest.approx(random_regret(values))
-    assert (said.picked, said.pairs_right) == ("a", 0.5)
+    assert said.regret.value == pytest.approx(random_regret(values))
+    assert (said.picked, said.pairs_right.value) == ("a", 0.5)
 
 
 def test_sources_without_a_value_are_left_out_of_the_correlation() -> None:
