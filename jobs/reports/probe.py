@@ -17,7 +17,6 @@ from jobs.reports.data import MOST_SOURCES, ReportData, digits_of
 from jobs.reports.html_parts import Cell, folded, num, section, share, table, text
 from jobs.reports.marks import (
     INK,
-    LABEL,
     MOST_LINES,
     REST,
     Chart,
@@ -30,6 +29,8 @@ from jobs.reports.marks import (
     state_of,
 )
 
+# names of hybrids are long: as far as page.js still cuts them on a narrow screen
+NAMES = alt.Axis(labelLimit=199, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
 HEADS = (
     ("rank", "by gain; in brackets: the ranks that the decided pairs do not exclude"),
     ("source", ""),
@@ -69,12 +70,12 @@ def gains(probed: Probed) -> Chart:
         for row in probed.rows
     ]
     base = alt.Chart(inline(values)).encode(
-        y=alt.Y("source:N", sort=[value["source"] for value in values], axis=LABEL),
+        y=alt.Y("source:N", sort=[value["source"] for value in values], axis=NAMES),
         color=by_state(values),
         tooltip=_tip("rank"),
     )
     measure = f"nDCG@{probed.rows[0]['cutoff']}"
-    axis = alt.Axis(title=f"points of {measure} gained (line: 95 % interval)", tickCount=6)
+    axis = alt.Axis(title=f"points of {measure} gained", tickCount=6)
     bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("gain:Q", axis=axis), x2=alt.datum(0))
     rules = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="low:Q", x2="high:Q")
     spots = base.mark_point(filled=True, size=110, opacity=1).encode(x="gain:Q")
@@ -160,21 +161,22 @@ def probe_section(data: ReportData, figures: Figures) -> str:
         return ""
     first = data.probe.rows[0]
     lead = (
-        f"A small adapter was trained with each source's negatives for {first['steps']:,} steps and judged by held-out queries, "
-        f"over {first['pool']:,} passages that share none with its training: {first['queries']:,} queries, divided in two "
-        f"halves {first['halvings']} times. A gain is what nDCG@{first['cutoff']} has then over the frozen encoder's "
-        f"{100 * first['frozen']:.1f}, in points."
+        f"A small adapter was trained for {first['steps']:,} steps with each source's negatives on one half of "
+        f"{first['queries']:,} queries and of their passages, and judged by the other half, over a pool of "
+        f"{first['pool']:,} passages; so both ways, in {first['halvings']} halvings. A gain is in points of "
+        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), the mean after half and after "
+        "all of the steps."
     )
     scores = {row["source"]: row for row in data.ranking}
     digits = digits_of(data.ranking) + 1
     rows = [_row(row, scores.get(row["source"]), digits) for row in data.probe.rows]
     shown = len(lines(data.probe))
-    caption = f"Grey: the other {len(rows) - shown}; the table has them." if len(rows) > shown else ""
+    caption = f"Grey: the other {len(rows) - shown}; the table below has their numbers." if len(rows) > shown else ""
     return section(
         "probe",
         "Probe: what each source does to held-out queries",
         lead,
-        drawn(figures, "gains"),
+        drawn(figures, "gains", "Line: 95 % interval. At 0 is the frozen encoder."),
         table("Gains of the sources on held-out queries", HEADS, rows),
         "<h3>On the way</h3>" if "curves" in figures else "",
         drawn(figures, "curves", caption),
