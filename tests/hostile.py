@@ -27,7 +27,7 @@ TEXT = SCRIPT + "\u2028\u202e" + IMAGE
 def hostile_out() -> Path:
     """Return an output root with two comparable runs and rejects of two reasons, made once for a session."""
     folder = Path(mkdtemp(prefix="eci-hostile-"))
-    lake = vector_lake(folder / "lake", dim=8, triples=1200)
+    lake = vector_lake(folder / "lake", dim=8, triples=1200, queries=300)
     # the first words identify a text: the hostile part goes behind them, in the triples and in the vectors alike
     path = folder / "lake" / "triples.parquet"
     rename = {column: pl.concat_str(pl.col(column), pl.lit(TEXT)) for column in ("query", "positive", "negative")}

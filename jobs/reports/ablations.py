@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from jobs.reports.data import ReportData, digits_of
+from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.html_parts import folded, num, section, table, text
 from jobs.reports.marks import ACCENT, INK, REST, WARN, Chart, Figures, drawn, inline, made_of
 
@@ -128,7 +128,8 @@ def ablated_sources(data: ReportData) -> Chart | None:
 
 
 def _best(data: ReportData, row: dict[str, Any]) -> str:
-    return SAME if data.shown and row["top_source"] == data.shown[0] else OTHER
+    first = next((one["source"] for one in by_eci(data) if one["kind"] == "source"), None)
+    return SAME if row["top_source"] == first else OTHER
 
 
 def _short(value: float) -> str:

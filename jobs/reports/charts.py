@@ -14,19 +14,33 @@ from altair.utils.schemapi import debug_mode
 
 from jobs.output.records import PairRow, SourceRow, value_of
 from jobs.reports.ablations import ablation_charts
-from jobs.reports.data import ReportData
-from jobs.reports.marks import ACCENT, GRID, INK, LABEL, MUTED, REST, TIED, WARN, Chart, inline, made_of
+from jobs.reports.data import ReportData, by_eci
+from jobs.reports.marks import (
+    ACCENT,
+    GRID,
+    INK,
+    LABEL,
+    MOST_LINES,
+    MUTED,
+    REST,
+    STATES,
+    WARN,
+    Chart,
+    by_source,
+    by_state,
+    inline,
+    made_of,
+    state_of,
+)
 from jobs.reports.panels import panels
-
-LEADS, MAYBE, BEHIND = "leads", "may be as good as the leader", "behind the leader"
-STATES = {LEADS: ACCENT, MAYBE: TIED, BEHIND: REST}
-MOST_LINES = 6
+from jobs.reports.probe import probe_charts
 
 
 def charts(data: ReportData) -> list[Chart]:
     """Return the charts that the data has something for."""
     with debug_mode(False):  # each figure is checked when it is whole, not its parts as they are made as well
         made = [
+            *probe_charts(data),
             ranking(data),
             plane(data),
             heat(data),
@@ -39,25 +53,14 @@ def charts(data: ReportData) -> list[Chart]:
     return [chart for chart in made if chart is not None]
 
 
-def state_of(row: SourceRow) -> str:
-    """Return whether a ranked row leads, may be as good as the leader, or is behind."""
-    return LEADS if row["rank"] == 1 else MAYBE if row["rank_lo"] == 1 else BEHIND
-
-
 def ranking(data: ReportData) -> Chart | None:
-    """Points with 95 % intervals, best first; colour says whether the leader can be told apart."""
-    rows = [row for row in data.ranking if row["rank"] is not None]
+    """Points with 95 % intervals, the best by ECI first; colour says whether the leader can be told apart."""
+    rows = by_eci(data)
     if not rows:
         return None
     names = ("source", "kind", "eci", "eci_lo", "eci_hi", "rank", "purity")
-    values = [{**{k: value_of(row, k) for k in names}, "state": state_of(row)} for row in rows]
-    states = [state for state in STATES if any(value["state"] == state for value in values)]
+    values = [{**{k: value_of(row, k) for k in names}, "state": _state(row)} for row in rows]
     y = alt.Y("source:N", sort=[row["source"] for row in rows], axis=LABEL)
-    color = alt.Color(
-        "state:N",
-        scale=alt.Scale(domain=states, range=[STATES[state] for state in states]),
-        legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300, columns=3),
-    )
     tip = [
         alt.Tooltip("source:N"),
         alt.Tooltip("rank:Q"),
@@ -66,7 +69,7 @@ def ranking(data: ReportData) -> Chart | None:
         alt.Tooltip("eci_hi:Q", format=".5f"),
         alt.Tooltip("purity:Q", format=".3f"),
     ]
-    base = alt.Chart(inline(values)).encode(y=y, color=color, tooltip=tip)
+    base = alt.Chart(inline(values)).encode(y=y, color=by_state(values), tooltip=tip)
     whole = alt.Axis(title="ECI, nats per dimension (line: 95 % interval)", tickCount=6)
     bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("eci:Q", axis=whole), x2=alt.datum(0))
     interval = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="eci_lo:Q", x2="eci_hi:Q")
@@ -82,9 +85,13 @@ def ranking(data: ReportData) -> Chart | None:
     )
 
 
+def _state(row: SourceRow) -> str:
+    return state_of(row["rank"], row["rank_lo"])
+
+
 def plane(data: ReportData) -> Chart | None:
     """Information against misinformation; rays of equal purity."""
-    rows = [row for row in data.ranking if row["rank"] is not None]
+    rows = by_eci(data)
     top = max((row["information"] for row in rows), default=0.0) * 1.08
     high = max((row["misinformation"] for row in rows), default=0.0) * 1.15
     if not top > 0:
@@ -98,7 +105,7 @@ def plane(data: ReportData) -> Chart | None:
     ]
     places = _places(spots[0], [row["source"] for row in rows], spots[1])
     values = [
-        {**{k: value_of(row, k) for k in names}, "state": state_of(row), "place": p}
+        {**{k: value_of(row, k) for k in names}, "state": _state(row), "place": p}
         for row, p in zip(rows, places, strict=True)
     ]
     x = alt.X(
@@ -290,18 +297,13 @@ def history(data: ReportData) -> Chart | None:
         for row in data.history
         if row["source"] in names
     ]
-    color = alt.Color(
-        "source:N",
-        scale=alt.Scale(domain=names, range=[f"var(--s{i})" for i in range(1, MOST_LINES + 1)]),
-        legend=alt.Legend(orient="top", title=None, symbolType="circle", labelLimit=150, columns=3),
-    )
     tip = [
         alt.Tooltip("source:N"),
         alt.Tooltip("run:N"),
         *(alt.Tooltip(f"{k}:Q", format=".5f") for k in ("eci", "eci_lo", "eci_hi")),
     ]
     base = alt.Chart(inline(values)).encode(
-        x=alt.X("time:T", axis=alt.Axis(title=None, grid=False, tickCount=6, labelOverlap=True)), color=color
+        x=alt.X("time:T", axis=alt.Axis(title=None, grid=False, tickCount=6, labelOverlap=True)), color=by_source(names)
     )
     y = alt.Y("eci:Q", axis=alt.Axis(title="ECI"), scale=alt.Scale(zero=True))
     rules = base.mark_rule(strokeWidth=2, opacity=0.5).encode(y="eci_lo:Q", y2="eci_hi:Q")

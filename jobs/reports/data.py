@@ -23,7 +23,8 @@ from jobs.output import layout
 from jobs.output.records import Manifest, PairRow, SourceRow, value_of
 from jobs.output.runs import committed
 from jobs.output.store import Store
-from jobs.output.tables import MOMENTS, SOURCE_ECI, SOURCE_PAIRS
+from jobs.output.tables import MOMENTS, PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.probing.answer import Probed
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,15 +44,18 @@ class ReportData:
 
     Attributes:
         manifest: the run's manifest.
-        ranking: rows of source_eci, by rank; those without a rank (mixtures) last.
+        ranking: rows of source_eci, by the probe's rank; behind, and where there is no probe, by their own; those
+            without a rank (mixtures) last.
         pairs: rows of source_pairs between the sources of `shown`.
-        shown: names of the sources that get panels: the first MOST_SOURCES of kind `source`, by rank.
+        shown: names of the sources that get panels: the first MOST_SOURCES of kind `source`, in the order of `ranking`.
         histograms: measure (`s_pos`, `s_neg`, `margin`) -> source -> list of (left edge, share of triples).
         spectra: source -> list of (number of the direction from 1, share of the trace), at most SPECTRUM_POINTS.
         examples: source -> (best, worst) by weight, each a dict of scores and clipped texts.
         rejects: dicts of source (or None), reason, rows, detail (one of them).
         history: rows of source_eci of comparable runs, oldest first.  other_runs: runs that are not comparable.
         ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
+        probe: what the sources do to held-out queries, None where they were not tried out.
+        why_no_probe: a sentence that says why not; None for a run older than the probe, too.
     """
 
     manifest: Manifest
@@ -65,6 +69,8 @@ class ReportData:
     history: list[SourceRow]
     other_runs: int
     ablations: list[dict[str, Any]]
+    probe: Probed | None
+    why_no_probe: str | None
 
 
 def read_report(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> ReportData:
@@ -79,7 +85,12 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
     Raises:
         OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
     """
-    ranking: list[SourceRow] = sorted(_rows(store, f"{folder}/{SOURCE_ECI.files}"), key=_rank_order)
+    probe = _probe(store, folder, manifest)
+    place = {row["source"]: row["rank"] for row in probe.rows} if probe else {}
+    ranking: list[SourceRow] = sorted(
+        _rows(store, f"{folder}/{SOURCE_ECI.files}"),
+        key=lambda row: (place.get(row["source"], math.inf), *_rank_order(row)),
+    )
     shown = tuple(row["source"] for row in ranking if row["kind"] == "source")[:MOST_SOURCES]
     every: list[PairRow] = _rows(store, f"{folder}/{SOURCE_PAIRS.files}")
     pairs = [pair for pair in every if pair["a"] in shown and pair["b"] in shown]
@@ -93,12 +104,24 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
     history, others = _history(store, manifest["run_id"], ranking)
     return ReportData(
         manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
-        history, others, _ablations(store, manifest["run_id"]),
+        history, others, _ablations(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
 
 def _rank_order(row: SourceRow) -> tuple[bool, int, float]:
     return row["rank"] is None, row["rank"] or 0, -row["eci"]
+
+
+def by_eci(data: ReportData) -> list[SourceRow]:
+    """Return the rows that have a rank by ECI, in its order."""
+    return sorted((row for row in data.ranking if row["rank"] is not None), key=_rank_order)
+
+
+def _probe(store: Store, folder: str, manifest: Manifest) -> Probed | None:
+    if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
+        return None
+    rows, pairs, curve = (_rows(store, f"{folder}/{table.files}") for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE))
+    return Probed(sorted(rows, key=lambda row: row["rank"]), pairs, curve)
 
 
 def _rows(store: Store, relative: str) -> list[Any]:

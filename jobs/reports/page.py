@@ -136,7 +136,8 @@ def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
 
 
 NAVIGATION = (
-    ("answer", "Answer"), ("ranking", "Ranking"), ("sample", "Sample"), ("plane", "Information"), ("pairs", "Pairs"),
-    ("distributions", "Distributions"), ("spectrum", "Spectrum"), ("mixture", "Mixture"), ("ablations", "Ablations"),
-    ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"), ("settings", "Settings"),
+    ("answer", "Answer"), ("probe", "Probe"), ("ranking", "Ranking"), ("sample", "Sample"), ("plane", "Information"),
+    ("pairs", "Pairs"), ("distributions", "Distributions"), ("spectrum", "Spectrum"), ("mixture", "Mixture"),
+    ("ablations", "Ablations"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
+    ("settings", "Settings"),
 )  # fmt: skip

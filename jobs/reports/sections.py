@@ -7,78 +7,23 @@ from typing import Any
 from jobs.output.records import SourceRow
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
-from jobs.reports.data import EXAMPLES, ReportData, digits_of
-from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text, tiles
+from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
+from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text
 from jobs.reports.marks import Figures, drawn
-from jobs.reports.sample import sample_section, sampled, used
+from jobs.reports.probe import gain_cell, probe_section
+from jobs.reports.sample import sample_section
+from jobs.reports.verdict import answer_section
 
 
 def sections(data: ReportData, figures: Figures) -> str:
     """Return all sections that the data has something for, in order."""
     parts = [
-        _answer(data), _ranking(data, figures), sample_section(data), _plane(figures), _pairs(data, figures),
-        _distributions(figures),
-        _spectrum(figures), _mixture(data, figures), ablation_section(data, figures), _examples(data),
-        _rejects(data, figures), _history(data, figures), _settings(data),
+        answer_section(data), probe_section(data, figures), _ranking(data, figures), sample_section(data),
+        _plane(figures), _pairs(data, figures), _distributions(figures), _spectrum(figures), _mixture(data, figures),
+        ablation_section(data, figures), _examples(data), _rejects(data, figures), _history(data, figures),
+        _settings(data),
     ]  # fmt: skip
     return "".join(parts)
-
-
-def verdict(data: ReportData) -> tuple[str, str]:
-    """Return the answer as HTML: one sentence, and what it rests on."""
-    rows = [row for row in data.ranking if row["rank"] is not None]
-    digits = digits_of(data.ranking)
-    if not rows:
-        return "No source was scored.", ""
-    best = rows[0]
-    name = f"<strong>{esc(best['source'])}</strong>"
-    if len(rows) == 1:
-        return f"{name} is the only source; a second one is needed for a ranking.", ""
-    second = rows[1]
-    pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
-    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
-    more = f", {best['eci'] / second['eci']:.1f} times the ECI of the next, " if second["eci"] > 0 else ", ahead of "
-    if not tied:
-        lead = f"it ranks first of {len(rows)} sources{more}{esc(second['source'])}, and the lead is decided."
-        first = f"Train on the negatives of {name}: {lead}"
-    else:
-        others = ", ".join(esc(source) for source in tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
-        first = f"No single winner yet: {name} ranks first of {len(rows)} sources, but {others} may be as good."
-    if pair is None:
-        return first, ""
-    rest = (
-        f"ECI {best['eci']:.{digits}f} against {second['eci']:.{digits}f}: "
-        f"a difference of {pair['difference']:.{digits}f}, "
-        f"95 % interval {num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}, "
-        f"by a paired jackknife over {best['folds_done']} folds of the queries."
-    )
-    return first, rest
-
-
-def _answer(data: ReportData) -> str:
-    first, rest = verdict(data)
-    totals, encoder = data.manifest["totals"], data.manifest["encoder"]
-    boxes = [
-        (f"{totals['scored']:,}", "triples scored"),
-        (str(sum(row["kind"] == "source" for row in data.ranking)), "sources"),
-        (f"{totals['rejected']:,}", "rows rejected"),
-        (f"{totals['duplicates']:,}", "duplicates"),
-        (f"{totals['texts']:,}", "texts"),
-    ]
-    sample = sampled(data)
-    part = ""
-    if sample is not None:
-        boxes.insert(1, (used(sample), "of the queries"))
-        size = f"{sample['queries']:,} of {sample['all_queries']:,} queries ({used(sample)})"
-        part = f" From a sample: {size}." if sample["rows_left"] else ""
-    return (
-        f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
-        f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
-        f'{data.manifest["settings"]["temperature"]:g}.{part}</p>{tiles(boxes)}<p class="note">'
-        "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
-        "that comes from likely false negatives. It compares sources "
-        "under one encoder and temperature, before any training.</p></section>"
-    )
 
 
 RANKING = (
@@ -103,16 +48,26 @@ RANKING = (
 )
 
 
+GAIN = ("gain", "points of nDCG that held-out queries gain; none: not tried out")
+
+
 def _ranking(data: ReportData, figures: Figures) -> str:
+    probed = {row["source"]: row for row in data.probe.rows} if data.probe else {}
     digits = digits_of(data.ranking) + 1
-    rows = [_ranking_row(row, digits) for row in data.ranking]
+    heads = [*RANKING[:1], *([GAIN] if probed else []), *RANKING[1:]]
+    rows = []
+    for row in data.ranking:
+        rank, *others = _ranking_row(row, digits)
+        gain = probed[row["source"]]["gain"] if row["source"] in probed else None
+        rows.append([rank, *([gain_cell(gain)] if probed else []), *others])
     lead = (
         "Best source on top. Intervals that overlap can belong to a decided pair: sources share queries, "
         "so their difference is surer than either."
     )
-    return section(
-        "ranking", "Ranking", lead, drawn(figures, "ranking"), table("Ranking of the sources", RANKING, rows)
-    )
+    if probed:
+        lead += " The chart and the ranks are by ECI; the table has the order of the probe."
+    title = "Ranking by ECI and probe" if probed else "Ranking by ECI"
+    return section("ranking", title, lead, drawn(figures, "ranking"), table("Ranking of the sources", heads, rows))
 
 
 def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
@@ -158,7 +113,7 @@ def _plane(figures: Figures) -> str:
 def _pairs(data: ReportData, figures: Figures) -> str:
     if "heat" not in figures:
         return ""
-    order = {name: i for i, name in enumerate(data.shown)}
+    order = {row["source"]: i for i, row in enumerate(by_eci(data))}
     digits = digits_of(data.ranking) + 1
     rows = [
         [
@@ -220,7 +175,8 @@ def _mixture(data: ReportData, figures: Figures) -> str:
         return ""
     single = max((row["eci"] for row in data.ranking if row["kind"] == "source"), default=0.0)
     digits = digits_of(data.ranking) + 1
-    gain = f"{best['eci'] / single - 1:+.1%} over the best single source" if single > 0 else "no single source has any"
+    more = f"{best['eci'] - single:.{digits}f} more than the best single source"
+    gain = more if single > 0 else "no single source has any"
     if single > 0 and best["eci"] < single * 1.0005:
         gain = "no more than the best single source alone"
     interval = f"95 % interval {num(best['eci_lo'], digits).text} to {num(best['eci_hi'], digits).text}"

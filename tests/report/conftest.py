@@ -31,7 +31,7 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("sampled")
-    lake = vector_lake(folder / "lake", dim=8, triples=2400)
+    lake = vector_lake(folder / "lake", dim=8, triples=2400, queries=300)
     settings = {"vectors": str(lake.vectors), "folds": 8}
     sampled = run_lake(folder / "out", lake.triples, sample_queries=20, **settings)
     asked = run_lake(folder / "out", lake.triples, until_decided=0.999, decide="all", tolerance=0.0001, **settings)

@@ -22,14 +22,16 @@ def url(tmp_path_factory) -> str:
 def test_charts_are_drawn_and_nothing_is_said_or_asked_for(url, width, dark):
     script = """({charts: [...document.querySelectorAll('.draw')].map(d => [d.id, !!d.querySelector('svg')]),
                  page: document.documentElement.scrollWidth, ink: getComputedStyle(document.body).color,
-                 legend: document.querySelector('#chart-history').textContent})"""
+                 legend: document.querySelector('#chart-history').textContent,
+                 gains: document.querySelector('#chart-gains').textContent})"""
     page = Page().visit(url, width=width, dark=dark, script=script)
     assert page.console == [] and page.errors == []
     assert page.requests == [url]
-    assert len(page.value["charts"]) == 9 and all(drawn for _, drawn in page.value["charts"])
+    assert len(page.value["charts"]) == 11 and all(drawn for _, drawn in page.value["charts"])
     assert page.value["page"] == width, "the page scrolls sideways"
     assert page.value["ink"] == ("rgb(232, 236, 241)" if dark else "rgb(26, 31, 38)")
-    assert "var(--accent)" in page.value["legend"], "a source's name was taken for a colour"
+    for place in ("legend", "gains"):
+        assert "var(--accent)" in page.value[place], "a source's name was taken for a colour"
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1200, True), (390, False)])
@@ -49,7 +51,7 @@ def test_ablations_and_the_sample_are_drawn(runs, tmp_path, width, dark):
 def test_a_table_sorts_by_number_and_says_so(url):
     script = """(() => { const head = [...document.querySelectorAll('#ranking th')].find(h => h.textContent === 'ECI');
                 const rows = () => [...document.querySelectorAll('#ranking tbody tr')];
-                const values = () => rows().map(r => Number(r.cells[2].dataset.sort));
+                const values = () => rows().map(r => Number(r.cells[head.cellIndex].dataset.sort));
                 head.querySelector('button').click(); const up = [values(), head.getAttribute('aria-sort')];
                 head.querySelector('button').click(); return [up, [values(), head.getAttribute('aria-sort')]]; })()"""
     (up, up_said), (down, down_said) = Page().visit(url, script=script).value

@@ -45,11 +45,11 @@ def words(data) -> dict[str, str]:
 def test_a_sampled_run_says_how_much_it_used(runs: Runs):
     data = runs.data(runs.sampled)
     sample, said = data.manifest["sample"], words(data)
-    assert 20 <= sample["queries"] < sample["all_queries"] == 120
-    share = f"{sample['queries'] / 120:.1%}"
-    assert f"This run took {sample['queries']} of 120 queries ({share}), a nested sample" in said["sample"]
+    assert 20 <= sample["queries"] < sample["all_queries"] == 300
+    share = f"{sample['queries'] / 300:.1%}"
+    assert f"This run took {sample['queries']} of 300 queries ({share}), a nested sample" in said["sample"]
     assert " look 1 " in said["sample"] and "question answered not asked" in said["sample"]
-    assert f"From a sample: {sample['queries']} of 120 queries ({share})." in said["answer"]
+    assert f"From a sample: {sample['queries']} of 300 queries ({share})." in said["answer"]
     assert f"{data.manifest['totals']['not_sampled']:,} of queries not sampled" in said["rejects"]
     assert share in said["history"] and "100.0%" in said["history"]
 
@@ -59,12 +59,12 @@ def test_a_run_that_could_not_answer_names_the_open_pairs(runs: Runs):
     sample, said = data.manifest["sample"], words(data)["sample"]
     assert sample["decided"] is False and sample["open_pairs"]
     assert "the order of every adjacent pair of sources, at the level 0.999" in said
-    assert "It was not answered with 120 of 120 queries (100.0%)" in said
+    assert "It was not answered with 300 of 300 queries (100.0%)" in said
     for a, b in sample["open_pairs"]:
         assert f"{a} {b}" in said
     assert said.count("open at the level asked") == len(sample["open_pairs"])
     answered = replace(data, manifest={**data.manifest, "sample": {**sample, "decided": True, "open_pairs": []}})
-    assert "It was answered with 120 of 120 queries" in words(answered)["sample"]
+    assert "It was answered with 300 of 300 queries" in words(answered)["sample"]
 
 
 def test_a_run_over_all_queries_has_no_word_on_samples(runs: Runs):
@@ -103,7 +103,8 @@ def test_the_ablations_have_text_alternatives_and_a_table(runs: Runs):
     for name in ("ablations", "ablated"):
         assert f'aria-label="{figures[name].spec["description"].replace(chr(39), "&#x27;")}"' in page
     said = Words(page).of["ablations"]
-    same = sum(row["top_source"] == data.shown[0] for row in changed)
+    first = next(row["source"] for row in data.ranking if row["rank"] == 1)
+    same = sum(row["top_source"] == first for row in changed)
     assert f"{same} of {len(changed)} keep the best source" in said and f"{lowest:.3f}" in said
 
 

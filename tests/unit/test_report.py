@@ -15,10 +15,11 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
+from jobs.probing.answer import answer
 from jobs.reports.data import BIN, ReportData, read_report
 from jobs.reports.html_parts import embedded_json, esc
 from jobs.reports.page import MOST_BYTES, bundle, page_of, report, write_report
-from jobs.reports.sections import verdict
+from jobs.reports.verdict import verdict
 from tests.hostile import IMAGE, NAMES, SCRIPT, hostile_out
 
 
@@ -63,7 +64,7 @@ def outline(data: ReportData) -> Outline:
 def test_every_section_is_there_and_reached_from_the_navigation(outline):
     sections = [a["id"] for tag, a in outline.tags if tag == "section"]
     assert sections == [
-        "answer", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples",
+        "answer", "probe", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples",
         "rejects", "history", "settings",
     ]  # fmt: skip
     assert [a["href"] for tag, a in outline.tags if tag == "a"][1:] == [f"#{name}" for name in sections]
@@ -79,7 +80,18 @@ def test_source_names_and_texts_stay_text(outline):
 
 def test_data_for_the_charts_survives_as_json_and_cannot_close_its_element(data, outline):
     specs = json.loads(outline.scripts[1])
-    assert {"ranking", "plane", "heat", "margins", "similarities", "spectra", "rejects", "history"} <= set(specs)
+    assert {
+        "gains",
+        "curves",
+        "ranking",
+        "plane",
+        "heat",
+        "margins",
+        "similarities",
+        "spectra",
+        "rejects",
+        "history",
+    } <= set(specs)
     assert SCRIPT in json.dumps(specs)
     assert "<" not in outline.scripts[1]
 
@@ -109,12 +121,21 @@ def test_examples_give_way_where_the_page_would_be_too_large(data):
     assert len(page.encode()) < MOST_BYTES and 'class="triple"' in page
 
 
-def test_the_answer_names_the_leader_and_whether_it_is_decided(data):
-    sentence, _ = verdict(data)
-    assert esc(data.ranking[0]["source"]) in sentence and "No single winner yet" in sentence
+def test_the_answer_of_the_probe_is_its_own(data):
+    assert data.probe is not None and data.why_no_probe is None
+    first, *others = answer(data.probe, data.ranking)
+    assert verdict(data) == (esc(first), " ".join(map(esc, others)))
+
+
+def test_without_a_probe_the_answer_names_the_leader_and_whether_it_is_decided(data):
+    by_score = replace(data, probe=None, why_no_probe=f"No probe: {IMAGE}.")
+    best = next(row for row in data.ranking if row["rank"] == 1)
+    sentence, rest = verdict(by_score)
+    assert esc(best["source"]) in sentence and "No single winner yet" in sentence
+    assert rest.endswith(f"No probe: {esc(IMAGE)}.") and rest.startswith("Its ECI differs from that of ")
     surer = [{**row, "rank_lo": row["rank"], "rank_hi": row["rank"]} for row in data.ranking if row["rank"]]
-    assert "the lead is decided" in verdict(replace(data, ranking=surer))[0]
-    assert "only source" in verdict(replace(data, ranking=surer[:1]))[0]
+    assert "the lead is decided" in verdict(replace(by_score, ranking=surer))[0]
+    assert "only source" in verdict(replace(by_score, ranking=surer[:1]))[0]
 
 
 def test_histograms_hold_every_triple_once(data):
@@ -186,9 +207,10 @@ def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
 
 def test_ablations_are_shown_where_they_were_made(data):
     each = [{"source": name, "eci": 0.25} for name in NAMES.values()]
+    first, other = sorted((row for row in data.ranking if row["rank"]), key=lambda row: row["rank"])[:2]
     rows = [
         {"ablation": "temperature", "value": value, "kendall": tau, "spearman": tau, "top_source": top, "sources": each}
-        for value, tau, top in (("0.02", 0.8, SCRIPT), ("0.1", None, data.shown[0]))
+        for value, tau, top in (("0.02", 0.8, other["source"]), ("0.1", None, first["source"]))
     ]  # fmt: skip
     page = page_of(replace(data, ablations=rows), bundle())
     assert '<section id="ablations"' in page and "1 of 2 keep the best source" in page and "0.800" in page

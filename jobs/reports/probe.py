@@ -1,0 +1,247 @@
+"""The report on the probe: what each source does to held-out queries, by the gains and by the way there.
+
+Two figures, a table of all gains and one of all pairs; nothing where the sources were not tried out. All numbers are
+points of nDCG, a hundred times what the tables hold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+
+from jobs.output.records import CurveRow, ProbeRow, SourceRow
+from jobs.probing.answer import SURE, Probed, interval, points
+from jobs.reports.data import MOST_SOURCES, ReportData, digits_of
+from jobs.reports.html_parts import Cell, folded, num, section, share, table, text
+from jobs.reports.marks import (
+    INK,
+    MOST_LINES,
+    REST,
+    Chart,
+    Figures,
+    by_source,
+    by_state,
+    drawn,
+    inline,
+    made_of,
+    state_of,
+)
+
+# names of hybrids are long: as far as page.js still cuts them on a narrow screen
+NAMES = alt.Axis(labelLimit=199, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
+HEADS = (
+    ("rank", "by gain; in brackets: the ranks that the decided pairs do not exclude"),
+    ("source", ""),
+    ("gain", "points of nDCG over the frozen encoder"),
+    ("95 % interval", "over queries and trainings"),
+    ("MRR gain", "the same for the reciprocal rank"),
+    ("ECI", "information times purity"),
+    ("violations", "share of triples with s_neg >= s_pos"),
+    ("queries covered", "queries of the sample that the source has negatives for"),
+)
+PAIRS = (
+    ("ahead", ""),
+    ("behind", ""),
+    ("difference", "points of nDCG"),
+    ("95 % interval", "of this pair alone"),
+    ("corrected p", "for the number of pairs (Holm)"),
+    ("verdict", "decided: corrected p below 0.05, and the difference above the tolerance"),
+)
+
+
+def probe_charts(data: ReportData) -> list[Chart | None]:
+    """Return the two figures, None for one without data."""
+    return [gains(data.probe), curves(data.probe)] if data.probe else []
+
+
+def gains(probed: Probed) -> Chart:
+    """Gains with 95 % intervals, best first; colour says whether the leader can be told apart."""
+    values: list[dict[str, Any]] = [
+        {
+            "source": row["source"],
+            "rank": row["rank"],
+            "gain": 100 * row["gain"],
+            "low": 100 * row["gain_low"],
+            "high": 100 * row["gain_high"],
+            "state": state_of(row["rank"], row["rank_low"]),
+        }
+        for row in probed.rows
+    ]
+    base = alt.Chart(inline(values)).encode(
+        y=alt.Y("source:N", sort=[value["source"] for value in values], axis=NAMES),
+        color=by_state(values),
+        tooltip=_tip("rank"),
+    )
+    measure = f"nDCG@{probed.rows[0]['cutoff']}"
+    axis = alt.Axis(title=f"points of {measure} gained", tickCount=6)
+    bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("gain:Q", axis=axis), x2=alt.datum(0))
+    rules = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="low:Q", x2="high:Q")
+    spots = base.mark_point(filled=True, size=110, opacity=1).encode(x="gain:Q")
+    chart = alt.layer(_zero("x"), bars, rules, spots).properties(height=26 * len(values))
+    best = probed.rows[0]
+    return made_of(
+        "gains",
+        "width",
+        chart,
+        f"Gains of {len(values)} sources and hybrids in {measure} with 95 % intervals; {best['source']} is first with "
+        f"{points(best['gain'])} points. The table below has all numbers.",
+    )
+
+
+def curves(probed: Probed) -> Chart | None:
+    """Gain against training steps: in colour the sources of `lines`, in grey the others."""
+    names = lines(probed)
+    values = [value for row in probed.rows for value in _way(probed, row["source"])]
+    if not values:
+        return None
+    steps = sorted({int(value["steps"]) for value in values})
+    x = alt.X("steps:Q", scale=alt.Scale(nice=False), axis=alt.Axis(title="training steps", grid=False, values=steps))
+    title = f"points of nDCG@{probed.rows[0]['cutoff']} gained"
+    y = alt.Y("gain:Q", axis=alt.Axis(title=title, tickCount=6))
+    few = alt.Chart(inline([value for value in values if value["source"] in names])).encode(x=x, y=y)
+    few = few.encode(color=by_source(names), tooltip=_tip("steps"))
+    others = [value for value in values if value["source"] not in names]
+    rest = alt.Chart(inline(others)).encode(x=x, y=y, detail="source:N", tooltip=_tip("steps"))
+    layers = [rest.mark_line(strokeWidth=1.5, color=REST, opacity=0.5)] if others else []
+    layers += [few.mark_line(strokeWidth=2), few.mark_point(filled=True, size=60, opacity=1)]
+    chart = alt.layer(_zero("y"), *layers).properties(height=300)
+    lost = sum(_lost(probed, source) > 0 for source in names)
+    return made_of(
+        "curves",
+        "width",
+        chart,
+        f"Gain of {len(names)} sources after each number of training steps"
+        + (f", and of {len(probed.rows) - len(names)} more in grey" if others else "")
+        + f"; {lost} of the {len(names)} end below their best. The table below has the numbers.",
+    )
+
+
+def _way(probed: Probed, source: str) -> list[dict[str, Any]]:
+    """Return the points of a source's curve, from nothing gained after no step; nothing for a source without a curve."""
+    found = [
+        {"source": source, "steps": p["steps"], "gain": 100 * p["gain"],
+         "low": 100 * (p["gain"] - SURE * p["gain_se"]), "high": 100 * (p["gain"] + SURE * p["gain_se"])}
+        for p in _curve(probed, source)
+    ]  # fmt: skip
+    return [{"source": source, "steps": 0, "gain": 0.0, "low": 0.0, "high": 0.0}, *found] if found else []
+
+
+def _tip(second: str) -> list[alt.Tooltip]:
+    shown = (alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("gain", "low", "high"))
+    return [alt.Tooltip("source:N"), alt.Tooltip(f"{second}:Q"), *shown]
+
+
+def lines(probed: Probed) -> list[str]:
+    """Return the sources whose curves have a colour, by rank: half of them lead, the others have lost most since their best."""
+    names = [row["source"] for row in probed.rows if row["kind"] == "source"]
+    lead, others = names[: MOST_LINES // 2], names[MOST_LINES // 2 :]
+    others = sorted(others, key=lambda source: -_lost(probed, source))[: MOST_LINES - len(lead)]
+    return [source for source in names if source in lead or source in others]
+
+
+def _curve(probed: Probed, source: str) -> list[CurveRow]:
+    return sorted((p for p in probed.curve if p["source"] == source), key=lambda p: p["steps"])
+
+
+def _lost(probed: Probed, source: str) -> float:
+    """Return what a source has lost at the end of what it had gained at its best."""
+    return max((-p["change"] for p in _curve(probed, source)), default=0.0)
+
+
+def _zero(channel: str) -> Any:
+    """Return a line at 0, which is the frozen encoder."""
+    return alt.Chart(inline([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(**{channel: "zero:Q"})
+
+
+def probe_section(data: ReportData, figures: Figures) -> str:
+    """Return the section, empty where the sources were not tried out."""
+    if not data.probe:
+        return ""
+    first = data.probe.rows[0]
+    lead = (
+        f"A small adapter was trained for {first['steps']:,} steps with each source's negatives on one half of "
+        f"{first['queries']:,} queries and of their passages, and judged by the other half, over a pool of "
+        f"{first['pool']:,} passages; so both ways, in {first['halvings']} halvings. A gain is in points of "
+        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), the mean after half and after "
+        "all of the steps."
+    )
+    scores = {row["source"]: row for row in data.ranking}
+    digits = digits_of(data.ranking) + 1
+    rows = [_row(row, scores.get(row["source"]), digits) for row in data.probe.rows]
+    shown = len(lines(data.probe))
+    caption = f"Grey: the other {len(rows) - shown}; the table below has their numbers." if len(rows) > shown else ""
+    return section(
+        "probe",
+        "Probe: what each source does to held-out queries",
+        lead,
+        drawn(figures, "gains", "Line: 95 % interval. At 0 is the frozen encoder."),
+        table("Gains of the sources on held-out queries", HEADS, rows),
+        "<h3>On the way</h3>" if "curves" in figures else "",
+        drawn(figures, "curves", caption),
+        _steps(data.probe),
+        _pairs(data.probe),
+    )
+
+
+def _row(row: ProbeRow, score: SourceRow | None, digits: int) -> list[Cell]:
+    rank = str(row["rank"])
+    if row["rank_low"] != row["rank_high"]:
+        rank += f" ({row['rank_low']}–{row['rank_high']})"
+    return [
+        Cell(rank, float(row["rank"])),
+        text(row["source"], strong=row["rank"] == 1),
+        gain_cell(row["gain"]),
+        interval_cell(row["gain_low"], row["gain_high"]),
+        gain_cell(row["gain_mrr"]),
+        num(score["eci"] if score else None, digits),
+        share(score["violation_rate"] if score else None),
+        Cell(f"{row['n_queries']:,} of {row['queries']:,}", float(row["n_queries"])),
+    ]
+
+
+def _steps(probed: Probed) -> str:
+    """Return the table of the curves: a column for each number of steps."""
+    looks = sorted({p["steps"] for p in probed.curve})
+    if not looks:
+        return ""
+    heads = [("source", ""), *((f"{steps:,} steps", "points of nDCG over the frozen encoder") for steps in looks)]
+    rows = []
+    for row in probed.rows:
+        gained = {p["steps"]: p["gain"] for p in _curve(probed, row["source"])}
+        rows.append([text(row["source"]), *(gain_cell(gained.get(steps)) for steps in looks)])
+    return folded("Gains after each number of steps as a table", table("Gains after each number of steps", heads, rows))
+
+
+def _pairs(probed: Probed) -> str:
+    order = {row["source"]: row["rank"] for row in probed.rows[:MOST_SOURCES]}
+    found = [p for p in probed.pairs if order.get(p["source_a"], math.inf) < order.get(p["source_b"], -math.inf)]
+    if not found:
+        return ""
+    found.sort(key=lambda p: (order[p["source_a"]], order[p["source_b"]]))
+    rows = [
+        [
+            text(p["source_a"]),
+            text(p["source_b"]),
+            gain_cell(p["difference"]),
+            interval_cell(p["low"], p["high"]),
+            Cell(f"{p['p_value']:.2g}", p["p_value"]),
+            text("decided" if p["decided"] else "not decided"),
+        ]
+        for p in found
+    ]
+    decided = sum(p["decided"] for p in found)
+    of = f"of the first {MOST_SOURCES}" if len(probed.rows) > MOST_SOURCES else "as a table"
+    title = f"All {len(rows)} pairs {of}: {decided} decided"
+    return folded(title, table("Pairs of sources on held-out queries", PAIRS, rows))
+
+
+def gain_cell(value: float | None) -> Cell:
+    """Return the cell of a gain in points of nDCG; an empty one, sorted first, where there is none."""
+    return num(None) if value is None else Cell(points(value), 100 * value)
+
+
+def interval_cell(low: float, high: float) -> Cell:
+    """Return the cell of an interval in points of nDCG, which sorts by its lower end."""
+    return Cell(interval(low, high), 100 * low)
