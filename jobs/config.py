@@ -122,6 +122,9 @@ class RunConfig(_Settings):
         None, ge=0.5, lt=1, description="stop when the question is answered at this level, such as 0.95"
     )
     decide: Literal["top", "all"] = Field("top", description="the question: the leader, or every adjacent pair")
+    decide_by: Literal["eci", "probe"] = Field(
+        "eci", description="what the question is about: ECI or gains of the probe"
+    )
     tolerance: float = Field(
         0.05, ge=0, lt=1, description="share of the leader's ECI within which a difference is a tie"
     )
@@ -193,6 +196,8 @@ class RunConfig(_Settings):
         sampled = self.until_decided is not None or self.sample_queries is not None
         if self.until_decided is not None and self.sample_queries is not None:
             raise ValueError("give --until-decided or --sample-queries, not both")
+        if self.decide_by == "probe" and (self.no_probe or self.until_decided is None):
+            raise ValueError("--decide-by probe goes with --until-decided, and not with --no-probe")
         if sampled and self.information:
             raise ValueError("--information needs every query; leave --until-decided and --sample-queries out")
         if self.tokenizer == "wordpiece" and self.vectors:

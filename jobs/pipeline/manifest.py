@@ -96,7 +96,9 @@ def make_manifest(
 def _why_no_probe(config: RunConfig, done: Done) -> str | None:
     if config.no_probe:
         return "No probe: --no-probe."
-    return next((drawn["why_not"] for drawn in done.draw.values()), None)
+    if done.gains:
+        return None
+    return [drawn["why_not"] for drawn in done.draw.values()][-1]
 
 
 def _named(file: PublishedFile) -> TableFile:

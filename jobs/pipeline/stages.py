@@ -16,14 +16,14 @@ from jobs.errors import InputError
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.prepare import Prepared
+from jobs.pipeline.probe import ProbeStages
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
-from jobs.probing.trials import DRAWN, trial_name
-from jobs.ranking.hybrids import best_pairs, resolve
-from jobs.ranking.looks import Sample, judge_look, plan_looks
+from jobs.ranking.hybrids import resolve
+from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
-from jobs.work.summaries import Done, Drawn, Information, Probed, S
+from jobs.work.summaries import Done, Information, S
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,14 @@ class Stages:
         texts = tasks.origins("lookup", self.done.lookup) + tasks.origins("ingest", self.done.ingest)
         self._stage("collect", tasks.collect_tasks(self.job, tasks.all_parts(self.done.settle), texts))
         self._stage("vocabulary", tasks.vocabulary_tasks(self.done.collect))
+        self.probing = self._probing()
         information, sample = self._looks()
         if not self.done.rejects:
             self._together(*self._summaries())
-        self._probe()
+        if self.probing.possible:
+            if self.config.decide_by == "eci":
+                self.probing.sources()
+            self.probing.conclude()
         if self.config.information:
             self._inform()
         return Ran(self.job, self.done, self.sources, self.hybrids, information, sample)
@@ -109,6 +113,8 @@ class Stages:
         for number, parts in enumerate(looks.parts):
             found = self._look(parts, "" if looks.whole else f"-{number:02d}", number + 1 == len(looks.parts))
             sample = judge_look(looks, number, found[: len(self.sources)], self.sources, self.config, self.job)
+            if asked and self.config.decide_by == "probe":
+                sample = self._judged(sample, looks, f"-{number:02d}")
             if sample.decided:
                 break
         return found, sample
@@ -145,38 +151,21 @@ class Stages:
             Stage("moments", tasks.moments_tasks(len(self.sources), self.scored)),
             Stage("distinct", tasks.distinct_tasks(self.job, self.scored, self.sources, self.pooled)),
             Stage("rejects", tasks.rejects_tasks(self.prepared, self.done.settle, self.scored)),
-            Stage("draw", self._draw()),
+            Stage("draw", {} if self.config.decide_by == "probe" else self.probing.draw(self.seen)),
         ]
 
-    def _draw(self) -> dict[str, Task[Drawn]]:
-        if self.config.no_probe:
-            return {}
-        return tasks.draw_tasks(self.seen, self.sources, self.config.probe)
+    def _probing(self, look: str = "", queries: int | None = None) -> ProbeStages:
+        return ProbeStages(self._stage, self.done, self.config, self.sources, self.hybrids, look, queries)
 
-    def _probe(self) -> None:
-        """Try out the sources and hybrids on the sample, then the best sources in pairs."""
-        drawn = self.done.draw.get(DRAWN)
-        if drawn is None or drawn["why_not"] is not None:
-            return
-        numbers = {source: i for i, source in enumerate(self.sources) if drawn["covered"][i]}
-        tried = {source: [source] for source in numbers}
-        tried |= {name: list(parts) for name, parts in self.hybrids.items() if all(part in numbers for part in parts)}
-        self._try({-1: []} | {k: [numbers[part] for part in parts] for k, parts in enumerate(tried.values())})
-        pairs = best_pairs({source: self._probed(k) for k, source in enumerate(numbers)}, tried)
-        self._try({len(tried) + k: [numbers[part] for part in parts] for k, parts in enumerate(pairs.values())})
-        tried |= pairs
-        queries = {name: self._trials(k)[0]["queries"] for k, name in enumerate(tried)}
-        self._stage("gains", tasks.gains_tasks(tried, queries, self.config.probe))
-
-    def _try(self, tried: dict[int, list[int]]) -> None:
-        self._stage("probe", tasks.probe_tasks(tried, self.config.probe))
-
-    def _trials(self, number: int) -> list[Probed]:
-        return [self.done.probe[trial_name(number, halving)] for halving in range(self.config.probe.halvings)]
-
-    def _probed(self, number: int) -> float:
-        """Return the mean nDCG of a trial over its halvings."""
-        return sum(trial["ndcg"] for trial in self._trials(number)) / self.config.probe.halvings
+    def _judged(self, sample: Sample, looks: Looks, look: str) -> Sample:
+        """Return what a look says by the probe in place of what it says by ECI."""
+        self.probing = self._probing(look, sample.queries)
+        self._stage("draw", self.probing.draw(self.seen))
+        if not self.probing.possible:
+            return replace(sample, decided=False, open_pairs=())
+        self.probing.sources()
+        judged = self.probing.judged(len(looks.parts))
+        return replace(sample, decided=judged["decided"], open_pairs=tuple((a, b) for a, b in judged["open_pairs"]))
 
     def _inform(self) -> None:
         """Fill the scores' column `information`: a second pass over the exchanged vectors."""

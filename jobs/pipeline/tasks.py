@@ -16,7 +16,8 @@ from jobs.ingest.vocabulary import vocabulary_task
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.worker import Task, reporting, task
 from jobs.probing.drawing import Seen, draw_task
-from jobs.probing.trials import DRAWN, gains_task, probe_task, trial_name
+from jobs.probing.judging import Question
+from jobs.probing.trials import drawn_name, gains_task, judge_task, probe_task, trial_name
 from jobs.ranking.information import information_task
 from jobs.ranking.mixtures import mixture_task
 from jobs.ranking.rank import moments_task
@@ -39,6 +40,7 @@ from jobs.work.summaries import (
     Indexed,
     Information,
     Informed,
+    Judged,
     Mixture,
     Moments,
     Probed,
@@ -197,23 +199,35 @@ def rejects_tasks(prepared: Prepared, settled: Iterable[str], scored: Iterable[s
     return {"all": task(rejects_task, read=read, files=[item.path for item in prepared.inputs], folded=folded)}
 
 
-def draw_tasks(seen: list[Seen], sources: list[str], probe: Probe) -> dict[str, Task[Drawn]]:
+def draw_tasks(seen: list[Seen], sources: list[str], probe: Probe, look: str) -> dict[str, Task[Drawn]]:
     """Return the one task that draws the probe's sample. `seen`: what was scored, look by look."""
-    return {DRAWN: task(draw_task, seen=seen, sources=sources, probe=probe)}
+    return {drawn_name(look): task(draw_task, seen=seen, sources=sources, probe=probe)}
 
 
-def probe_tasks(tried: Mapping[int, list[int]], probe: Probe) -> dict[str, Task[Probed]]:
+def probe_tasks(tried: Mapping[int, list[int]], probe: Probe, look: str) -> dict[str, Task[Probed]]:
     """Return a task for each trial and halving. `tried`: by its number, the numbers of the sources that it pools."""
     return {
-        trial_name(number, halving): task(probe_task, parts=parts, halving=halving, probe=probe)
+        trial_name(number, halving, look): task(probe_task, parts=parts, halving=halving, probe=probe, look=look)
         for halving in range(probe.halvings)
         for number, parts in tried.items()
     }
 
 
-def gains_tasks(tried: dict[str, list[str]], queries: dict[str, int], probe: Probe) -> dict[str, Task[Gains]]:
+def judge_tasks(
+    tried: list[str], left_out: list[str], config: RunConfig, probe: Probe, look: str, looks: int
+) -> dict[str, Task[Judged]]:
+    """Return the one task that judges a look by the probe. `tried`: the sources.  `left_out`: those without triples."""
+    question = Question(config.decide, float(config.until_decided or 0), looks)
+    return {
+        drawn_name(look): task(judge_task, tried=tried, left_out=left_out, question=question, probe=probe, look=look)
+    }
+
+
+def gains_tasks(
+    tried: dict[str, list[str]], queries: dict[str, int], probe: Probe, look: str
+) -> dict[str, Task[Gains]]:
     """Return the one task that says what the trials have given. `tried`, `queries`: as `gains_task`."""
-    return {"all": task(gains_task, tried=tried, queries=queries, probe=probe)}
+    return {"all": task(gains_task, tried=tried, queries=queries, probe=probe, look=look)}
 
 
 def factor_tasks(numbers: list[int], scored: list[str]) -> dict[str, Task[Factor]]:

@@ -43,7 +43,7 @@ def results_of(
     `tolerance`: points of nDCG within which a difference is a tie.
     """
     names, halvings = list(trials.tried), len(trials.frozen)
-    sides = np.stack([half_of_queries(sample, half_of_passages(sample.passages, k)) for k in range(halvings)])
+    sides = sides_of(sample, halvings)
     last = budget.judged(trials.values, axis=2)
     pairs, decided = _pairs(names, last[:, :, NDCG], sides, tolerance / 100)
     gains = [gain(last[i, :, NDCG], trials.frozen[:, NDCG], sides) for i in range(len(names))]
@@ -74,6 +74,11 @@ def results_of(
         pa.Table.from_pylist(shown, PROBE_PAIRS.schema),
         pa.Table.from_pylist(_curve(run_id, trials, sides, budget), PROBE_CURVE.schema),
     )
+
+
+def sides_of(sample: Sample, halvings: int) -> NDArray[np.int64]:
+    """Return the half in which each query is judged, in each halving, (H, Q)."""
+    return np.stack([half_of_queries(sample, half_of_passages(sample.passages, k)) for k in range(halvings)])
 
 
 def _pairs(

@@ -26,10 +26,11 @@ Values = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A mean, its standard error, its interval, and the two-sided p-value of its being 0."""
+    """A mean, its standard error and degrees of freedom, its interval, and the two-sided p-value of its being 0."""
 
     value: float
     se: float
+    freedom: float
     low: float
     high: float
     p_value: float
@@ -71,7 +72,7 @@ def difference(one: Values, other: Values, training: Part) -> Estimate:
     """Return the mean of one source's values less another's, (H, Q) each. `training`: as `training_variance`."""
     apart = one - other
     if not apart.any():  # trained on the same
-        return Estimate(0.0, 0.0, 0.0, 0.0, 1.0)
+        return Estimate(0.0, 0.0, np.inf, 0.0, 0.0, 1.0)
     return _estimate(apart, training.over(len(apart)))  # two means of 2 H trainings each
 
 
@@ -92,11 +93,11 @@ def _estimate(apart: Values, training: Part) -> Estimate:
     queries = float(of_query.var(ddof=1)) / count
     variance = queries + training.variance
     if variance == 0.0:
-        return Estimate(mean, 0.0, mean, mean, float(mean == 0.0))
+        return Estimate(mean, 0.0, np.inf, mean, mean, float(mean == 0.0))
     freedom = variance**2 / (queries**2 / (count - 1) + training.raw**2 / training.freedom)
     se = float(np.sqrt(variance))
     half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * se
-    return Estimate(mean, se, mean - half, mean + half, float(2 * stdtr(freedom, -abs(mean) / se)))
+    return Estimate(mean, se, freedom, mean - half, mean + half, float(2 * stdtr(freedom, -abs(mean) / se)))
 
 
 def holm(p_values: Values) -> Values:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jobs.output.records import SampleUsed
 from jobs.reports.data import ReportData, digits_of
 from jobs.reports.html_parts import folded, num, section, table, text, tiles
 
-HEADS = (("source", ""), ("against", ""), ("difference", "in ECI"), ("95 % interval", ""), ("why", ""))
 MOST_PAIRS = 40
 
 
@@ -51,17 +52,41 @@ def _lead(data: ReportData, sample: SampleUsed) -> str:
         "all": "the order of every adjacent pair of sources",
     }[settings["decide"]]
     asked = (
-        f"Asked was {question}, at the level {settings['until_decided']:g}; a difference that is surely within "
-        f"{settings['tolerance'] * 100:g} % of the leader's ECI counts as a tie."
+        f"Asked was {question}{' by the probe' if _by_probe(data) else ''}, at the level {settings['until_decided']:g}; a "
+        f"difference that is surely within {_tolerance(data)} counts as a tie."
     )
     if sample["decided"]:
         return f"{asked} It was answered with {size}, {looks}. {later}"
     return f"{asked} It was not answered with {size}, {looks}: the pairs below are open at that level."
 
 
+def _by_probe(data: ReportData) -> bool:
+    return data.manifest["settings"].get("decide_by") == "probe" and data.probe is not None
+
+
+def _tolerance(data: ReportData) -> str:
+    settings = data.manifest["settings"]
+    if _by_probe(data):
+        return f"{settings['probe']['tolerance']:g} points of nDCG"
+    return f"{settings['tolerance'] * 100:g} % of the leader's ECI"
+
+
+def _known(data: ReportData) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return difference, lo, hi and decided of each pair: of the gains in points of nDCG where these were asked about."""
+    if data.probe is None or not _by_probe(data):
+        return {(p["a"], p["b"]): {key: p[key] for key in ("difference", "lo", "hi", "decided")} for p in data.pairs}
+    return {
+        (p["source_a"], p["source_b"]): {
+            "difference": 100 * p["difference"], "lo": 100 * p["low"], "hi": 100 * p["high"], "decided": p["decided"],
+        }
+        for p in data.probe.pairs
+        if p["source_a"] in data.shown and p["source_b"] in data.shown
+    }  # fmt: skip
+
+
 def _pairs(data: ReportData, sample: SampleUsed) -> list[str]:
     """Return the table of pairs that are not decided: those of the question, then those that it did not ask about."""
-    known = {(p["a"], p["b"]): p for p in data.pairs}
+    known = _known(data)
     asked = [tuple(pair) for pair in sample["open_pairs"]]
     seen = {frozenset(pair) for pair in asked}
     order = {name: i for i, name in enumerate(data.shown)}
@@ -73,12 +98,14 @@ def _pairs(data: ReportData, sample: SampleUsed) -> list[str]:
     states = [(pair, "open at the level asked") for pair in asked] + [(pair, why) for pair in others]
     if not states:
         return ['<p class="note">Every pair of sources is decided.</p>']
-    digits = digits_of(data.ranking) + 1
+    digits = 2 if _by_probe(data) else digits_of(data.ranking) + 1
     rows = []
     for (a, b), state in states[:MOST_PAIRS]:
         pair = known.get((a, b))
         interval = f"{num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}" if pair else "–"
         rows.append([text(a), text(b), num(pair["difference"] if pair else None, digits), text(interval), text(state)])
     title = f"{len(states)} pair{'s' * (len(states) != 1)} not decided"
-    tabled = table("Pairs that are not decided", HEADS, rows)
+    unit = "in points of nDCG" if _by_probe(data) else "in ECI"
+    heads = (("source", ""), ("against", ""), ("difference", unit), ("95 % interval", ""), ("why", ""))
+    tabled = table("Pairs that are not decided", heads, rows)
     return [f"<h3>{title}</h3>", tabled] if asked else [folded(title, tabled)]

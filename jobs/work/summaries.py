@@ -202,6 +202,16 @@ class Probed(Summary):
     queries: int
 
 
+class Judged(Summary):
+    """`judge`: whether the run's question is answered by the probe, and the pairs that are open, the better one first.
+
+    A source that the sample has no triples of is open by itself.
+    """
+
+    decided: bool
+    open_pairs: list[tuple[str, str]]
+
+
 class Gains(Summary):
     """`gains`: sources and hybrids in the published tables."""
 
@@ -244,6 +254,7 @@ class Done:
     rejects: dict[str, Rejects] = field(default_factory=dict)
     draw: dict[str, Drawn] = field(default_factory=dict)
     probe: dict[str, Probed] = field(default_factory=dict)
+    judge: dict[str, Judged] = field(default_factory=dict)
     gains: dict[str, Gains] = field(default_factory=dict)
     factor: dict[str, Factor] = field(default_factory=dict)
     triples: dict[str, Informed] = field(default_factory=dict)

@@ -20,22 +20,21 @@ from tests.lakes import write_triples, write_vectors
 DIM, QUERIES, SIZE = 16, 520, 1000
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_lake(folder: Path, queries_count: int, size: int) -> None:
     """Queries that a rotation has taken off their positives, so that there is something to learn.
 
     Sources: `near` of the passages that are nearest, `again` the same triples in another order, `far` of the farthest,
     `few` for every fifth query, and `polluted` of false negatives, which say what the positive says.
     """
-    folder, random = tmp_path_factory.mktemp("probe"), np.random.default_rng(8)
-    passages = random.standard_normal((SIZE, DIM))
+    random = np.random.default_rng(8)
+    passages = random.standard_normal((size, DIM))
     turned = np.eye(DIM) + 1.0 * random.standard_normal((DIM, DIM)) / np.sqrt(DIM)
-    queries = passages[:QUERIES] @ turned + 0.5 * random.standard_normal((QUERIES, DIM))
-    pieces = passages[:QUERIES] + 0.05 * random.standard_normal((2, QUERIES, DIM))
+    queries = passages[:queries_count] @ turned + 0.5 * random.standard_normal((queries_count, DIM))
+    pieces = passages[:queries_count] + 0.05 * random.standard_normal((2, queries_count, DIM))
     unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (queries, passages)]
     near = np.argsort(-(unit[0] @ unit[1].T), axis=1)
     rows: dict[str, list[tuple[str, str, str]]] = {name: [] for name in ("near", "far", "few", "polluted")}
-    for q in range(QUERIES):
+    for q in range(queries_count):
         others = [int(p) for p in near[q] if p != q]
         text = (f"query {q}", f"passage {q}")
         rows["near"] += [(*text, f"passage {p}") for p in others[:4]]
@@ -48,6 +47,12 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"piece {k} {q}": v for k in (0, 1) for q, v in enumerate(pieces[k])
     }
     write_vectors(folder / "vectors.parquet", {f"query {k}": v for k, v in enumerate(queries)}, texts)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("probe")
+    write_lake(folder, QUERIES, SIZE)
     return folder
 
 
@@ -223,3 +228,26 @@ def test_a_mixture_of_what_the_probe_has_decided_against_is_contradicted(result,
     told = eci("mix", "--out", result.out, "--parts", "near=0.5,far=0.5").stdout
     assert "The probe contradicts: " in told and "decidedly more than far +" in told
     assert jobs.mix(result.out, parts="near=1.0")["probe_against"] is None
+
+
+def test_a_run_that_decides_by_the_probe_stops_when_its_leader_is_decided(tmp_path):
+    write_lake(tmp_path, 3000, 3400)
+    frame = pl.read_parquet(tmp_path / "lake.parquet")
+    frame.filter(pl.col("source").is_in(["near", "far"])).write_parquet(tmp_path / "two.parquet")
+    given = {"vectors": (str(tmp_path / "vectors.parquet"),), "folds": 8, "until_decided": 0.95, "decide_by": "probe"}
+    out = run_lake(tmp_path / "out", tmp_path / "two.parquet", **given).out
+    told = ranking_of(out)
+    sample, rows = told["sample"], told["probe"].rows
+    assert sample["decided"] and sample["open_pairs"] == [] and sample["queries"] < 3000
+    assert {row["queries"] for row in rows} == {sample["queries"]}  # the probe is that of the look that decided
+    assert gains(told)["near"] > gains(told)["far"] and pair(told, "near", "far")["decided"]
+    assert "far+near" in gains(told)
+
+
+def test_a_question_that_the_probe_cannot_answer_stays_open(lake, tmp_path):
+    given = {"vectors": (str(lake / "vectors.parquet"),), "folds": 8, "until_decided": 0.95, "decide_by": "probe"}
+    frame = pl.read_parquet(lake / "lake.parquet")
+    few = [f"query {k}" for k in range(150)]
+    frame.filter(pl.col("query").is_in(few)).write_parquet(tmp_path / "few.parquet")
+    told = ranking_of(run_lake(tmp_path / "out", tmp_path / "few.parquet", **given).out)
+    assert told["sample"]["decided"] is False and told["why_no_probe"].startswith("No probe: 150 queries")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jobs.probing.judging import Question, judge
 from jobs.probing.statistics import difference, gain, holm, training_variance
 
 QUERIES, HALVINGS, ROUNDS = 600, 4, 500
@@ -66,7 +67,7 @@ def test_the_variance_of_a_training_is_estimated_without_bias() -> None:
 def test_the_same_training_set_twice_is_no_difference() -> None:
     values, sides = world(np.random.default_rng(14), 3, 0.01)
     values[1] = values[0]
-    assert difference(values[0], values[1], training_variance(values, sides)) == (0.0, 0.0, 0.0, 0.0, 1.0)
+    assert difference(values[0], values[1], training_variance(values, sides)) == (0.0, 0.0, np.inf, 0.0, 0.0, 1.0)
 
 
 def test_a_gain_is_over_the_frozen_encoder() -> None:
@@ -75,3 +76,28 @@ def test_a_gain_is_over_the_frozen_encoder() -> None:
     one = gain(values[0], frozen, sides)
     assert one.value == pytest.approx((values[0] - frozen).mean())
     assert one.low < one.value < one.high and one.p_value < 0.05
+
+
+@pytest.mark.parametrize("decide", ["top", "all"])
+def test_a_run_that_stops_by_the_probe_names_a_wrong_leader_in_at_most_one_minus_p(decide: str) -> None:
+    """Nested samples of three equal sources, looked at four times: whatever is declared beyond a tie is wrong."""
+    random, wrong, tied = np.random.default_rng(16), 0, 0
+    for _ in range(200):
+        values, sides = world(random, 3, 0.004)
+        for look in (75, 150, 300, 600):
+            seen = values[:, :, :look]
+            open_pairs = judge(["a", "b", "c"], seen, sides[:, :look], Question(decide, 0.9, 4), tolerance=0.0)
+            if not open_pairs:
+                wrong += 1
+                break
+        tied += not judge(["a", "b", "c"], values, sides, Question(decide, 0.9, 4), tolerance=0.1)
+    assert wrong <= 30  # 20 are allowed on average
+    assert tied > 190  # surely within ten points
+
+
+def test_a_clear_leader_is_declared_and_the_open_pair_is_named() -> None:
+    values, sides = world(np.random.default_rng(17), 3, 0.002, shift=0.1)
+    assert judge(["a", "b", "c"], values, sides, Question("top", 0.95, 3), 0.0) == []
+    (pair,) = judge(["a", "b", "c"], values, sides, Question("all", 0.95, 3), 0.0)
+    assert set(pair) == {"b", "c"}
+    assert judge(["a"], values[:1], sides, Question("all", 0.95, 3), 0.0) == []

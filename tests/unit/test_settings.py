@@ -115,7 +115,8 @@ def test_the_environment_reaches_the_commands_that_share_these_options():
 
 
 IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrids": "a+b", "information": True,
-            "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5, "no_probe": True, "probe": {"steps": 5}}  # fmt: skip
+            "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5, "no_probe": True, "probe": {"steps": 5},
+            "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True}  # fmt: skip
 FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
@@ -135,7 +136,8 @@ def test_what_a_result_depends_on_makes_another_run_and_nothing_else_does(tmp_pa
         return work_key(prepare(make_config(given | other)))
 
     for name, value in {**IDENTITY, "temperature": 0.5, "buckets": 16}.items():
-        assert key(**{name: value}) != key(), name
+        beside = {"until_decided": 0.9} if name == "decide_by" else {}
+        assert key(**beside, **{name: value}) != key(**beside), name
     for name, value in ELSEWHERE.items():
         assert key(**{name: value}) == key(), name
 
