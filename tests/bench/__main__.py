@@ -1,4 +1,4 @@
-"""`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, then encoders."""
+"""`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, of the probe, then encoders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 
 from tests.bench import encoders
+from tests.bench.probe import measure_probe
 from tests.bench.score import measure
 
 
@@ -14,6 +15,8 @@ def main() -> None:
     """Measure the score stage and the encoders; each also runs by itself, `python -m tests.bench.encoders`."""
     rows = int(os.environ.get("ECI_BENCH_ROWS", "1000000"))
     sys.stdout.write(json.dumps({"bench": "score", **measure(rows)}) + "\n")
+    sys.stdout.flush()
+    sys.stdout.write(json.dumps({"bench": "probe", **measure_probe()}) + "\n")
     sys.stdout.flush()
     encoders.main([])
 

@@ -104,6 +104,14 @@ def test_scoring_keeps_a_hundred_thousand_triples_a_core_second(measured: dict[i
     assert measured[SIZES[-1]]["score_triples_per_core_second"] >= 100_000
 
 
+def test_the_probe_costs_the_same_whatever_the_size(measured: dict[int, dict[str, Any]]) -> None:
+    """At most 60 core-seconds for ten sources of 384 dimensions, and their best three in pairs."""
+    spent = {
+        size: {stage: measured[size]["core_seconds"][stage] for stage in ("draw", "probe", "gains")} for size in SIZES
+    }
+    assert all(sum(stages.values()) <= 60 for stages in spent.values()), spent
+
+
 @pytest.fixture(scope="module")
 def limits() -> dict[str, float]:
     """What the score stage's sums and the exchange make of this machine, as `make bench` prints it."""
