@@ -22,7 +22,7 @@ from jobs.pipeline.files_beside import Scored, scored
 from jobs.probing.answer import Probed
 from jobs.probing.measure import Vectors, measure
 from jobs.probing.results import Trials, results_of
-from jobs.probing.sample import AROUND, Rows, draw, most_texts, too_few
+from jobs.probing.sample import AROUND, LEAST_QUERIES, Rows, draw, most_texts, too_few
 from jobs.probing.scored import IDS, ScoredParts, rows_of
 from jobs.probing.trials import budget_of, triples_of
 from jobs.ranking.hybrids import best_pairs
@@ -164,7 +164,8 @@ def _tried(
 
     values, queries = trials([[], *tried.values()])
     means = budget.judged(values[1:], axis=2)[:, :, 0].mean(axis=(1, 2))
-    pairs = best_pairs(dict(zip(numbers, means.tolist(), strict=False)), tried)
+    gains = dict(zip(numbers, means.tolist(), strict=False))
+    pairs = best_pairs({name: gains[name] for name, i in numbers.items() if covered[i] >= LEAST_QUERIES}, tried)
     more, queries_of_more = trials(list(pairs.values())) if pairs else (values[:0], [])
     tried |= pairs
     of = Trials(

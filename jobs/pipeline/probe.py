@@ -12,6 +12,7 @@ from jobs.config import RunConfig
 from jobs.pipeline import tasks
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
+from jobs.probing.sample import LEAST_QUERIES
 from jobs.probing.trials import drawn_name, trial_name
 from jobs.ranking.hybrids import best_pairs
 from jobs.work.summaries import Done, Judged, Probed
@@ -76,7 +77,8 @@ class ProbeStages:
     def conclude(self) -> None:
         """Try out the hybrids and the best sources in pairs, and publish what all trials say."""
         numbers = self._numbers
-        gains = {source: self._mean(k) for k, source in enumerate(numbers)}
+        covered = self._done.draw[drawn_name(self._look)]["covered"]
+        gains = {source: self._mean(k) for k, source in enumerate(numbers) if covered[numbers[source]] >= LEAST_QUERIES}
         hybrids = {name: list(parts) for name, parts in self._hybrids.items() if all(part in numbers for part in parts)}
         self._try(hybrids, first=len(self._tried))
         self._try(best_pairs(gains, self._tried), first=len(self._tried))

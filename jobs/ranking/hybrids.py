@@ -44,7 +44,7 @@ def best_pairs(gains: Mapping[str, float], tried: Mapping[str, Sequence[str]]) -
     """Return name -> parts of all pairs of the BEST_OF best sources, less those that were tried already, by name.
 
     Args:
-        gains: of each source.  tried: the sources and hybrids so far, with their parts.
+        gains: of each source that may be in a pair.  tried: the sources and hybrids so far, with their parts.
     """
     best = sorted(gains, key=lambda source: (-gains[source], source))[:BEST_OF]
     known = {tuple(sorted(parts)) for parts in tried.values()}
