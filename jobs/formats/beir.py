@@ -1,5 +1,7 @@
 """`beir`: a ranked run and judgements. TREC lines, JSON {query: {document: score}}, Parquet, or ranx's .lz4.
 
+Also lines of three columns, `query document rank` (MS MARCO) and `query document score` (Tevatron).
+
 A run file is a source, named by its stem (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
 less the query itself and every judged document; the judged documents of a grade above 0 are the positives. Rows hold
 ids only. A query with no positive, or no negative at those ranks, is rejected. Hits outside the ranks are no records.
@@ -9,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import groupby
-from typing import IO, NamedTuple
+from itertools import groupby, pairwise
+from typing import IO, Literal, NamedTuple
 
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
@@ -24,6 +26,8 @@ from jobs.formats.record_format import first_of
 from jobs.formats.records import columns_of, parquet_records, parsed, rest
 
 DEFAULT_RANKS = (1, 10)
+RUN_LINES = 200
+"""How many of a file's first lines say what its three columns are."""
 
 # A query's id in TREC lines may begin with a brace too.
 _OBJECT = re.compile(rb'\s*\{\s*(?:"(?:[^"\\]++|\\.)*+"\s*:|\}|$)', re.DOTALL)
@@ -116,10 +120,10 @@ def _hits(unit: Unit) -> Iterator[Hit | Record]:
     elif _OBJECT.match(first := head(unit.path)) or is_map(first):
         yield from _nested_hits(unit.path, _cbor_records if is_map(first) else _json_records)
     else:
-        row = unit.first_row - 1
+        row, third = unit.first_row - 1, third_column(first)
         try:
             for row, line in lines(unit):
-                yield _hit_of_line(row, line)
+                yield _hit_of_line(row, line) if third is None else _hit_of_three(row, line, third)
         except READ_ERRORS as error:
             yield rest(row + 1, error)
 
@@ -170,6 +174,47 @@ def _hit_of_record(record: Record) -> Hit | Record:
         return Hit(record.row, query, document, as_number(first_of(record.value, GRADE_NAMES)[1]))
     except BadRecordError as error:
         return record._replace(error=error)
+
+
+def third_column(first: bytes) -> Literal["rank", "score"] | None:
+    """Return what the third column of a run of three columns is, by its first lines; None for anything else.
+
+    MS MARCO's runs (query, document, rank) count 1, 2, 3 within a query; Tevatron's (query, document, score) fall.
+    """
+    whole = first.split(b"\n")[: RUN_LINES + 1]
+    rows = [line.split() for line in (whole[:-1] if len(whole) > 1 else whole) if line.strip()]
+    if len(rows) < 2 or any(len(fields) != 3 for fields in rows):
+        return None
+    try:
+        numbers = [as_number(fields[2].decode("utf-8", "replace")) for fields in rows]
+    except BadRecordError:
+        return None
+    groups = [
+        [number for _, number in group]
+        for _, group in groupby(zip(rows, numbers, strict=True), key=lambda pair: pair[0][0])
+    ]
+    if max(map(len, groups)) < 3:
+        return None
+    # the first group may go on from nowhere, as where a file was cut; the others begin at their first hit
+    if all(group == [group[0] + k for k in range(len(group))] for group in groups) and all(
+        g[0] == 1 for g in groups[1:]
+    ):
+        return "rank" if groups[0][0] >= 1 else None
+    falls = all(a >= b for group in groups for a, b in pairwise(group))
+    return "score" if falls and any(group[0] > group[-1] for group in groups) else None
+
+
+def _hit_of_three(row: int, line: bytes, third: Literal["rank", "score"]) -> Hit | Record:
+    try:
+        fields = line.decode("utf-8").split()
+        if len(fields) != 3:
+            raise BadRecordError("bad_record", f"{len(fields)} fields; the lines before are `query document {third}`")
+        number = as_number(fields[2])
+        return Hit(row, fields[0], fields[1], -number if third == "rank" else number)
+    except UnicodeDecodeError as error:
+        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
+    except BadRecordError as error:
+        return Record(row, None, line, error)
 
 
 def _hit_of_line(row: int, line: bytes) -> Hit | Record:

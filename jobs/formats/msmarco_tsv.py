@@ -1,4 +1,4 @@
-"""`msmarco-tsv`: query, positive, negative by tabs and without quoting: all ids or all texts; GPL adds a margin.
+"""`msmarco-tsv`: query, positive, negative by tabs and without a header: all ids or all texts; GPL adds a margin.
 
 They are ids when no field of the file's first lines holds a blank or a letter beyond ASCII, or when there is a fourth
 field (a margin). Source: --source, else the file's name.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
-from jobs.formats.compression import READ_ERRORS
-from jobs.formats.opening import head, line_units, lines, stem_of
+from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
+from jobs.formats.opening import head, line_units, stem_of
 from jobs.formats.records import rest
 
 HEAD_LINES = 100
@@ -25,7 +25,7 @@ class MsmarcoTsv:
 
     def units(self, path: str) -> list[Unit]:
         """Cut a file by lines; see `Format.units`."""
-        return line_units(path)
+        return [Unit(path)] if quotes_fields(path, "\t") else line_units(path)
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
         """Yield the unit's rows; see `Format.read`."""
@@ -33,16 +33,19 @@ class MsmarcoTsv:
         as_ids = holds_ids(unit.path)
         builder, row = BatchBuilder(), unit.first_row - 1
         try:
-            for row, line in lines(unit):
+            for row, values in delimited_rows(unit, "\t"):
+                if isinstance(values, Record):
+                    builder.reject_bad(values)
+                    continue
                 try:
-                    fields = _fields(line)
+                    fields = _fields(values)
                     texts, ids = ([None] * 3, fields) if as_ids else (fields, [None] * 3)
                     builder.row(row, texts, [key or None for key in ids], source)
                 except BadRecordError as error:
-                    builder.reject(row, error.reason, str(error), line)
+                    builder.reject(row, error.reason, str(error), "\t".join(values))
                 if builder.full:
                     yield builder.take()
-        except READ_ERRORS as error:
+        except READ_FAILURES as error:
             builder.reject_bad(rest(row + 1, error))
         yield builder.take()
 
@@ -54,11 +57,7 @@ def holds_ids(path: str) -> bool:
     return bool(whole) and all(_ID.fullmatch(field.rstrip(b"\r")) for fields in whole for field in fields[:3])
 
 
-def _fields(line: bytes) -> list[str]:
-    try:
-        fields = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+def _fields(fields: list[str]) -> list[str]:
     if len(fields) == 4 and _number(fields[3]):
         return fields[:3]
     if len(fields) != 3:

@@ -171,10 +171,10 @@ def _of_lines(path: str, first: bytes) -> str:
     lines = [line.rstrip(b"\r") for line in complete[: RECORDS + 1] if line.strip()]
     # The last line of what was read may be cut.
     lines = lines[:-1] if len(complete) <= RECORDS + 1 and len(first) >= 1 << 16 and len(lines) > 1 else lines
-    columns = lines[0].decode("utf-8", "replace").split("\t")
+    columns = [name.strip('"') for name in lines[0].decode("utf-8", "replace").split("\t")]
     if len(columns) > 1 and (set(columns) & {"source", "query", "anchor", *ID_COLUMNS}) and container_of(path) == "tsv":
         return _of_objects(path, _objects(path))
-    if all(_is_run(line) for line in lines):
+    if all(_is_run(line) for line in lines) or beir.third_column(first) is not None:
         return beir.Beir.name
     rows = [line for i, line in enumerate(lines) if i or not _is_header(line)]
     qrels, tabs = bool(rows) and all(map(_is_judgement, rows)), {line.count(b"\t") for line in lines}
@@ -183,6 +183,11 @@ def _of_lines(path: str, first: bytes) -> str:
         raise InputError(
             f"{path}: {seen}: judgements (query, document, small whole number); name the file with --qrels, "
             "or say --format msmarco-tsv if these are ids of a query, a positive and a negative"
+        )
+    if tabs == {2} and _is_collection(lines):
+        raise InputError(
+            f"{path}: {seen}: id, title and text by tabs; name the file with --corpus (passages) or --queries, or say "
+            "--format msmarco-tsv if these are a query, a positive and a negative"
         )
     if tabs <= {2, 3} and (tabs == {2} or all(_margin(line) for line in lines if line.count(b"\t") == 3)):
         return "msmarco-tsv"
@@ -196,6 +201,14 @@ def _of_lines(path: str, first: bytes) -> str:
 def _is_run(line: bytes) -> bool:
     fields = line.split()
     return len(fields) in (5, 6) and fields[1].upper() in (b"Q0", b"0") and _number(fields[3]) and _number(fields[4])
+
+
+def _is_collection(lines: list[bytes]) -> bool:
+    """Whether lines of three fields begin with an id of their own, and texts follow."""
+    rows = [line.split(b"\t") for line in lines]
+    keys = [fields[0] for fields in rows]
+    ids = all(key and not key.split()[1:] and any(c in b"0123456789" for c in key) for key in keys)
+    return ids and len(set(keys)) == len(keys) > 1 and any(b" " in field for fields in rows for field in fields[1:])
 
 
 def _is_header(line: bytes) -> bool:

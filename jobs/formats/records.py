@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
 from jobs.formats.compression import READ_ERRORS
+from jobs.formats.delimited import READ_FAILURES, delimited_rows
 from jobs.formats.json_elements import elements
 from jobs.formats.opening import (
     extension_of,
@@ -98,31 +99,25 @@ def json_records(unit: Unit) -> Iterator[Record]:
 
 
 def csv_records(unit: Unit, delimiter: str) -> Iterator[Record]:
-    """Yield the rows of a CSV file with a header line as dicts of strings. Positions count rows, the header being 1."""
-    csv.field_size_limit(1 << 30)
-    row = 1
-    with open_input(unit.path) as raw:
-        # Undecodable bytes come through as surrogates, so that one of them costs one row and not the file.
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter)
-        try:
-            header = next(reader, [])
-            for row, values in enumerate(reader, start=2):
-                if values:
-                    yield _csv_record(row, header, values)
-        except (*READ_ERRORS, csv.Error) as error:
-            yield rest(row + 1, error)
+    """Yield the rows of a delimited file with a header line as dicts of strings. Positions count rows, the header being 1.
 
-
-def _csv_record(row: int, header: list[str], values: list[str]) -> Record:
-    joined = "\x1f".join(values)
-    if not joined.isascii() and any("\ud800" <= c <= "\udfff" for c in joined):
-        data = joined.encode("utf-8", "surrogateescape")
-        return Record(row, None, data, BadRecordError("invalid_utf8", "a field is not valid UTF-8"))
-    if len(values) != len(header):
-        detail = f"{len(values)} fields where the header has {len(header)}"
-        return Record(row, None, values, BadRecordError("bad_record", detail))
-    return Record(row, dict(zip(header, values, strict=True)), values)
+    Raises:
+        InputError: as `delimited_rows`.
+    """
+    row, header = 0, list[str]()
+    try:
+        for row, values in delimited_rows(unit, delimiter):
+            if isinstance(values, Record):
+                yield values
+            elif row == 1:
+                header = values
+            elif len(values) != len(header):
+                detail = f"{len(values)} fields where the header has {len(header)}"
+                yield Record(row, None, values, BadRecordError("bad_record", detail))
+            else:
+                yield Record(row, dict(zip(header, values, strict=True)), values)
+    except READ_FAILURES as error:
+        yield rest(row + 1, error)
 
 
 def columns_of(path: str) -> list[str] | None:

@@ -1,7 +1,7 @@
 """The files behind --corpus and --queries: texts by id, as JSONL or a JSON array, TSV, CSV or Parquet.
 
 Ids come from the first column present of ID_NAMES, texts from the first of TEXT_NAMES of that side; a title goes
-before its text. A TSV without a header holds id, text; or id, title, text; or id, url, title, text. TSV has no quoting.
+before its text. A TSV without a header holds id, text; or id, title, text; or id, url, title, text.
 Covers: parsing. Does not cover: repeated ids, ids that nobody names, empty texts.
 """
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 from jobs.errors import InputError
 from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, BadRecordError, Options, Record, Unit, clip_record
 from jobs.formats.columns import as_id, as_text, string_column
-from jobs.formats.compression import READ_ERRORS
-from jobs.formats.opening import extension_of, head, line_units, lines
+from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
+from jobs.formats.opening import extension_of, head, line_units
 from jobs.formats.records import columns_of, container_of, parquet_tables, record_units, records, rest
 
 Side = Literal["query", "passage"]
@@ -47,7 +47,8 @@ def text_units(path: str) -> list[Unit]:
     Raises:
         InputError: the file cannot be opened, is a Git LFS pointer, or its columns hold no id or no text.
     """
-    units = line_units(path) if extension_of(path) in ("tsv", "txt") else record_units(path)
+    by_lines = extension_of(path) in ("tsv", "txt") and not quotes_fields(path, "\t")
+    units = line_units(path) if by_lines else [Unit(path)] if extension_of(path) == "txt" else record_units(path)
     columns = columns_of(path) if container_of(path) in ("csv", "parquet") else None
     if columns is not None and not (
         _first(columns, ID_NAMES) and _first(columns, (*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES))
@@ -128,22 +129,21 @@ def _batch(texts: list[tuple[int, str, str]], rejects: list[tuple[Any, ...]]) ->
 
 def _tsv(unit: Unit) -> Iterator[Record]:
     first = head(unit.path).split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r").split("\t")
-    header = [name.strip().lower() for name in first]
+    header = [name.strip().strip('"').lower() for name in first]
     named = header[0] in ID_NAMES and _first(header, (*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES)) is not None
     row = unit.first_row - 1
     try:
-        for row, line in lines(unit):
-            if not (named and row == 1):
-                yield _tsv_record(row, line, header if named else None)
-    except READ_ERRORS as error:
+        for row, values in delimited_rows(unit, "\t"):
+            if isinstance(values, Record):
+                yield values
+            elif not (named and row == 1):
+                yield _tsv_record(row, values, header if named else None)
+    except READ_FAILURES as error:
         yield rest(row + 1, error)
 
 
-def _tsv_record(row: int, line: bytes, header: list[str] | None) -> Record:
-    try:
-        values = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
+def _tsv_record(row: int, values: list[str], header: list[str] | None) -> Record:
+    line = "\t".join(values)
     names = header or _HEADERLESS.get(len(values), ())
     if len(names) != len(values):
         allowed = f"the header has {len(header)}" if header else "2, 3 or 4 are allowed"

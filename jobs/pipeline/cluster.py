@@ -31,6 +31,7 @@ from onnx_models.errors import EncoderError
 
 COUNT_SECONDS = 5.0
 WORKERLESS_SECONDS = 120.0
+CLOSE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class Cluster:
                     self._client = Client(self._cluster)
         except (OSError, TimeoutError, TypeError, ValueError, RuntimeError) as error:
             if self._cluster is not None:
-                self._cluster.close(timeout=5)
+                with suppress(TimeoutError):
+                    self._cluster.close(timeout=5)
             # worker processes import the script that started them
             advice = "in a script of your own, call jobs.run below `if __name__ == '__main__':`"
             if given:
@@ -183,7 +185,9 @@ class Cluster:
     ) -> None:
         for part in (self._client, self._cluster):
             if part is not None:  # nothing was opened
-                part.close(timeout=5)
+                # what the tasks have done is done: a machine too busy to say good-bye in time fails no run
+                with suppress(TimeoutError):
+                    part.close(timeout=5 if error is not None else CLOSE_SECONDS)
 
     def _heard(self, event: tuple[float, Any]) -> None:
         message = event[1] if isinstance(event, tuple) else event

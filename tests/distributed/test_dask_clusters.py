@@ -11,6 +11,7 @@ import pytest
 from jobs.errors import InputError
 from jobs.output.runs import latest
 from jobs.output.store import Store
+from jobs.pipeline import cluster
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.distributed.services import REPOSITORY, SMALL, arguments, certificates, dask_cluster
 from tests.lakes import VectorLake
@@ -106,3 +107,12 @@ def test_a_task_that_kills_every_worker_ends_the_run_and_is_named(
     assert done.returncode == 1
     assert done.stderr.startswith("eci: exchange 001: every worker that ran this task died"), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_takes_too_long_to_close_fails_no_run(
+    small_lake: VectorLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is busy with other things: what the tasks have done is committed all the same."""
+    monkeypatch.setattr(cluster, "CLOSE_SECONDS", 1e-6)
+    result = run_lake(tmp_path / "out", small_lake.triples, vectors=(str(small_lake.vectors),), no_probe=True)
+    assert latest(Store(str(tmp_path / "out"))) == result.run_id
