@@ -1,6 +1,6 @@
 """`bge`: FlagEmbedding's {query, pos: [...], neg: [...]}, all texts; scores, prompt and type are not read.
 
-Source: --source, else the file's name.
+Source: --source, else a key `source` of the record or of a negative, else the file's name.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import Options
-from jobs.formats.opening import stem_of
-from jobs.formats.record_format import Item, RecordFormat, entries, pairs, query_of
+from jobs.formats.record_format import Item, RecordFormat, entries, pairs, query_of, source_of
 
 
 class Bge(RecordFormat):
@@ -22,6 +21,6 @@ class Bge(RecordFormat):
     def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each negative."""
         query = query_of(record, ("query",))
-        source = options.source if options.source is not None else stem_of(path)
+        source = source_of(record, options, path)
         positives = entries(record.get("pos"), "pos", options)
         yield from pairs(query, positives, [(source, entries(record.get("neg"), "neg", options))], options)

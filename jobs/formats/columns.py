@@ -12,7 +12,7 @@ from jobs.formats.base import BadRecordError
 
 
 def as_text(value: Any, name: str) -> str | None:
-    """Return a JSON value as a text: strings as they are, whole numbers as digits, null as None.
+    """Return a JSON value as a string: strings as they are, whole numbers as digits, null as None.
 
     Raises:
         BadRecordError: for anything else.
@@ -22,6 +22,20 @@ def as_text(value: Any, name: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise BadRecordError("bad_record", f"{name} is a {type(value).__name__}, not a string")
+
+
+def text_and_id(text: Any, identifier: Any, name: str) -> tuple[str | None, str | None]:
+    """Return a field's text and id. A whole number where a text is looked for is an id: nobody's text is a bare number.
+
+    Raises:
+        BadRecordError: either is of another type, or both are ids and differ.
+    """
+    key = as_id(identifier, f"{name}_id")
+    if isinstance(text, int) and not isinstance(text, bool):
+        if key is not None and key != str(text):
+            raise BadRecordError("bad_record", f"{name} is the number {text}, an id, and {name}_id is {key[:100]!r}")
+        return None, str(text)
+    return as_text(text, name), key
 
 
 def as_id(value: Any, name: str) -> str | None:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
-from jobs.formats.columns import as_id, as_text
+from jobs.formats.columns import as_id, as_text, text_and_id
+from jobs.formats.opening import stem_of
 from jobs.formats.records import columns_of, record_units, records
 from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, join_title
 
@@ -30,10 +31,11 @@ TriplesOf = Callable[[dict[str, Any], Options, str], Iterator[Item]]
 
 
 class Entry(NamedTuple):
-    """A query or passage of a record: its text and its id, either of which may be None."""
+    """A query or passage of a record: its text and its id, either of which may be None, and where a negative came from."""
 
     text: str | None
     id: str | None
+    source: str | None = None
 
 
 def read_records(
@@ -114,11 +116,18 @@ def first_of(record: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]
     return names[0], None
 
 
+def source_of(record: Mapping[str, Any], options: Options, path: str) -> str:
+    """Return the source of a record's negatives: --source, else what the record says, else the file's name."""
+    if options.source is not None:
+        return options.source
+    return as_id(record.get("source"), "source") or stem_of(path)
+
+
 def query_of(record: Mapping[str, Any], texts: Sequence[str], ids: Sequence[str] = ("query_id", "qid")) -> Entry:
     """Return a record's query. Raises BadRecordError (`null_field`) where it has neither text nor id."""
     name, value = first_of(record, texts)
     id_name, id_value = first_of(record, ids)
-    entry = Entry(as_text(value, name), as_id(id_value, id_name))
+    entry = Entry(*text_and_id(value, as_id(id_value, id_name), name))
     if entry.text is None and entry.id is None:
         raise BadRecordError("null_field", f"no query ({' or '.join((*texts, *ids))})")
     return entry
@@ -141,7 +150,7 @@ def entry_of(value: Any, where: str, options: Options, as_ids: bool = False) -> 
         title = as_text(value.get("title"), f"{where}.title")
         id_name, key = first_of(value, ID_NAMES)
         joined = join_title(title, as_text(text, f"{where}.{name}"), options.title_separator)
-        return Entry(joined, as_id(key, f"{where}.{id_name}"))
+        return Entry(joined, as_id(key, f"{where}.{id_name}"), as_id(value.get("source"), f"{where}.source"))
     if as_ids or (isinstance(value, int) and not isinstance(value, bool)):
         return Entry(None, as_id(value, where))
     return Entry(as_text(value, where), None)
@@ -168,6 +177,8 @@ def pairs(
 ) -> Iterator[Item]:
     """Yield a triple for each positive and each negative of each source, and the errors among them once each.
 
+    A negative that says where it came from is of that source, unless --source names one for all.
+
     Raises:
         BadRecordError: (`null_field`) there are no positives or no negatives.
     """
@@ -182,5 +193,6 @@ def pairs(
             if isinstance(negative, BadRecordError):
                 yield negative
                 continue
+            own = source if options.source is not None or negative.source is None else negative.source
             for positive in good[:1] if options.positives == "first" else good:
-                yield Triple((query.text, positive.text, negative.text), (query.id, positive.id, negative.id), source)
+                yield Triple((query.text, positive.text, negative.text), (query.id, positive.id, negative.id), own)

@@ -2,7 +2,7 @@
 
 Passages are ids where the record names its query by id only (or --corpus is given), else texts; or objects such as
 {"pid": 5, "ce-score": 9.1} or {"docid": ..., "text": ...}. Each system is a source; a plain list of negatives is the
-file's name. --source overrides both.
+record's `source`, else the file's name. --source overrides both.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import BadRecordError, Options
-from jobs.formats.opening import stem_of
-from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of
+from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of, source_of
 
 QUERY_TEXTS = ("query", "question", "anchor")
 QUERY_IDS = ("qid", "query_id", "_id")
@@ -35,15 +34,18 @@ class SbertHardNegatives(RecordFormat):
         name, given = first_of(record, NEGATIVES)
         systems = given if isinstance(given, dict) else {None: given}
         negatives = [
-            (_source(system, options, path), entries(values, f"{name}.{system}" if system else name, options, as_ids))
+            (
+                _source(system, record, options, path),
+                entries(values, f"{name}.{system}" if system else name, options, as_ids),
+            )
             for system, values in systems.items()
         ]
         yield from pairs(query, positives, negatives, options)
 
 
-def _source(system: str | None, options: Options, path: str) -> str:
+def _source(system: str | None, record: dict[str, Any], options: Options, path: str) -> str:
     if options.source is not None:
         return options.source
     if system == "":
         raise BadRecordError("bad_record", "a system of negatives has an empty name")
-    return system if system is not None else stem_of(path)
+    return system if system is not None else source_of(record, options, path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, Options, Unit
-from jobs.formats.columns import as_id, as_text
+from jobs.formats.columns import as_id, as_text, text_and_id
 from jobs.formats.opening import stem_of
 from jobs.formats.record_format import Entry, Item, RecordFormat, first_of, pairs, query_of, read_records
 from jobs.formats.records import columns_of
@@ -58,8 +58,8 @@ class SbertTuples(RecordFormat):
     def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each negative column that is not null."""
         query = query_of(record, QUERIES, ("query_id", "anchor_id"))
-        name, text = first_of(record, POSITIVES)
-        positive = Entry(as_text(text, name), as_id(record.get("positive_id"), "positive_id"))
+        _, text = first_of(record, POSITIVES)
+        positive = Entry(*text_and_id(text, record.get("positive_id"), "positive"))
         columns = negative_columns(record)
         negatives = []
         for column in columns:
@@ -74,11 +74,9 @@ def _negative(record: dict[str, Any], column: str, options: Options) -> Entry | 
     try:
         if _IDS.fullmatch(column):
             return Entry(None, as_id(record[column], column))
-        key = as_id(record.get(f"{column}_id"), f"{column}_id")
-        text = as_text(record[column], column)
+        return Entry(*text_and_id(record[column], record.get(f"{column}_id"), column))
     except BadRecordError as error:
         return error
-    return Entry(text, key)
 
 
 def _source(column: str, record: dict[str, Any], options: Options, path: str) -> str:

@@ -1,7 +1,7 @@
 """`tevatron`: {query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}.
 
 Also the form that names passages by id (positive_document_ids, negative_document_ids) and needs --corpus. Titles are
-joined to texts. Source: --source, else the file's name.
+joined to texts. Source: --source, else a key `source` of the record or of a negative, else the file's name.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.base import Options
-from jobs.formats.opening import stem_of
-from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of
+from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of, source_of
 
 POSITIVES = ("positive_passages", "positive_document_ids")
 NEGATIVES = ("negative_passages", "negative_document_ids")
@@ -26,7 +25,7 @@ class Tevatron(RecordFormat):
     def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each negative."""
         query = query_of(record, ("query", "query_text"))
-        source = options.source if options.source is not None else stem_of(path)
+        source = source_of(record, options, path)
         name, given = first_of(record, POSITIVES)
         positives = entries(given, name, options, as_ids=True)
         name, given = first_of(record, NEGATIVES)

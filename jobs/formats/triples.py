@@ -26,7 +26,7 @@ from jobs.formats.base import (
     Unit,
     clip_record,
 )
-from jobs.formats.columns import as_id, as_text, string_column
+from jobs.formats.columns import as_id, string_column, text_and_id
 from jobs.formats.record_format import Item, Triple, read_records
 from jobs.formats.records import columns_of, container_of, parquet_tables, record_units
 
@@ -67,8 +67,8 @@ def check_columns(path: str, columns: Iterable[str], options: Options) -> None:
 
 
 def _triple(record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
-    texts = [as_text(record.get(name), name) for name in TEXT_COLUMNS]
-    ids = [as_id(record.get(name), name) for name in ID_COLUMNS]
+    named = zip(TEXT_COLUMNS, ID_COLUMNS, strict=True)
+    texts, ids = zip(*(text_and_id(record.get(name), record.get(key), name) for name, key in named), strict=True)
     source = options.source if options.source is not None else as_id(record.get("source"), "source")
     yield Triple(texts, ids, source)
 
@@ -88,7 +88,14 @@ def _from_arrow(table: pa.Table, first_row: int, path: str, options: Options) ->
     columns: dict[str, Any] = {"row": pl.int_range(first_row, first_row + len(table), eager=True)}
     bad = pl.repeat(False, len(table), eager=True)
     for name in table.column_names:
-        columns[name], broken = string_column(table[name], path, name)
+        whole = name in TEXT_COLUMNS and pa.types.is_integer(table.schema.field(name).type)
+        if whole and f"{name}_id" in table.column_names:
+            raise InputError(
+                f"{path}: column {name!r} holds whole numbers, which are ids, beside '{name}_id'; drop one of them"
+            )
+        # nobody's text is a bare number
+        key = f"{name}_id" if whole else name
+        columns[key], broken = string_column(table[name], path, key)
         bad = bad | broken
     rows = complete(pl.DataFrame(columns), options)
     rejects = [

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.formats import format_named
 from jobs.formats.base import REJECTS, Options, Unit
@@ -26,7 +27,7 @@ def ingest_task(
     job: Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: tuple[Side, ...]
 ) -> RowsRead:
     """Read one unit; returns counts of rows (by source, and of good ones by fold) and of rejects."""
-    sources: Counter[str] = Counter()
+    sources, ids_alone = Counter[str](), Counter[str]()
     rejects, rows, by_fold = [], 0, np.zeros(job.folds, dtype=np.int64)
     with ExitStack() as stack:
         sink = stack.enter_context(TextSink(job, INGEST_TEXTS, name))
@@ -38,6 +39,7 @@ def ingest_task(
             sink.add(checked.texts)
             rejects += [batch.rejects, checked.rejects]
             sources.update(checked.source.to_list())
+            ids_alone.update(checked.texts.filter(pc.is_null(checked.texts["text"]))["side"].to_pylist())
             rows += len(batch.rows) + len(batch.rejects)
     rejected = work_rejects(job, INGEST_REJECTS, name, rejects)
     return {
@@ -46,6 +48,7 @@ def ingest_task(
         "chunks": sink.chunks,
         "sources": dict(sources),
         "by_fold": by_fold.tolist(),
+        "ids_alone": dict(ids_alone),
     }
 
 
@@ -55,7 +58,7 @@ def bad_file_task(job: Job, name: str, error: str) -> RowsRead:
     with TextSink(job, INGEST_TEXTS, name), writing(job, TRIPLES, name):
         pass
     return {"rows": 1, "rejected": work_rejects(job, INGEST_REJECTS, name, [frame]), "chunks": 0, "sources": {},
-            "by_fold": [0] * job.folds}  # fmt: skip
+            "by_fold": [0] * job.folds, "ids_alone": {}}  # fmt: skip
 
 
 def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:

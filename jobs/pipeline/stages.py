@@ -6,6 +6,7 @@ What the tasks of a stage are is in tasks.py, what becomes of their results in c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -95,6 +96,20 @@ class Stages:
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
+        self._require_texts()
+
+    def _require_texts(self) -> None:
+        """Raise InputError where an encoder would have to embed what is named by an id alone."""
+        alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
+        if self.job.encoder is None or not alone:
+            return
+        named = {"query": ("queries", "--queries"), "passage": ("passages", "--corpus")}
+        told = " and ".join(f"{count:,} {named[side][0]}" for side, count in sorted(alone.items()))
+        options = " and ".join(named[side][1] for side in sorted(alone))
+        raise InputError(
+            f"{told} are named by an id alone, and the encoder needs their texts: give {options} (files of texts by id), or "
+            "vectors by id with --vectors"
+        )
 
     def _require_rows(self) -> None:
         if any(sum(summary["parts"]) for summary in self.done.settle.values()):

@@ -60,13 +60,17 @@ class VectorsRead(Summary):
 
 
 class RowsRead(Summary):
-    """`ingest`: rows of a unit, those rejected, chunks; accepted rows by source and, a number each, by fold."""
+    """`ingest`: rows of a unit, those rejected, chunks; accepted rows by source and, a number each, by fold.
+
+    `ids_alone`: texts of each side that are named by an id and have no text.
+    """
 
     rows: int
     rejected: int
     chunks: int
     sources: dict[str, int]
     by_fold: list[int]
+    ids_alone: dict[str, int]
 
 
 class Settled(Summary):

@@ -76,3 +76,18 @@ def test_unusable_vectors_reject_their_triples_and_no_others(lake: VectorLake, t
     assert {row["reason"] for row in rejects} == {"bad_vector"}
     assert [row["row"] for row in rejects] == list(range(300, 305))
     assert "broken" not in {row["source"] for row in result.ranking.to_pylist()}
+
+
+@pytest.mark.parametrize("record", [
+    {"query_id": "q1", "positive_id": "p1", "negative_id": "n1", "source": "a"},
+    {"query": 1, "positive": 2, "negative": 3, "source": "a"},
+])  # fmt: skip
+def test_ids_that_no_file_has_a_text_for_end_at_once_with_the_remedy(tmp_path, eci, record):
+    texts = {"query": "a question", "positive": "an answer", "negative": "another", "source": "a"}
+    for name, rows in (("alone", [record]), ("mixed", [texts, record])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        done = eci("run", "--triples", f"{name}.jsonl", "--out", "out", "--quiet")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("eci: 2 passages and 1 queries are named by an id alone")
+        assert "give --corpus and --queries" in done.stderr
+        assert not (tmp_path / "out").exists()
