@@ -22,7 +22,7 @@ REPLACED = {
     "/etc/eci/nightly.toml": "etc/nightly.toml",
     "/var/log/eci.log": "eci.log",
     "run nightly.toml": "run etc/nightly.toml",
-    "eci demo": "eci demo --pairs 120",
+    "eci demo": "eci demo --pairs 260",
     "eci validate": "eci validate --encoder small-encoder --seeds 1 --per-query 2",
     "collect_pairs(6000)": f"collect_pairs({2 * PAIRS})",
 }
