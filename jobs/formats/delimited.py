@@ -67,7 +67,7 @@ def quotes_fields(path: str, delimiter: str) -> bool:
             len({f.startswith(mark) for f in c}) == 1 for c in zip(*rows[1:], strict=True)
         )
         return delimiter == "," or every or any(b'""' in field[1:-1] for field in closed)
-    quoted = _quoted(first, delimiter, width)
+    quoted = _quoted(first, delimiter, width, whole)
     if quoted.error is None and quoted.bad <= plain.bad:
         return True
     # a line of a TSV that is not quoted stands for itself, and is rejected for itself
@@ -84,7 +84,8 @@ def _closed(field: bytes) -> bool:
     return len(field) > 1 and field.endswith(b'"') and b'"' not in field[1:-1].replace(b'""', b"")
 
 
-def _quoted(data: bytes, delimiter: str, width: int) -> _Reading:
+def _quoted(data: bytes, delimiter: str, width: int, whole: bool) -> _Reading:
+    """Read lines as CSV; `whole`: the file ends with them, so that a field that is open then is never closed."""
     found = _Reading()
     text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
     try:
@@ -94,7 +95,7 @@ def _quoted(data: bytes, delimiter: str, width: int) -> _Reading:
                 found.bad += len(values) != width
                 found.longest = max(found.longest, *map(len, values))
     except csv.Error as error:
-        found.error = str(error)
+        found.error = str(error) if whole or "unexpected end" not in str(error) else None
     return found
 
 
@@ -121,10 +122,11 @@ def _quoted_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str] | R
         width = 0
         for row, values in enumerate(csv.reader(text, delimiter=delimiter), start=1):
             width = width or len(values)
-            swallowed = [line for line in text.taken()[1:-1] if line.count(delimiter) == width - 1]
-            if len(swallowed) > 1 and width > 2:
+            within = text.taken()[1:-1]
+            # a text of several lines has others than just such lines
+            if len(within) > 1 and width > 2 and all(line.count(delimiter) == width - 1 for line in within):
                 raise InputError(
-                    f"{path}: row {row} holds {len(swallowed) + 2:,} lines in one quoted field, and {len(swallowed):,} of them "
+                    f"{path}: row {row} holds {len(within) + 2:,} lines in one quoted field, and all {len(within):,} within "
                     f"look like rows of their own: a quotation mark opens it that is not CSV's. Its first line: "
                     f"{text.first[:120]!r}"
                 )

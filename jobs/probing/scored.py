@@ -36,7 +36,7 @@ class ScoredParts:
 
     def lowest(self, count: int) -> Ids:
         """Return the `count` queries of lowest position, ascending by id."""
-        behind = list(self._left)
+        behind, found = list(self._left), np.empty(0, dtype="S16")
         while behind:
             for fold in behind:
                 place = self._left[fold].pop(0)

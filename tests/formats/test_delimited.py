@@ -78,7 +78,7 @@ def test_a_csv_that_fits_no_dialect_is_refused_with_both_readings(tmp_path):
 def test_a_mark_far_down_a_quoted_file_that_swallows_rows_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("jobs.formats.delimited.LOOKED_AT", 500)
     rows = sixty({0: '"all ""quoted"" here"', 30: '"opens', 50: 'closes"'})
-    with pytest.raises(InputError, match="row 32 holds 21 lines in one quoted field, and 19 of them"):
+    with pytest.raises(InputError, match="row 32 holds 21 lines in one quoted field, and all 19 within"):
         rows_of(raw(tmp_path / "t.tsv", rows))
 
 
@@ -102,3 +102,22 @@ def test_the_handed_cases_have_sixty_rows(name):
     found, rejects = rows_of(CASES / "reports" / name, "bm25")
     assert (len(found), rejects) == (60, 0)
     assert max(len(text) for row in found for text in row) < 2_000
+
+
+def test_a_text_with_lines_that_look_like_rows_is_read(tmp_path):
+    rows = sixty({5: "a list:\n1, 2, 3, 4\n5, 6, 7, 8\nand an end\nof it"})
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *rows])
+    assert rows_of(path) == ([tuple(row[:3]) for row in rows], 0)
+
+
+def test_a_quoted_field_that_goes_on_where_the_look_ends_is_no_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.formats.delimited.LOOKED_AT", 900)
+    rows = sixty({k: f"first line\nsecond, of {k}\nthird" for k in range(60)})
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *rows])
+    for size in range(600, 900, 7):  # somewhere the cut is within a field
+        monkeypatch.setattr("jobs.formats.delimited.LOOKED_AT", size)
+        assert rows_of(path) == ([tuple(row[:3]) for row in rows], 0)
