@@ -29,6 +29,7 @@ from jobs.ranking.hybrids import best_pairs
 from jobs.terminal.progress import Progress, Silent
 
 STAGE = "probe"
+BLOCK = 65_536
 
 
 class Tried(NamedTuple):
@@ -121,7 +122,6 @@ def _with_files(run: Finished, names: list[str], files: Scored, count: int) -> R
     found = [own._replace(source=own.source + len(names))]
     for table in run.scores([*IDS, "source"]):
         mine = lookup(queries, from_arrow(table["query_id"])) >= 0
-        mine &= np.isin(np.asarray(table["source"].to_pylist(), dtype=object), names)
         found.append(rows_of(table.filter(mine), names))
     return Rows.joined(found)
 
@@ -183,7 +183,10 @@ def _usable(rows: Rows, vectors: Callable[[np.ndarray], tuple[np.ndarray, np.nda
     keep = np.ones(len(rows.source), dtype=bool)
     for ids in rows[:3]:
         distinct = unique(ids)
-        keep &= vectors(distinct)[1][lookup(distinct, ids)]
+        # of the vectors only whether they are there: a block of them at a time
+        blocks = (distinct[start : start + BLOCK] for start in range(0, len(distinct), BLOCK))
+        there = np.concatenate([np.empty(0, dtype=bool), *(vectors(block)[1] for block in blocks)])
+        keep &= there[lookup(distinct, ids)]
     return rows.take(keep)
 
 
@@ -191,6 +194,10 @@ def _hybrids(given: Sequence[str], names: list[str]) -> dict[str, list[str]]:
     found = {}
     for hybrid in given:
         parts = hybrid.split("+")
+        if hybrid in names or len(parts) < 2 or len(set(parts)) < len(parts):
+            raise InputError(
+                f"--hybrid {hybrid}: give two or more different sources, such as a+b, that are not a source's name"
+            )
         for part in parts:
             if part not in names:
                 raise InputError(

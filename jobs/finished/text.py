@@ -92,7 +92,9 @@ def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
     if sample["decided"] is not None:
         still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
         lines.append(
-            "The question asked is answered." if sample["decided"] else f"Open with all queries used: {still}."
+            "The question asked is answered."
+            if sample["decided"]
+            else f"Open with {'all queries' if used == total else 'the queries'} used: {still}."
         )
     if used < total and left["texts"]:
         about = f", at most about {duration(left['seconds'])}" if left["seconds"] is not None else ""

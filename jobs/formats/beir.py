@@ -195,13 +195,13 @@ def third_column(first: bytes) -> Literal["rank", "score"] | None:
     ]
     if max(map(len, groups)) < 3:
         return None
-    # the first group may go on from nowhere, as where a file was cut; the others begin at their first hit
-    if all(group == [group[0] + k for k in range(len(group))] for group in groups) and all(
-        g[0] == 1 for g in groups[1:]
-    ):
-        return "rank" if groups[0][0] >= 1 else None
+    counts = all(group == [group[0] + k for k in range(len(group))] for group in groups)
+    if counts and all(group[0] == groups[0][0] for group in groups) and groups[0][0] in (0, 1):
+        return "rank"
     falls = all(a >= b for group in groups for a, b in pairwise(group))
-    return "score" if falls and any(group[0] > group[-1] for group in groups) else None
+    # small whole numbers that fall are grades of judgements
+    graded = all(number == int(number) and abs(number) <= 10 for number in numbers)
+    return "score" if falls and not graded and any(group[0] > group[-1] for group in groups) else None
 
 
 def _hit_of_three(row: int, line: bytes, third: Literal["rank", "score"]) -> Hit | Record:

@@ -20,6 +20,7 @@ from jobs.formats.opening import head, lines, open_input
 
 LOOKED_AT = 8 << 20
 """Bytes of a file that decide on its dialect."""
+LEAST_SWALLOWED = 10
 MOST_BAD = 0.1
 """Share of lines that may be of another width than the header where marks are any character."""
 
@@ -60,6 +61,8 @@ def quotes_fields(path: str, delimiter: str) -> bool:
     plain.bad = len(rows) - 1 - plain.good
     marked = [field for fields in rows for field in fields if field.startswith(mark)]
     closed = [field for field in marked if _closed(field)]
+    if rows[0] and all(field.startswith(mark) and _closed(field) for field in rows[0]):
+        return True  # nobody's header is marked but CSV's
     if not plain.bad:
         if len(closed) < len(marked):
             return False  # lines are whole as they are, and a mark does not close within its own
@@ -67,8 +70,9 @@ def quotes_fields(path: str, delimiter: str) -> bool:
             len({f.startswith(mark) for f in c}) == 1 for c in zip(*rows[1:], strict=True)
         )
         return delimiter == "," or every or any(b'""' in field[1:-1] for field in closed)
-    quoted = _quoted(first, delimiter, width, whole)
-    if quoted.error is None and quoted.bad <= plain.bad:
+    quoted = _quoted(first, delimiter, width)
+    # marks that all close where CSV lets them and rows that are all whole; else what loses the least
+    if (_strict(first, delimiter, whole) and not quoted.bad) or (quoted.good >= plain.good and quoted.bad <= plain.bad):
         return True
     # a line of a TSV that is not quoted stands for itself, and is rejected for itself
     if delimiter == "\t" or plain.bad <= MOST_BAD * len(rows):
@@ -84,19 +88,30 @@ def _closed(field: bytes) -> bool:
     return len(field) > 1 and field.endswith(b'"') and b'"' not in field[1:-1].replace(b'""', b"")
 
 
-def _quoted(data: bytes, delimiter: str, width: int, whole: bool) -> _Reading:
-    """Read lines as CSV; `whole`: the file ends with them, so that a field that is open then is never closed."""
+def _quoted(data: bytes, delimiter: str, width: int) -> _Reading:
+    """Read lines as CSV, as leniently as `_quoted_rows` does."""
     found = _Reading()
     text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
     try:
-        for number, values in enumerate(csv.reader(text, delimiter=delimiter, strict=True)):
+        for number, values in enumerate(csv.reader(text, delimiter=delimiter)):
             if values and number:
                 found.good += len(values) == width
                 found.bad += len(values) != width
                 found.longest = max(found.longest, *map(len, values))
     except csv.Error as error:
-        found.error = str(error) if whole or "unexpected end" not in str(error) else None
+        found.error = str(error)
     return found
+
+
+def _strict(data: bytes, delimiter: str, whole: bool) -> bool:
+    """Return whether every mark stands where CSV has one; where the file goes on, a field may be open at the end."""
+    text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
+    try:
+        for _ in csv.reader(text, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return not whole and "unexpected end" in str(error)
+    return True
 
 
 def delimited_rows(unit: Unit, delimiter: str) -> Iterator[tuple[int, list[str] | Record]]:
@@ -123,8 +138,8 @@ def _quoted_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str] | R
         for row, values in enumerate(csv.reader(text, delimiter=delimiter), start=1):
             width = width or len(values)
             within = text.taken()[1:-1]
-            # a text of several lines has others than just such lines
-            if len(within) > 1 and width > 2 and all(line.count(delimiter) == width - 1 for line in within):
+            # beyond what was looked at; a text of so many lines has others than just such lines
+            if len(within) >= LEAST_SWALLOWED and all(line.count(delimiter) == width - 1 for line in within):
                 raise InputError(
                     f"{path}: row {row} holds {len(within) + 2:,} lines in one quoted field, and all {len(within):,} within "
                     f"look like rows of their own: a quotation mark opens it that is not CSV's. Its first line: "

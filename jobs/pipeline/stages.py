@@ -20,6 +20,7 @@ from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
+from jobs.probing.sample import MOST_QUERIES
 from jobs.ranking.hybrids import resolve
 from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
 from jobs.work.job import Job
@@ -43,6 +44,10 @@ class Ran:
     hybrids: dict[str, tuple[str, ...]]
     information: list[Information]
     sample: Sample
+
+
+IDS_ALONE = 0.01
+"""Ids without a text, as a share of the rows, beyond which a file of texts must be missing."""
 
 
 class Stages:
@@ -101,7 +106,9 @@ class Stages:
     def _require_texts(self) -> None:
         """Raise InputError where an encoder would have to embed what is named by an id alone."""
         alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
-        if self.job.encoder is None or not alone:
+        rows = sum(summary["rows"] for summary in self.done.ingest.values())
+        # single ones among many are rejected for themselves, where no vector is found for them
+        if self.job.encoder is None or alone.total() <= IDS_ALONE * rows:
             return
         named = {"query": ("queries", "--queries"), "passage": ("passages", "--corpus")}
         told = " and ".join(f"{count:,} {named[side][0]}" for side, count in sorted(alone.items()))
@@ -130,7 +137,7 @@ class Stages:
             sample = judge_look(looks, number, found[: len(self.sources)], self.sources, self.config, self.job)
             if asked and self.config.decide_by == "probe":
                 sample = self._judged(sample, looks, f"-{number:02d}")
-            if sample.decided:
+            if sample.decided or (self.config.decide_by == "probe" and sample.queries >= MOST_QUERIES):
                 break
         return found, sample
 
@@ -174,7 +181,7 @@ class Stages:
 
     def _judged(self, sample: Sample, looks: Looks, look: str) -> Sample:
         """Return what a look says by the probe in place of what it says by ECI."""
-        self.probing = self._probing(look, sample.queries)
+        self.probing = self._probing(look, min(sample.queries, MOST_QUERIES))
         self._stage("draw", self.probing.draw(self.seen))
         if not self.probing.possible:
             return replace(sample, decided=False, open_pairs=())

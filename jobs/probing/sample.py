@@ -18,6 +18,8 @@ from jobs.ids import first_of_run, lookup, unique, unique_inverse, words
 
 LEAST_QUERIES = 100
 """Queries that each half must have to be trained on and judged by."""
+MOST_QUERIES = 20_000
+"""Queries that a run that decides by the probe tries out at most: what they do not decide, a look at more does not."""
 CAPS = (32, 16, 8, 4, 2, 1)
 """Most negatives of a query, positive and source that are kept: the first of these that fits."""
 MOST_BYTES = 256 << 20

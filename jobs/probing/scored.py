@@ -73,7 +73,8 @@ class ScoredParts:
 
 
 def rows_of(table: pa.Table, sources: list[str]) -> Rows:
-    """Return scored triples (columns of scores) as rows, the sources by their numbers."""
+    """Return the scored triples (columns of scores) of these sources as rows, the sources by their numbers."""
+    table = table.filter(pc.is_in(table["source"], value_set=pa.array(sources, pa.string())))
     code = pc.index_in(table["source"], value_set=pa.array(sources, pa.string())).to_numpy().astype(np.int64)
     query, positive, negative = (from_arrow(table[column]).copy() for column in IDS)
     return Rows(query, positive, negative, code)

@@ -121,3 +121,31 @@ def test_a_quoted_field_that_goes_on_where_the_look_ends_is_no_fault(tmp_path, m
     for size in range(600, 900, 7):  # somewhere the cut is within a field
         monkeypatch.setattr("jobs.formats.delimited.LOOKED_AT", size)
         assert rows_of(path) == ([tuple(row[:3]) for row in rows], 0)
+
+
+def test_a_line_without_a_tab_does_not_let_a_pair_of_marks_swallow_a_collection(tmp_path):
+    lines = [f"{k}\ttext {k}" for k in range(1000)]
+    lines[100], lines[500], lines[900] = '100\t"opens', '500\tcloses"', "no tab"
+    path = tmp_path / "collection.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    batches = [batch for unit in text_units(str(path)) for batch in read_texts(unit, Options(), "passage")]
+    assert (sum(len(b.texts) for b in batches), sum(len(b.rejects) for b in batches)) == (999, 1)
+
+
+def test_one_malformed_row_of_a_quoted_csv_costs_that_row_at_most(tmp_path):
+    rows = sixty({k: f"yes, {k}" for k in range(0, 60, 5)})
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *rows])
+        file.write('q,"well" said he,n,bm25\r\n')
+    found, rejects = rows_of(path)
+    assert found[:60] == [tuple(row[:3]) for row in rows] and len(found) + rejects == 61
+
+
+def test_a_tsv_whose_header_is_quoted_is_quoted_though_a_field_is_not(tmp_path):
+    lines = ['"query"\t"positive"\t"negative"\t"source"']
+    lines += [f'"q{k}"\t"p{k}"\t{"NA" if k == 7 else chr(34) + f"n{k}" + chr(34)}\t"a"' for k in range(100)]
+    path = tmp_path / "r.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    found, rejects = rows_of(path)
+    assert found[0] == ("q0", "p0", "n0") and found[7][2] == "NA" and (len(found), rejects) == (100, 0)

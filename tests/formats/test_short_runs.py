@@ -56,3 +56,15 @@ def test_triples_of_texts_are_no_collection(tmp_path):
     assert recognise(str(path)) == "msmarco-tsv"
     path.write_text("\n".join(f"{k // 3}\tthe answer to {k // 3}\tsomething else {k}" for k in range(30)) + "\n")
     assert recognise(str(path)) == "msmarco-tsv"  # a query may be a number, and comes again
+
+
+def test_judgements_whose_grades_fall_are_no_run(tmp_path):
+    path = tmp_path / "qrels.tsv"
+    path.write_text("\n".join(f"{q}\td{q}{k}\t{grade}" for q in range(9) for k, grade in enumerate((3, 2, 0))) + "\n")
+    assert third_column(path.read_bytes()) is None
+    with pytest.raises(InputError, match="--qrels"):
+        recognise(str(path))
+
+
+def test_ranks_may_count_from_nought():
+    assert third_column(b"".join(b"%d d%d %d\n" % (q, k, k) for q in range(3) for k in range(5))) == "rank"

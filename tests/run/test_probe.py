@@ -206,6 +206,13 @@ def test_a_training_file_is_tried_out_beside_the_sources_and_leaves_nothing(lake
     assert sorted(str(p) for p in Path(result.out).rglob("*")) == before
 
 
+def test_some_sources_alone_are_tried_out_again(result, found):
+    tried = jobs.probe(result.out, asked=jobs.Asked(sources=("near", "far")))
+    told = {"probe": tried.probe}
+    assert set(gains(told)) == {"near", "far", "far+near"}
+    assert gains(told)["near"] == pytest.approx(gains(found)["near"], abs=0.03)  # the pool is of these sources
+
+
 def test_eci_probe_says_what_is_wrong_in_one_line(result, lake, tmp_path, eci):
     frame = pl.read_parquet(lake / "lake.parquet")
     frame.filter(pl.col("query").is_in([f"query {k}" for k in range(50)])).write_parquet(tmp_path / "few.parquet")
@@ -213,6 +220,8 @@ def test_eci_probe_says_what_is_wrong_in_one_line(result, lake, tmp_path, eci):
     for more, said in (
         (["--source", "neer"], "did you mean 'near'"),
         (["--hybrid", "near+fat"], "did you mean 'far'"),
+        (["--hybrid", "near+near"], "two or more different sources"),
+        (["--hybrid", "near"], "two or more different sources"),
         (["--rate", "7"], "rate: must be less than or equal to 1"),
         (["--triples", "few.parquet"], "No probe: 50 queries are there"),
         (["--triples", "absent.parquet"], "absent.parquet"),
