@@ -66,9 +66,7 @@ def quotes_fields(path: str, delimiter: str) -> bool:
     if not plain.bad:
         if len(closed) < len(marked):
             return False  # lines are whole as they are, and a mark does not close within its own
-        every = len(marked) == sum(map(len, rows)) or all(
-            len({f.startswith(mark) for f in c}) == 1 for c in zip(*rows[1:], strict=True)
-        )
+        every = len(marked) == sum(map(len, rows))
         return delimiter == "," or every or any(b'""' in field[1:-1] for field in closed)
     quoted = _quoted(first, delimiter, width)
     # marks that all close where CSV lets them and rows that are all whole; else what loses the least

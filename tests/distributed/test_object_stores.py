@@ -78,7 +78,7 @@ def test_a_run_into_s3_publishes_the_bytes_of_a_local_run_and_every_reader_works
 
     assert len(ranking_of(out)["ranking"]) == 4
     counted = eci("sql", "SELECT count(*) AS n FROM scores", "--out", out, "--format", "csv")
-    assert counted.stdout.split() == ["n", "400"], counted.stderr
+    assert counted.stdout.split() == ["n", "600"], counted.stderr
     with pytest.raises(InputError, match="disabled by configuration"):
         query(Store(out), "SELECT * FROM read_parquet('s3://bucket/lake/triples.parquet')")
     assert status_of(out) == []

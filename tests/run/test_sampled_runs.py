@@ -31,7 +31,7 @@ def clear_lake(folder: Path, queries: int) -> None:
 
 def test_a_clear_leader_needs_a_small_share_of_the_queries(tmp_path: Path) -> None:
     clear_lake(tmp_path, 9000)
-    settings = {"vectors": str(tmp_path / "vectors.parquet"), "folds": 8}
+    settings = {"vectors": str(tmp_path / "vectors.parquet"), "folds": 8, "no_probe": True}
     early = run_lake(tmp_path / "early", tmp_path / "triples.parquet", until_decided=0.95, **settings)
     whole = run_lake(tmp_path / "whole", tmp_path / "triples.parquet", **settings)
     rows = early.ranking.to_pylist()

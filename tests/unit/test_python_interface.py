@@ -16,7 +16,7 @@ from tests.lakes import vector_lake
 @pytest.fixture
 def lake(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = vector_lake(tmp_path / "lake", dim=8, triples=800, sources=3)
+    found = vector_lake(tmp_path / "lake", dim=8, triples=800, sources=3, queries=300)
     (tmp_path / "vectors.parquet").write_bytes(found.vectors.read_bytes())
     found.vectors.unlink()
     return found
@@ -36,6 +36,7 @@ def test_the_example_of_the_package_runs_and_prints_nothing(lake, capfd, monkeyp
 
 def test_public_names_are_these_and_all_can_be_had():
     assert dir(jobs) == [
+        "Asked",
         "Choice",
         "EciError",
         "Input",
@@ -43,6 +44,7 @@ def test_public_names_are_these_and_all_can_be_had():
         "RunConfig",
         "RunResult",
         "mix",
+        "probe",
         "rank",
         "report",
         "run",
