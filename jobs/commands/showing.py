@@ -61,28 +61,32 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
 
 def _answer(found: dict[str, Any], by: str) -> list[str]:
     """Return the answer to a ranking in sentences."""
-    from jobs.finished.probe_text import coverage_lines
     from jobs.finished.text import verdict
-    from jobs.probing.answer import answer
 
     if found["probe"] is not None and by == "probe":
-        return [*answer(found["probe"], found["ranking"]), *coverage_lines(found["probe"].rows)]
+        return _answer_of(found["probe"], found["ranking"])
     why = [found["why_no_probe"]] if found["why_no_probe"] and by == "probe" else []
     return [*verdict(found["ranking"], found["pairs"]), *why]
 
 
 def print_probe(probed: Probed, ranking: Sequence[SourceRow]) -> None:
     """Print what a probe has given, and the answer in sentences. `ranking`: rows of source_eci."""
-    from jobs.finished.probe_text import coverage_lines, probe_table
-    from jobs.probing.answer import answer
+    from jobs.finished.probe_text import probe_table
     from jobs.terminal.console import make_console
 
     console = make_console()
     console.print()
     console.print(probe_table(probed.rows, ranking))
     console.print()
-    for line in [*answer(probed, ranking), *coverage_lines(probed.rows)]:
+    for line in _answer_of(probed, ranking):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _answer_of(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
+    from jobs.finished.probe_text import coverage_lines
+    from jobs.probing.answer import answer
+
+    return [*answer(probed, ranking), *coverage_lines(probed.rows)]
 
 
 def echo_json(value: Any) -> None:

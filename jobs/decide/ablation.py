@@ -178,7 +178,7 @@ def perturbed_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of some perturbations of the weights, by one pass over the run's triples."""
     totals: Sums = {}
-    for _, paths in groupby(run.files("scores"), lambda path: path.split("/")[1]):
+    for _, paths in groupby(run.files("scores"), lambda path: layout.scores_place(path)[0]):
         fold: Sums = {}
         for path in paths:
             _add_part(run.read(path), spool, variants, fold)

@@ -26,6 +26,7 @@ from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow, unique
 from jobs.machine import available_cores, default_memory
+from jobs.output import layout
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
 
@@ -139,7 +140,7 @@ class Selection:
             raise InputError("no triple passes these filters; loosen --min-weight, --source or --no-violations")
 
     def _folds(self) -> Iterator[pa.Table]:
-        paths = groupby(self.run.files("scores"), lambda path: path.split("/")[1])
+        paths = groupby(self.run.files("scores"), lambda path: layout.scores_place(path)[0])
         for _, files in paths:
             yield pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
 

@@ -16,6 +16,7 @@ from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished
 from jobs.finished.vectors import vectors_of
 from jobs.ids import from_arrow, lookup, unique
+from jobs.output import layout
 from jobs.output.records import SourceRow
 from jobs.output.store import Store
 from jobs.pipeline.files_beside import Scored, scored
@@ -77,18 +78,14 @@ def probe(
     names = sorted(asked.sources or run.sources)
     with tempfile.TemporaryDirectory(prefix="eci-") as folder:
         if not asked.triples:
-            reader = ScoredParts(run.store, f"runs/{run.run_id}", _parts(run))
+            places = (layout.scores_place(path) for path in run.files("scores"))
+            parts = sorted((int(fold), part) for fold, part in places)
+            reader = ScoredParts(run.store, layout.run_folder(run.run_id), parts)
             rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
             return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
         with scored(_config(run, asked, workers, memory), progress) as files:
             rows = _with_files(run, names, files, AROUND * asked.settings.queries)
             return _tried(run, asked, [*names, *files.sources], rows, files.vectors, progress)
-
-
-def _parts(run: Finished) -> list[tuple[int, int]]:
-    """Return the parts (fold, part) of a run's scores."""
-    named = (path.split("/")[1:] for path in run.files("scores"))
-    return sorted((int(fold.removeprefix("fold=")), int(part[len("part-") : -len(".parquet")])) for fold, part in named)
 
 
 def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig:

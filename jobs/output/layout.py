@@ -68,6 +68,12 @@ def scores_part(fold: str, part: int) -> str:
     return f"scores/fold={fold}/part-{part:03d}.parquet"
 
 
+def scores_place(path: str) -> tuple[str, int]:
+    """Return the fold (its name) and the part that a file of `scores_part` holds."""
+    _, fold, part = path.split("/")
+    return fold.removeprefix("fold="), int(part.removeprefix("part-").removesuffix(".parquet"))
+
+
 def texts_bucket(bucket: str) -> str:
     """Return the texts of a bucket (its name), in a run's folder."""
     return f"texts/bucket={bucket}.parquet"
