@@ -67,7 +67,8 @@ def quotes_fields(path: str, delimiter: str) -> bool:
         if len(closed) < len(marked):
             return False  # lines are whole as they are, and a mark does not close within its own
         every = len(marked) == sum(map(len, rows))
-        return delimiter == "," or every or any(b'""' in field[1:-1] for field in closed)
+        # a writer of TSV that quotes where it must leaves these within marks, and no text that nobody quoted has them so
+        return delimiter == "," or every or any(b'""' in field[1:-1] or b"\r" in field for field in closed)
     quoted = _quoted(first, delimiter, width)
     # marks that all close where CSV lets them and rows that are all whole; else what loses the least
     if (_strict(first, delimiter, whole) and not quoted.bad) or (quoted.good >= plain.good and quoted.bad <= plain.bad):

@@ -64,6 +64,14 @@ def test_a_file_that_a_csv_library_wrote_is_read_back(tmp_path, delimiter, quoti
     assert rows_of(path) == ([tuple(row[:3]) for row in rows], 0)
 
 
+def test_a_carriage_return_within_marks_is_one_that_a_library_quoted(tmp_path):
+    rows = [["query 0", "passage 0", "a\rreturn", "bm25"], ["query 1", "passage 1", "\r", "bm25"]]
+    path = tmp_path / "t.tsv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows([HEADER, *rows])
+    assert rows_of(path) == ([tuple(row[:3]) for row in rows], 0)
+
+
 def test_a_csv_with_a_pair_of_marks_of_its_own_is_read_line_by_line(tmp_path):
     rows = sixty({3: '"begins with a mark', 40: 'ends with one"'})
     assert rows_of(raw(tmp_path / "t.csv", rows, delimiter=",")) == ([tuple(row[:3]) for row in rows], 0)
