@@ -12,13 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.config import RunConfig
-from jobs.errors import HeldError, InputError
+from jobs.errors import DamagedError, HeldError, InputError
 from jobs.finished.result import RunResult, result_of
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
 from jobs.output.root import claim
-from jobs.output.runs import free_run_id, latest, read_manifest
+from jobs.output.runs import free_run_id, newest, read_manifest
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
@@ -82,7 +82,7 @@ def _run(
         check()
         finish(store, job.run_id, before)
         store.remove(job.work)
-    except HeldError:
+    except (HeldError, DamagedError):
         raise
     except InputError:
         # what the input or the settings did wrong leaves nothing behind
@@ -99,10 +99,8 @@ def work_key(prepared: Prepared) -> str:
 
 def _standing(store: Store, key: str) -> RunResult | None:
     """Return the newest committed run if it is over just the same inputs, settings and versions: nothing is new then."""
-    if not store.exists(layout.LATEST):
-        return None
-    run_id = latest(store)
-    if read_manifest(store, run_id).get("work_key") != key:
+    run_id = newest(store)
+    if run_id is None or read_manifest(store, run_id).get("work_key") != key:
         return None
     result = result_of(store, run_id)
     totals = result.totals | {"texts_embedded": 0, "cache_hits": result.totals["texts"]}

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import pyarrow.parquet as pq
-
 from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.pipeline import tasks
@@ -23,6 +21,7 @@ from jobs.probing.drawing import Seen
 from jobs.probing.sample import MOST_QUERIES
 from jobs.ranking.hybrids import resolve
 from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
 from jobs.work.summaries import Done, Information, S
@@ -198,6 +197,5 @@ class Stages:
 
 
 def _first_detail(job: Job, rejects: str) -> str:
-    with job.store.open(f"{job.publish}/{rejects}") as source:
-        rows = pq.read_table(source, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
+    rows = read_unfinished(job, rejects, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
     return f"; the first: {rows[0]['file']} row {rows[0]['row']}: {rows[0]['detail']}" if rows else ""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import wanted_ids
 from jobs.output import layout
 from jobs.vectors.cache import Cache
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, bucket_name
 from jobs.work.summaries import Embedded
@@ -45,8 +45,7 @@ def cache_of(job: Job) -> Cache:
 
 def read_texts(job: Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     """Return a bucket's ids S16 (n,), ascending, and its texts (columns side, text)."""
-    with job.store.open(f"{job.publish}/{layout.texts_bucket(name)}") as source:
-        table = pq.read_table(source, columns=["text_id", "side", "text"])
+    table = read_unfinished(job, layout.texts_bucket(name), columns=["text_id", "side", "text"])
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 

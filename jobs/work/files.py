@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs.output.parquet import PARQUET_ROWS, write_parquet
 from jobs.work.job import Job
@@ -47,6 +49,12 @@ def write_partitions(
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch of no rows."""
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def read_unfinished(job: Job, relative: str, **options: Any) -> pa.Table:
+    """Read a file that this run has published, by its path in the run's folder; options are those of pyarrow's read_table."""
+    with job.store.open(f"{job.publish}/{relative}") as source:
+        return pq.read_table(source, page_checksum_verification=True, **options)
 
 
 def publish(
