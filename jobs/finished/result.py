@@ -42,6 +42,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
+        "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
     }
 
 

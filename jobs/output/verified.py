@@ -112,9 +112,12 @@ def _damaged(store: Store, path: str, why: str = "it is not what the run's manif
     return DamagedError(f"{store.path(path)}: damaged: {why}; {ADVICE}")
 
 
-def hash_of(store: Store, path: str) -> tuple[int, str]:
-    """Return the bytes and the SHA-256 of a file, read from its beginning to its end. Raises OSError."""
-    digest, size = hashlib.sha256(), 0
+def hash_of(store: Store, path: str, digest: Any = None) -> tuple[int, str]:
+    """Return the bytes and the hash of a file, read from its beginning to its end. Raises OSError.
+
+    `digest`: None for SHA-256.
+    """
+    digest, size = digest or hashlib.sha256(), 0
     for block in blocks_of(store, path):
         digest.update(block)
         size += len(block)

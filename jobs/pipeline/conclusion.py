@@ -35,7 +35,7 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     published = ran.done.published()
     published.append(publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema))
     published.append(publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema))
-    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created)
+    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, ran.made_again)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:
         logging.getLogger("eci").warning(warning)

@@ -62,8 +62,14 @@ def make_manifest(
     sample: Sample,
     key: str,
     created: datetime,
+    tasks_again: int,
 ) -> Manifest:
-    """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
+    """Return the manifest. Raises EciError as `totals_of`.
+
+    Args:
+        published: every file but itself, as it was written.
+        tasks_again: finished tasks that were done again, as their files were damaged.
+    """
     stages: dict[str, StageTimes] = {
         name: {
             "tasks": len(tasks),
@@ -89,6 +95,11 @@ def make_manifest(
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
         "why_no_probe": _why_no_probe(config, done),
+        "made_again": {
+            "tasks": tasks_again,
+            "cache_files": sum(s["damaged_cache_files"] for s in [*done.embed.values(), *done.exchange.values()]),
+            "texts": sum(s["embedded_again"] for s in done.exchange.values()),
+        },
         "stages": stages,
     }
 

@@ -12,13 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.config import RunConfig
-from jobs.errors import DamagedError, HeldError, InputError
+from jobs.errors import DamagedError, HeldError, InputError, notice, reason_of
 from jobs.finished.result import RunResult, result_of
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
 from jobs.output.root import claim
 from jobs.output.runs import free_run_id, newest, read_manifest
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
@@ -112,9 +113,13 @@ def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> Job:
     folder = layout.work_folder(key)
     state = layout.state_in(folder)
     try:
-        run_id = str(json.loads(store.read_text(state))["run_id"])
-    except (FileNotFoundError, ValueError, KeyError):
+        run_id = str(unsealed(store.read_text(state))["run_id"])
+    except (OSError, ValueError, KeyError) as error:
+        if store.names(folder):
+            # files of the run that was begun may hold its id, which nothing else knows
+            notice(f"{store.path(state)}: {reason_of(error)}; unfinished work of the run is begun again")
+            store.remove(folder)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         run_id = free_run_id(store, f"{stamp}-{key[:6]}")
-        store.write_text(state, json.dumps({"run_id": run_id, "identity": prepared.identity}))
+        store.write_text(state, json.dumps(sealed({"run_id": run_id, "identity": prepared.identity})))
     return job_for(config, folder, prepared.buckets, run_id, prepared.encoder)

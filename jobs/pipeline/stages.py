@@ -35,6 +35,7 @@ class Ran:
         job: as it was, with the fingerprint of the user's own vectors where there are some.
         sources: those that ingest met, by name.  hybrids: the sources of each.
         information: of each source, then of each hybrid.
+        made_again: finished tasks of an earlier attempt that were done again, as their files were damaged or missing.
     """
 
     job: Job
@@ -43,6 +44,7 @@ class Ran:
     hybrids: dict[str, tuple[str, ...]]
     information: list[Information]
     sample: Sample
+    made_again: int
 
 
 IDS_ALONE = 0.01
@@ -81,7 +83,9 @@ class Stages:
             self.probing.conclude()
         if self.config.information:
             self._inform()
-        return Ran(self.job, self.done, self.sources, self.hybrids, information, sample)
+        return Ran(
+            self.job, self.done, self.sources, self.hybrids, information, sample, self.cluster.resumed.made_again
+        )
 
     def _together(self, *stages: Stage) -> None:
         for name, found in self.cluster.run(self.job, *(stage for stage in stages if stage.tasks)).items():

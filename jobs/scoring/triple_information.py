@@ -20,7 +20,7 @@ from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.moments import folds_of_table, read_source
 from jobs.vectors.exchange import receive, token_weights
-from jobs.work.files import publish, read_unfinished, reading
+from jobs.work.files import publish, read_unfinished, reading, writing_bytes
 from jobs.work.job import Job
 from jobs.work.layout import FACTORS, PARTS, REFS, Exchanged, PartRange, fold_name
 from jobs.work.summaries import Factor, Informed
@@ -35,7 +35,7 @@ def factor_task(job: Job, name: str, number: int, scored: list[str]) -> Factor:
     n = int(sums.n.sum())
     with threadpool_limits(1, "blas"):
         factors = [inverse_factor(unpack_upper(sum_packed(s), dim_of(s.shape[1])) / n, job.lam) for s in sums[:2]]
-    with job.store.attempt(FACTORS.path(job, name)) as path, open(path, "wb") as file:
+    with writing_bytes(job, FACTORS, name) as file:
         np.save(file, np.stack(factors))
     return {"n_examples": n}
 

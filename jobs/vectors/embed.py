@@ -78,6 +78,21 @@ def embed_task(job: Job, name: str, report: Report, bucket: int, parts: list[Par
     }
 
 
+def embed_again(job: Job, bucket: int, at: np.ndarray, vectors: np.ndarray, present: np.ndarray) -> None:
+    """Embed texts of a bucket whose vectors the cache has lost since the stage `embed`, and put them in.
+
+    Args:
+        at: their rows among the bucket's texts.  vectors (n, d), present (n,): of all of these, to be filled.
+    """
+    ids, texts = read_texts(job, bucket_name(bucket))
+    store = cache_of(job)
+    for start in range(0, len(at), CHUNK):
+        rows = at[start : start + CHUNK]
+        vectors[rows] = encode(job, texts[rows], lambda _: None)[0]
+        store.add(ids[rows], vectors[rows])
+    present[at] = True
+
+
 def encode(job: Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the vectors float16 (n, d) of texts (columns side, text), and the real and padded tokens they took."""
     encoder = encoder_of(str(job.encoder), job.threads)

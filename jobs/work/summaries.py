@@ -113,11 +113,16 @@ class Embedded(Summary):
 
 
 class Sent(Summary):
-    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector."""
+    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector.
+
+    `embedded_again`: texts whose vectors the cache has lost since they were embedded; damaged cache files.
+    """
 
     texts: int
     sent: int
     without_vector: int
+    embedded_again: int
+    damaged_cache_files: int
 
 
 class Scored(Summary):
