@@ -27,7 +27,7 @@ crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers thro
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s
 
 attack: $(VENV)/ready  ## a thousand flipped bits over every kind of file, and what became of them
-	ECI_ATTACK=1 $(BIN)/python -m pytest tests/run/test_damage.py -s
+	ECI_ATTACK=1 $(BIN)/python -m pytest tests/run/test_damage.py tests/run/test_damaged_work.py tests/run/test_standing.py -s
 
 scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
 	ECI_SCALE=1 $(BIN)/python -m pytest tests/scale -s

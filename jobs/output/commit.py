@@ -34,7 +34,13 @@ def seen(store: Store) -> str | None:
 
 
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
-    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
+    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing. Raises as `point_latest`."""
+    point_latest(store, run_id, before)
+    write_catalog(store)
+
+
+def point_latest(store: Store, run_id: str, before: str | None = None) -> None:
+    """Point LATEST at a run whose folder is in place.
 
     Args:
         before: what `seen` said when the run began.
@@ -49,4 +55,3 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
             f"{store.path(layout.LATEST)}: names {named(store)} now, which another run has put there since this one began; "
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )
-    write_catalog(store)

@@ -11,12 +11,16 @@ from typing import Any, Literal, TypedDict
 
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels.
+
+    `digest`: what was read, as `sha256:` or `etag:` and the value.
+    """
 
     path: str
     size: int
     stamp: str
     what: str
+    digest: str
 
 
 class TableFile(TypedDict):

@@ -167,8 +167,13 @@ class Verdicts:
         return sha
 
     def _note(self, path: str, before: list[Any], sha: str) -> None:
-        if before == self._seen(path) and None not in before and before[2] < time.time_ns() - FRESH_NS:
-            self._read()[path] = [*before, sha]
+        if before == self._seen(path):
+            self.remember(path, before, sha)
+
+    def remember(self, path: str, seen: list[Any], sha: str) -> None:
+        """Take note of a file's SHA-256. `seen`: what `Store.seen` said before and after it was hashed."""
+        if None not in seen and seen[2] < time.time_ns() - FRESH_NS:
+            self._read()[path] = [*seen, sha]
             self._changed = True
 
     def _seen(self, path: str) -> list[Any]:

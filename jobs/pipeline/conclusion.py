@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.config import RunConfig
+from jobs.ingest.digests import remember
 from jobs.output.commit import commit
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.pipeline.manifest import make_manifest
@@ -40,6 +41,7 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     if warning is not None:
         logging.getLogger("eci").warning(warning)
     commit(job.store, job.publish, job.run_id, manifest)
+    remember(prepared.files, ran.done.digests())
 
 
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:

@@ -79,6 +79,7 @@ def make_manifest(
         }
         for name, tasks in done.stages().items()
     }
+    digests = done.digests()
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
     return {
         "run_id": job.run_id,
@@ -87,7 +88,7 @@ def make_manifest(
         "formula_version": FORMULA_VERSION,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
-        "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],
+        "inputs": [{**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files],  # type: ignore[typeddict-item]
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],

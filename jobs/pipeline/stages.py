@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from jobs.config import RunConfig
 from jobs.errors import InputError
+from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.prepare import Prepared
@@ -95,7 +96,8 @@ class Stages:
         self._together(Stage(name, those, rows))
 
     def _read(self) -> None:
-        """Read everything that the run was given."""
+        """Read everything that the run was given. Raises InputError for a file that is changed meanwhile."""
+        self._stage("inputs", tasks.inputs_tasks(self.prepared))
         if self.prepared.texts:
             self._stage("lookup", tasks.lookup_tasks(self.prepared))
             self._stage("index", tasks.index_tasks(self.prepared))
@@ -104,6 +106,7 @@ class Stages:
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
+        require_same(self.prepared.files, self.done.digests())
         self._require_texts()
 
     def _require_texts(self) -> None:
