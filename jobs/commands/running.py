@@ -18,7 +18,7 @@ from jobs.commands.options import (
     input_options,
     run_options,
 )
-from jobs.commands.showing import echo_json, print_ranking, progress_for
+from jobs.commands.showing import echo_json, print_made_again, print_ranking, progress_for
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -49,6 +49,8 @@ def run(
         echo_json(told)
     else:
         print_ranking(result.out, result.run_id)
+        if not result.unchanged:
+            print_made_again(result.out, result.run_id)
     if result.unchanged:
         if not json:
             typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")

@@ -59,6 +59,17 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     )
 
 
+def print_made_again(out: str, run_id: str) -> None:
+    """Say what a run has found damaged and made again; nothing where all was whole."""
+    from jobs.finished.result import ranking_of
+
+    again = ranking_of(out, run_id)["made_again"]
+    kinds = {"finished tasks": again["tasks"], "cached files": again["cache_files"], "vectors of texts": again["texts"]}
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    if told:
+        typer.echo(f"Found damaged or missing, and made again: {told}.")
+
+
 def _answer(found: dict[str, Any], by: str) -> list[str]:
     """Return the answer to a ranking in sentences."""
     from jobs.finished.text import verdict

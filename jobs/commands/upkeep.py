@@ -1,4 +1,4 @@
-"""What keeps house: init, doctor, gc."""
+"""What keeps house: init, doctor, gc, verify."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from jobs.commands.options import Json, Out
 from jobs.commands.showing import echo_json
-from jobs.errors import AttentionError, InputError
+from jobs.errors import AttentionError, EciError, InputError
 
 
 def gc(
@@ -57,6 +57,34 @@ def gc(
         typer.echo(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
 
 
+def verify(
+    out: Out,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="A run's id (default: all runs, and what lies beside them).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read everything that OUT holds and name what is damaged or missing; exit code 1 if anything is.
+
+    Example: eci verify --out demo-out
+    """
+    from jobs.finished.verification import verify as read_all
+
+    found = read_all(out, run_id)
+    if json:
+        faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
+        echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
+    else:
+        for fault in found.faults:
+            typer.echo(f"{fault.path}: {fault.what}")
+        for path in found.others:
+            typer.echo(f"{path}: no committed run; left alone")
+        if not found.faults:
+            typer.echo(f"All is as it was written: {found.files:,} files, {found.runs:,} runs.")
+    if found.faults:
+        raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
+
+
 MANY = ("cache file", "attempt")  # counted only
 
 
@@ -103,5 +131,5 @@ def doctor(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (init, doctor, gc):
+    for command in (init, doctor, gc, verify):
         app.command()(command)

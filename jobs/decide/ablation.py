@@ -29,7 +29,7 @@ from jobs.finished.vectors import spool_vectors
 from jobs.machine import default_memory
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
-from jobs.output.parquet import write_parquet
+from jobs.output.parquet import write_sealed
 from jobs.output.root import require
 from jobs.output.tables import ABLATIONS
 from jobs.pipeline.encoder import encoder_choice
@@ -133,7 +133,7 @@ def ablate(
     for name in encoders if "encoder" in kinds else ():
         rows.append(encoder_row(run, name, progress))
     with run.store.attempt(layout.ablations_of(run.run_id)) as path:
-        write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
+        write_sealed(path, pa.Table.from_pylist(rows, ABLATIONS.schema))
 
     write_catalog(run.store)
     return rows

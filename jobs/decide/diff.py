@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from jobs.config import Strict
 from jobs.finished.committed import Finished
 from jobs.output.records import InputFile, SourceRow, value_of
-from jobs.output.runs import committed
+from jobs.output.runs import committed, whole
 from jobs.output.store import Store
 
 COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
@@ -110,8 +110,10 @@ def _inputs(a: list[InputFile], b: list[InputFile]) -> dict[str, int]:
 
 def previous(store: Store, run_id: str) -> str | None:
     """Return the run that was committed before this one, None for the first."""
-    before = [name for name in committed(store) if name < run_id]
-    return before[-1] if before else None
+    for name in reversed(committed(store)):
+        if name < run_id and whole(store, [name]):
+            return name
+    return None
 
 
 def attention(out: str, run_id: str, strict: Strict) -> list[str]:

@@ -80,7 +80,7 @@ def probe(
         if not asked.triples:
             places = (layout.scores_place(path) for path in run.files("scores"))
             parts = sorted((int(fold), part) for fold, part in places)
-            reader = ScoredParts(run.store, layout.run_folder(run.run_id), parts)
+            reader = ScoredParts(run.read, parts)
             rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
             return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
         with scored(_config(run, asked, workers, memory), progress) as files:

@@ -17,10 +17,12 @@ import pyarrow as pa
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
+from jobs.output import layout
 from jobs.output.records import InputFile, Manifest, SourceRow
-from jobs.output.runs import latest, read_manifest, read_published
+from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI
+from jobs.output.verified import read_published
 from jobs.scoring.moments import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
@@ -91,8 +93,12 @@ class Finished:
         return {row["source"]: int(row["n_examples"]) for row in self.rows if row["kind"] == "source"}
 
     def read(self, relative: str, **options: Any) -> pa.Table:
-        """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table."""
-        return read_published(self.store, self.run_id, relative, **options)
+        """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table.
+
+        Raises:
+            DamagedError: it is not what the manifest says.
+        """
+        return read_published(self.store, layout.run_folder(self.run_id), self.manifest, relative, **options)
 
     def files(self, table: str) -> list[str]:
         """Return the files of a table, relative to the run's folder, in order."""

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
+from jobs.output import layout
 from jobs.output.records import Manifest, StageTimes, Totals
-from jobs.output.runs import latest, read_manifest, read_published
+from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
+from jobs.output.verified import read_published
 from jobs.probing.answer import Probed
 
 ORDERS = ("probe", "eci")
@@ -31,8 +33,8 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     manifest = read_manifest(store, run_id)
     return {
         "run_id": run_id,
-        "ranking": read_published(store, run_id, SOURCE_ECI.files).to_pylist(),
-        "pairs": read_published(store, run_id, SOURCE_PAIRS.files).to_pylist(),
+        "ranking": _read(store, manifest, SOURCE_ECI).to_pylist(),
+        "pairs": _read(store, manifest, SOURCE_PAIRS).to_pylist(),
         "probe": probed_of(store, manifest),
         "why_no_probe": manifest.get("why_no_probe"),
         "totals": manifest["totals"],
@@ -40,6 +42,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
+        "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
     }
 
 
@@ -48,11 +51,14 @@ def probed_of(store: Store, manifest: Manifest) -> Probed | None:
     there = {file["path"] for file in manifest["files"]}
     if SOURCE_PROBE.files not in there:
         return None
-    tables = (
-        read_published(store, manifest["run_id"], table.files) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE)
-    )
+    tables = (_read(store, manifest, table) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE))
     rows, pairs, curve = (table.to_pylist() for table in tables)
     return Probed(rows, pairs, curve)
+
+
+def _read(store: Store, manifest: Manifest, table: Table) -> pa.Table:
+    """Return a table of one file of a committed run. Raises DamagedError."""
+    return read_published(store, layout.run_folder(manifest["run_id"]), manifest, table.files)
 
 
 def left_to_embed(manifest: Manifest) -> dict[str, Any]:
@@ -112,11 +118,11 @@ class RunResult:
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:
     """Read a committed run back. `by`: as for `rank`."""
     manifest = read_manifest(store, run_id)
-    ranking = read_published(store, run_id, SOURCE_ECI.files)
+    ranking = _read(store, manifest, SOURCE_ECI)
     result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
     if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
         return result
-    probe = read_published(store, run_id, SOURCE_PROBE.files)
+    probe = _read(store, manifest, SOURCE_PROBE)
     if by == "probe":
         place = {source: i for i, source in enumerate(probe["source"].to_pylist())}
         names = ranking["source"].to_pylist()

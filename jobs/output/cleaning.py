@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-from jobs.errors import EciError, HeldError, InputError
+from jobs.errors import DamagedError, HeldError, InputError, notice
 from jobs.output import layout
 from jobs.output.lock import holding
+from jobs.output.parquet import read_sealed
 from jobs.output.root import claim, is_root, require
-from jobs.output.runs import committed, latest, read_manifest
+from jobs.output.runs import committed, newest, read_manifest, whole
 from jobs.output.store import Store, written_at
 
 STALE_SECONDS = 3600.0
@@ -109,8 +109,9 @@ def _unheld(store: Store, rules: Rules) -> Iterator[Removed]:
 def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
     every = committed(store)
     doomed = every[: -rules.keep_runs] if rules.keep_runs else []
-    if every:
-        doomed = [run_id for run_id in doomed if run_id != latest(store)]
+    if doomed:
+        last = newest(store)
+        doomed = [run_id for run_id in doomed if run_id != last]
     # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
     named = [name for name in store.names(layout.RUNS) if layout.RUN_ID.fullmatch(name)]
     broken = [name for name in named if name not in every] if store.local or not held else []
@@ -172,7 +173,8 @@ def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
 def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
     gone: set[str] = set()
     if rules.unused_encoders:
-        for fingerprint in sorted(set(store.names(layout.CACHE)) - _used_encoders(store, rules)):
+        used = _used_encoders(store, rules)
+        for fingerprint in sorted(set(store.names(layout.CACHE)) - used) if used is not None else ():
             path = layout.cache_of(fingerprint)
             own, every = _cache_files(store, path), _files(store, path)
             if not own:
@@ -198,13 +200,14 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
 
 def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
     """Remove the roots that `eci ablate --encoder` ran in, where no table of ablations that stays names the encoder."""
-    import pyarrow.parquet as pq
-
     stay = {layout.ablations_of(run_id) for run_id in _staying(store, rules)}
     named: set[str] = set()
     for path in sorted(_ablation_tables(store) & stay):
-        with store.open(path) as source:
-            rows = pq.read_table(source, columns=["ablation", "value"]).to_pylist()
+        try:
+            rows = read_sealed(store, path).to_pylist()
+        except DamagedError as error:
+            notice(f"no ablation's encoder was removed: {error}")
+            return
         named.update(row["value"] for row in rows if row["ablation"] == "encoder")
     folder = layout.ABLATION_ENCODERS
     for name in store.names(folder):
@@ -212,7 +215,12 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
         if not is_root(below):
             continue
         runs = committed(below)
-        if not runs or read_manifest(below, runs[-1])["encoder"]["name"] not in named:
+        try:
+            used = {read_manifest(below, run_id)["encoder"]["name"] for run_id in runs[-1:]}
+        except DamagedError as error:
+            notice(f"{below.path()} stays: {error}")
+            continue
+        if not used & named:
             item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
             if not rules.dry_run:
                 store.remove(item.path)
@@ -235,16 +243,14 @@ def _staying(store: Store, rules: Rules) -> list[str]:
     return runs[-rules.keep_runs :] if rules.dry_run and rules.keep_runs else runs
 
 
-def _used_encoders(store: Store, rules: Rules) -> set[str]:
-    used = set()
-    for run_id in _staying(store, rules):
-        encoder: Any = read_manifest(store, run_id).get("encoder")
-        if not isinstance(encoder, dict) or "fingerprint" not in encoder:
-            raise EciError(
-                f"{store.path(layout.manifest_in(layout.run_folder(run_id)))}: names no encoder; no cache was removed"
-            )
-        used.add(str(encoder["fingerprint"]))
-    return used
+def _used_encoders(store: Store, rules: Rules) -> set[str] | None:
+    """Return the fingerprints of the encoders of the runs that stay, None where one of them cannot be read."""
+    runs = _staying(store, rules)
+    manifests = whole(store, runs)
+    if len(manifests) < len(runs):
+        notice("no cache of an unused encoder was removed: a run that cannot be read may use it")
+        return None
+    return {str(manifest["encoder"]["fingerprint"]) for manifest in manifests.values()}
 
 
 def _cache_files(store: Store, folder: str) -> list[_File]:

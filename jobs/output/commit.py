@@ -14,13 +14,14 @@ from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.records import Manifest
-from jobs.output.runs import latest
+from jobs.output.runs import named
+from jobs.output.sealed import sealed
 from jobs.output.store import Store
 
 
 def commit(store: Store, folder: str, run_id: str, manifest: Manifest) -> None:
     """Write the manifest into a folder of published files and put the run in its place; `finish` makes readers see it."""
-    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(sealed(manifest), indent=1, sort_keys=True, ensure_ascii=False)
     store.write_text(layout.manifest_in(folder), text)
     if store.local:
         store.sweep(folder)
@@ -33,7 +34,13 @@ def seen(store: Store) -> str | None:
 
 
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
-    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
+    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing. Raises as `point_latest`."""
+    point_latest(store, run_id, before)
+    write_catalog(store)
+
+
+def point_latest(store: Store, run_id: str, before: str | None = None) -> None:
+    """Point LATEST at a run whose folder is in place.
 
     Args:
         before: what `seen` said when the run began.
@@ -45,7 +52,6 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
         store.write_text(layout.LATEST, run_id + "\n")
     elif not store.put_if(layout.LATEST, run_id + "\n", before):
         raise EciError(
-            f"{store.path(layout.LATEST)}: names {latest(store)} now, which another run has put there since this one began; "
+            f"{store.path(layout.LATEST)}: names {named(store)} now, which another run has put there since this one began; "
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )
-    write_catalog(store)

@@ -11,12 +11,16 @@ from typing import Any, Literal, TypedDict
 
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels.
+
+    `digest`: what was read, as `sha256:` or `etag:` and the value.
+    """
 
     path: str
     size: int
     stamp: str
     what: str
+    digest: str
 
 
 class TableFile(TypedDict):
@@ -71,10 +75,19 @@ class SampleUsed(TypedDict):
     open_pairs: list[tuple[str, str]]
 
 
+class MadeAgain(TypedDict):
+    """What a run has found damaged or missing, and made again: finished tasks, files of the cache, vectors of texts."""
+
+    tasks: int
+    cache_files: int
+    texts: int
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     """
 
     run_id: str
@@ -91,6 +104,7 @@ class Manifest(TypedDict):
     sample: SampleUsed
     rejects: dict[str, int]
     why_no_probe: str | None
+    made_again: MadeAgain
     stages: dict[str, StageTimes]
 
 

@@ -186,6 +186,23 @@ class Store:
             return None
         return next((str(info[key]) for key in ("ETag", "etag", "generation", "mtime", "created") if key in info), "")
 
+    def seen(self, relative: str) -> list[Any]:
+        """Return what changes whenever a file does: size, nanoseconds of its writing and change, inode; or size and ETag.
+
+        An object's ETag is None where its store has none. Raises FileNotFoundError.
+        """
+        if self.local:
+            found = os.stat(self.path(relative))
+            return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        fs, path = self._at(relative)
+        with self._answering():
+            info = fs.info(path)
+        return [
+            int(info.get("size") or 0),
+            next((str(info[k]) for k in ("ETag", "etag", "generation") if k in info), None),
+            0,
+        ]
+
     def put_if(self, relative: str, text: str, version: str | None) -> bool:
         """Put a small object if it is still at `version` (None: not there); returns whether it was put.
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.config import RunConfig
+from jobs.ingest.digests import remember
 from jobs.output.commit import commit
 from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
 from jobs.pipeline.manifest import make_manifest
@@ -35,11 +36,12 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     published = ran.done.published()
     published.append(publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema))
     published.append(publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema))
-    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created)
+    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, ran.made_again)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:
         logging.getLogger("eci").warning(warning)
     commit(job.store, job.publish, job.run_id, manifest)
+    remember(prepared.files, ran.done.digests())
 
 
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from jobs.terminal.progress import Progress
 from jobs.vectors.columns import unit_rows, unit_scale
 from jobs.vectors.embed import cache_of
 from jobs.vectors.given import load_vectors
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import Origin
 
@@ -38,7 +40,7 @@ class Scored(NamedTuple):
 
     def reader(self) -> ScoredParts:
         """Return what reads their scored triples."""
-        return ScoredParts(self.job.store, self.job.publish, self.parts)
+        return ScoredParts(partial(read_unfinished, self.job), self.parts)
 
     def vectors(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return unit vectors float32 (n, d) of ascending distinct ids S16 (n,), zeros for none, and which there are."""

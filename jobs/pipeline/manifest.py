@@ -62,8 +62,14 @@ def make_manifest(
     sample: Sample,
     key: str,
     created: datetime,
+    tasks_again: int,
 ) -> Manifest:
-    """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
+    """Return the manifest. Raises EciError as `totals_of`.
+
+    Args:
+        published: every file but itself, as it was written.
+        tasks_again: finished tasks that were done again, as their files were damaged.
+    """
     stages: dict[str, StageTimes] = {
         name: {
             "tasks": len(tasks),
@@ -73,6 +79,7 @@ def make_manifest(
         }
         for name, tasks in done.stages().items()
     }
+    digests = done.digests()
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
     return {
         "run_id": job.run_id,
@@ -81,7 +88,7 @@ def make_manifest(
         "formula_version": FORMULA_VERSION,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
-        "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],
+        "inputs": [{**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files],  # type: ignore[typeddict-item]
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
@@ -89,6 +96,11 @@ def make_manifest(
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
         "why_no_probe": _why_no_probe(config, done),
+        "made_again": {
+            "tasks": tasks_again,
+            "cache_files": sum(s["damaged_cache_files"] for s in [*done.embed.values(), *done.exchange.values()]),
+            "texts": sum(s["embedded_again"] for s in done.exchange.values()),
+        },
         "stages": stages,
     }
 

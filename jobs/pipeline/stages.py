@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import pyarrow.parquet as pq
-
 from jobs.config import RunConfig
 from jobs.errors import InputError
+from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.prepare import Prepared
@@ -23,6 +22,7 @@ from jobs.probing.drawing import Seen
 from jobs.probing.sample import MOST_QUERIES
 from jobs.ranking.hybrids import resolve
 from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
 from jobs.work.summaries import Done, Information, S
@@ -36,6 +36,7 @@ class Ran:
         job: as it was, with the fingerprint of the user's own vectors where there are some.
         sources: those that ingest met, by name.  hybrids: the sources of each.
         information: of each source, then of each hybrid.
+        made_again: finished tasks of an earlier attempt that were done again, as their files were damaged or missing.
     """
 
     job: Job
@@ -44,6 +45,7 @@ class Ran:
     hybrids: dict[str, tuple[str, ...]]
     information: list[Information]
     sample: Sample
+    made_again: int
 
 
 IDS_ALONE = 0.01
@@ -82,7 +84,9 @@ class Stages:
             self.probing.conclude()
         if self.config.information:
             self._inform()
-        return Ran(self.job, self.done, self.sources, self.hybrids, information, sample)
+        return Ran(
+            self.job, self.done, self.sources, self.hybrids, information, sample, self.cluster.resumed.made_again
+        )
 
     def _together(self, *stages: Stage) -> None:
         for name, found in self.cluster.run(self.job, *(stage for stage in stages if stage.tasks)).items():
@@ -92,7 +96,8 @@ class Stages:
         self._together(Stage(name, those, rows))
 
     def _read(self) -> None:
-        """Read everything that the run was given."""
+        """Read everything that the run was given. Raises InputError for a file that is changed meanwhile."""
+        self._stage("inputs", tasks.inputs_tasks(self.prepared))
         if self.prepared.texts:
             self._stage("lookup", tasks.lookup_tasks(self.prepared))
             self._stage("index", tasks.index_tasks(self.prepared))
@@ -101,6 +106,7 @@ class Stages:
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
+        require_same(self.prepared.files, self.done.digests())
         self._require_texts()
 
     def _require_texts(self) -> None:
@@ -198,6 +204,5 @@ class Stages:
 
 
 def _first_detail(job: Job, rejects: str) -> str:
-    with job.store.open(f"{job.publish}/{rejects}") as source:
-        rows = pq.read_table(source, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
+    rows = read_unfinished(job, rejects, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
     return f"; the first: {rows[0]['file']} row {rows[0]['row']}: {rows[0]['detail']}" if rows else ""

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jobs.config import Probe, RunConfig
 from jobs.ingest.collect import collect_task
+from jobs.ingest.digests import digest_task
 from jobs.ingest.index import index_task, lookup_task
+from jobs.ingest.inputs import File
 from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
 from jobs.ingest.vocabulary import vocabulary_task
@@ -32,6 +34,7 @@ from jobs.work.job import Job
 from jobs.work.layout import Exchanged, Origin, PartRange, bucket_name, fold_name
 from jobs.work.summaries import (
     Collected,
+    Digested,
     Distinct,
     Drawn,
     Embedded,
@@ -53,6 +56,22 @@ from jobs.work.summaries import (
     VectorsRead,
     Vocabulary,
 )
+
+DIGEST_BYTES, DIGEST_FILES = 256 << 20, 200
+"""What one task of `inputs` reads at most, but for a file that is larger."""
+
+
+def inputs_tasks(prepared: Prepared) -> dict[str, Task[Digested]]:
+    """Return tasks that take the digests of all input files, some files each."""
+    groups: list[list[File]] = []
+    size = 0
+    for file in prepared.files:
+        if not groups or size + file.size > DIGEST_BYTES or len(groups[-1]) == DIGEST_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size
+    return {f"{number:06d}": task(digest_task, files=files) for number, files in enumerate(groups)}
 
 
 def lookup_tasks(prepared: Prepared) -> dict[str, Task[TextsRead]]:

@@ -6,16 +6,14 @@ lake is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup, positions_of, unique
 from jobs.output import layout
-from jobs.output.store import Store
 from jobs.probing.sample import Ids, Rows, lowest
 from jobs.work.layout import fold_name
 
@@ -25,9 +23,9 @@ IDS = ("query_id", "positive_id", "negative_id")
 class ScoredParts:
     """The published scores of a run's parts (fold, part), read as far as they are needed."""
 
-    def __init__(self, store: Store, folder: str, parts: Sequence[tuple[int, int]]) -> None:
-        """Take the parts, in order, and the folder of the run below the store's root."""
-        self._store, self._folder = store, folder
+    def __init__(self, read: Callable[..., pa.Table], parts: Sequence[tuple[int, int]]) -> None:
+        """Take the parts, in order, and what reads a file of the run: `read(path in its folder, columns=...)`."""
+        self._read = read
         self._left: dict[int, list[tuple[int, int]]] = {}
         for place in parts:
             self._left.setdefault(place[0], []).append(place)
@@ -68,8 +66,7 @@ class ScoredParts:
 
     def _table(self, place: tuple[int, int], columns: Sequence[str]) -> pa.Table:
         path = layout.scores_part(fold_name(place[0]), place[1])
-        with self._store.open(f"{self._folder}/{path}") as file:
-            return pq.read_table(file, columns=list(columns))
+        return self._read(path, columns=list(columns))
 
 
 def rows_of(table: pa.Table, sources: list[str]) -> Rows:

@@ -15,12 +15,13 @@ from pathlib import Path
 import vl_convert
 from platformdirs import user_cache_dir
 
-from jobs.errors import EciError
+from jobs.errors import DamagedError, EciError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
 from jobs.output.runs import latest, read_manifest
+from jobs.output.sealed import sealed_page
 from jobs.output.store import Store
 from jobs.reports.charts import charts
 from jobs.reports.data import ReportData, read_report
@@ -33,7 +34,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 
 def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30, threads: int = 1) -> str | None:
-    """Write `folder`/report.html of a run that is about to be committed. A report never fails a run.
+    """Write `folder`/report.html of a run that is about to be committed. A report never fails a run, damage does.
 
     Args:
         store: the output root; its committed runs give the history.
@@ -43,10 +44,15 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
 
     Returns:
         None, or a line that says why there is no report.
+
+    Raises:
+        DamagedError: a table is not what the manifest says.
     """
     try:
         page = build(store, folder, manifest, memory, threads)
-        store.write_text(layout.report_in(folder), page)
+        store.write_text(layout.report_in(folder), sealed_page(page))
+    except DamagedError:
+        raise
     except Exception as error:
         return f"no report was written: {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"
     return None
@@ -73,11 +79,11 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
         require(store)
-        store.write_text(layout.report_in(folder), page)
+        store.write_text(layout.report_in(folder), sealed_page(page))
         return store.path(layout.report_in(folder))
     # an address of an object store is no path: it would become a folder called `s3:`
     folder, _, name = (to if "://" in to else str(Path(to).absolute())).rpartition("/")
-    Store(folder or "/").write_text(name, page)
+    Store(folder or "/").write_text(name, sealed_page(page))
     return Store(folder or "/").path(name)
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import wanted_ids
 from jobs.output import layout
 from jobs.vectors.cache import Cache
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, bucket_name
 from jobs.work.summaries import Embedded
@@ -45,8 +45,7 @@ def cache_of(job: Job) -> Cache:
 
 def read_texts(job: Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     """Return a bucket's ids S16 (n,), ascending, and its texts (columns side, text)."""
-    with job.store.open(f"{job.publish}/{layout.texts_bucket(name)}") as source:
-        table = pq.read_table(source, columns=["text_id", "side", "text"])
+    table = read_unfinished(job, layout.texts_bucket(name), columns=["text_id", "side", "text"])
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 
@@ -77,6 +76,21 @@ def embed_task(job: Job, name: str, report: Report, bucket: int, parts: list[Par
         "padded_tokens": padded,
         "damaged_cache_files": store.damaged,
     }
+
+
+def embed_again(job: Job, bucket: int, at: np.ndarray, vectors: np.ndarray, present: np.ndarray) -> None:
+    """Embed texts of a bucket whose vectors the cache has lost since the stage `embed`, and put them in.
+
+    Args:
+        at: their rows among the bucket's texts.  vectors (n, d), present (n,): of all of these, to be filled.
+    """
+    ids, texts = read_texts(job, bucket_name(bucket))
+    store = cache_of(job)
+    for start in range(0, len(at), CHUNK):
+        rows = at[start : start + CHUNK]
+        vectors[rows] = encode(job, texts[rows], lambda _: None)[0]
+        store.add(ids[rows], vectors[rows])
+    present[at] = True
 
 
 def encode(job: Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from eci_sql.udfs import TokenSets, Vectors
 from jobs.ids import from_arrow, lookup
+from jobs.ingest.collect import wanted_ids
 from jobs.vectors.columns import matrix_of, unit_rows, unit_scale
-from jobs.vectors.embed import cache_of
+from jobs.vectors.embed import cache_of, embed_again
 from jobs.vectors.given import load_vectors
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
@@ -62,8 +63,15 @@ def exchange_task(job: Job, name: str, buckets: list[int], parts: list[PartRange
                 for file, start, stop in requests
                 for part in range(start, stop)
             )
-            total.update(_send(_columns(job, bucket, number, vector_units), wanted, out, schema))
-    return {"texts": total["texts"], "sent": total["sent"], "without_vector": total["without_vector"]}
+            columns = _columns(job, bucket, number, vector_units, parts, total)
+            total.update(_send(columns, wanted, out, schema))
+    return {
+        "texts": total["texts"],
+        "sent": total["sent"],
+        "without_vector": total["without_vector"],
+        "embedded_again": total["embedded_again"],
+        "damaged_cache_files": total["damaged_cache_files"],
+    }
 
 
 def _send(
@@ -105,14 +113,23 @@ class _Columns:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[Origin]) -> _Columns:
+def _columns(
+    job: Job, bucket: int, number: np.ndarray, vector_units: list[Origin], parts: list[PartRange], total: Counter[str]
+) -> _Columns:
+    """Return a bucket's columns; what had to be embedded again is counted in `total`."""
     with reading(job, SETS, bucket_name(bucket)) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
     if job.encoder is None:
         vectors, valid = load_vectors(job, bucket, ids, vector_units)
     else:
-        vectors, valid = cache_of(job).load(ids)
+        cache = cache_of(job)
+        vectors, valid = cache.load(ids)
+        lost = ~valid & sets["known"].to_numpy()
+        if lost.any():  # a run that samples has not embedded them all
+            lost[np.setdiff1d(np.arange(len(ids)), lookup(ids, wanted_ids(job, bucket, parts)))] = False
+            embed_again(job, bucket, np.flatnonzero(lost), vectors, valid)
+        total.update(embedded_again=int(lost.sum()), damaged_cache_files=cache.damaged)
     tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
     return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
 

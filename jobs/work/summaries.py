@@ -34,6 +34,19 @@ class Summary(TypedDict):
 MEASURED = ("seconds", "cpu_seconds", "peak_bytes")
 
 
+class Digest(TypedDict):
+    """What a file holds (`sha256:` or `etag:` and the value), and what was seen of it: it changes whenever the file does."""
+
+    digest: str
+    seen: list[Any]
+
+
+class Digested(Summary):
+    """`inputs`: digests of some files, by what they are and their paths."""
+
+    digests: dict[str, Digest]
+
+
 class TextsRead(Summary):
     """`lookup`: records of a unit, those rejected, chunks of texts."""
 
@@ -113,11 +126,16 @@ class Embedded(Summary):
 
 
 class Sent(Summary):
-    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector."""
+    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector.
+
+    `embedded_again`: texts whose vectors the cache has lost since they were embedded; damaged cache files.
+    """
 
     texts: int
     sent: int
     without_vector: int
+    embedded_again: int
+    damaged_cache_files: int
 
 
 class Scored(Summary):
@@ -241,6 +259,7 @@ S = TypeVar("S", bound=Summary)
 class Done:
     """The summaries of finished tasks: a field for each stage in the order of the run, by the task's name."""
 
+    inputs: dict[str, Digested] = field(default_factory=dict)
     lookup: dict[str, TextsRead] = field(default_factory=dict)
     index: dict[str, Indexed] = field(default_factory=dict)
     vectors: dict[str, VectorsRead] = field(default_factory=dict)
@@ -270,6 +289,10 @@ class Done:
     def stages(self) -> dict[str, dict[str, Summary]]:
         """Return the summaries by stage and task, in the order of the run; stages without tasks are left out."""
         return {name: tasks for name, tasks in vars(self).items() if tasks}
+
+    def digests(self) -> dict[str, Digest]:
+        """Return the digests of all input files, by what they are and their paths."""
+        return {key: found for summary in self.inputs.values() for key, found in summary["digests"].items()}
 
     def published(self) -> list[PublishedFile]:
         """Return the files that tasks have published, by path; what was published again is named as it is now."""

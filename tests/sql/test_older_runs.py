@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from jobs.output.catalog import write_catalog
 from jobs.output.query import query
 from jobs.output.store import Store
-from tests.conftest import run_lake
+from tests.conftest import run_lake, signed_again
 from tests.lakes import vector_lake, write_triples
 
 
@@ -20,6 +20,7 @@ def test_a_history_with_an_older_table_has_nulls_for_the_new_column(tmp_path: Pa
     first = run_lake(tmp_path / "out", lake.triples, vectors=str(lake.vectors), folds=4)
     file = tmp_path / "out" / "runs" / first.run_id / "source_eci.parquet"
     pq.write_table(pq.read_table(file).drop_columns(["sample_share"]), file)
+    signed_again(file.parent)
     write_triples(lake.triples, lake.rows[:-1])
     second = run_lake(tmp_path / "out", lake.triples, vectors=str(lake.vectors), folds=4)
     store = Store(str(tmp_path / "out"))

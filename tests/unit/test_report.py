@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.errors import InputError
+from jobs.errors import DamagedError, InputError
 from jobs.finished.committed import Finished
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
@@ -198,11 +199,14 @@ def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path)
 def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
     store = Store(str(hostile_out()))
     manifest = read_manifest(store, latest(store))
-    warning = write_report(Store(str(tmp_path)), "nowhere", manifest)
-    assert (
-        warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning
-    )
-    assert not (tmp_path / "nowhere" / "report.html").exists()
+    folder = f"runs/{manifest['run_id']}"
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(hostile_out() / folder, tmp_path / folder, ignore=shutil.ignore_patterns("report.html"))
+    warning = write_report(Store(str(tmp_path)), folder, manifest, memory=1)
+    assert warning is not None and warning.startswith("no report was written: OutOfMemory") and "\n" not in warning
+    assert not (tmp_path / folder / "report.html").exists()
+    with pytest.raises(DamagedError, match="missing, and a run's manifest names it"):
+        write_report(Store(str(tmp_path)), "nowhere", manifest)
 
 
 def test_ablations_are_shown_where_they_were_made(data):
