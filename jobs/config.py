@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jobs.errors import InputError, nearest
+from jobs.ids import tidy
 from jobs.machine import available_cores, default_memory, parse_bytes
 
 SECRET_IN_ADDRESS = re.compile(
@@ -24,7 +25,9 @@ class _Settings(BaseModel):
 class Input(_Settings):
     """One input: files of one format."""
 
-    triples: tuple[str, ...] = Field(description="files, folders, globs (in quotes) or URLs of triples")
+    triples: tuple[str, ...] = Field(
+        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+    )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
@@ -52,9 +55,10 @@ class Input(_Settings):
     @field_validator("source")
     @classmethod
     def _named(cls, value: str | None) -> str | None:
-        if value is not None and not good_source(value):
+        named = None if value is None else tidy(value)
+        if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
-        return value
+        return named
 
     @field_validator("ranks")
     @classmethod
@@ -160,6 +164,7 @@ class RunConfig(_Settings):
     @field_validator("hybrids")
     @classmethod
     def _several(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        value = {tidy(name): tuple(map(tidy, parts)) for name, parts in value.items()}
         for name, parts in value.items():
             if not good_source(name):
                 raise ValueError("a hybrid's name is 1 to 200 printable characters")

@@ -17,7 +17,7 @@ FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
 NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
-FILES = "Training files, each one a source of its own; repeat it."
+FILES = "Training files, each one a source of its own, or NAME=PATH; repeat it."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
 
 

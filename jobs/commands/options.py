@@ -165,11 +165,28 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
     if "triples" in one:
-        settings["inputs"] = [one]
+        settings["inputs"] = inputs_of(one)
     elif one:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
     return make_config(settings, path or "settings")
+
+
+def inputs_of(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the inputs of --triples and the options beside it: one for each NAME of NAME=PATH, and one for the rest.
+
+    Raises:
+        InputError: --source is given as well.
+    """
+    from jobs.formats.source_names import by_name
+
+    paths = by_name(one["triples"])
+    named = [name for name in paths if name is not None]
+    if named and one.get("source") is not None:
+        raise InputError(
+            f"--source {one['source']} names all triples, and --triples {named[0]}=... some of them; give one of the two"
+        )
+    return [one | {"triples": of} | ({} if name is None else {"source": name}) for name, of in paths.items()]
 
 
 def bytes_of(memory: str | None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.output.records import SourceRow
+    from jobs.output.records import NamedSource, SourceRow
     from jobs.probing.answer import Probed
     from jobs.terminal.progress import Progress
 
@@ -57,6 +57,15 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def tell_named(named: Sequence[NamedSource]) -> None:
+    """Say on the error stream which sources are named after files, in one line; nothing where there are none."""
+    from jobs.finished.text import named_line
+
+    line = named_line(named)
+    if line is not None:
+        typer.echo(line, err=True)
 
 
 def _answer(found: dict[str, Any], by: str) -> list[str]:

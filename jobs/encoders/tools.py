@@ -199,8 +199,10 @@ def compare_rankings(
 
 def _ranked(encoder: str, triples: Sequence[str], out: str, workers: int) -> dict[str, tuple[float, int]]:
     from jobs.config import make_config
+    from jobs.formats.source_names import by_name
     from jobs.pipeline.run import run
 
-    config = make_config({"inputs": [{"triples": list(triples)}], "out": out, "encoder": encoder, "workers": workers})
+    inputs = [{"triples": paths, "source": name} for name, paths in by_name(triples).items()]
+    config = make_config({"inputs": inputs, "out": out, "encoder": encoder, "workers": workers})
     rows = run(config).ranking.select(["kind", "source", "eci", "rank"]).to_pylist()
     return {row["source"]: (row["eci"], row["rank"]) for row in rows if row["kind"] == "source"}

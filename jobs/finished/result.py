@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
-from jobs.output.records import Manifest, StageTimes, Totals
+from jobs.output.records import Manifest, NamedSource, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
@@ -97,6 +97,7 @@ class RunResult:
     Attributes:
         probe: the table source_probe, None where the sources were not tried out. Where there is one, `ranking` is in its
             order: the sources by their gains, what was not tried out behind them.
+        named_after_files: the sources that neither --source nor a record has named.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
     """
 
@@ -107,13 +108,15 @@ class RunResult:
     stages: dict[str, StageTimes]
     unchanged: bool = False
     probe: pa.Table | None = None
+    named_after_files: tuple[NamedSource, ...] = ()
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:
     """Read a committed run back. `by`: as for `rank`."""
     manifest = read_manifest(store, run_id)
     ranking = read_published(store, run_id, SOURCE_ECI.files)
-    result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
+    named = tuple(manifest.get("named_after_files", ()))
+    result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"], named_after_files=named)
     if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
         return result
     probe = read_published(store, run_id, SOURCE_PROBE.files)

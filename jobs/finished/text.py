@@ -9,10 +9,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from jobs.output.records import PairRow, SampleUsed, SourceRow
+from jobs.output.records import NamedSource, PairRow, SampleUsed, SourceRow
 from jobs.terminal.console import duration, number
 
 BAR = 28
+NAMED = 12
+"""Sources named after files that are told one by one."""
 
 
 def bar(low: float, value: float, high: float, top: float) -> str:
@@ -52,6 +54,19 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
             f"{row['n_examples']:,}",
         )
     return table
+
+
+def named_line(named: Sequence[NamedSource]) -> str | None:
+    """Return the sources that are named after files, and where they come from, in one line; None where there are none."""
+    if not named:
+        return None
+    told = []
+    for each in named[:NAMED]:
+        first, *others = each["files"]
+        where = "/".join(first.split("/")[-2:]) + (f" and {len(others)} more" if others else "")
+        told.append(f"{each['source']} from {where} ({each['rule']})")
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"Sources named after files: {'; '.join(told)}{more}. Name them with --triples NAME=PATH."
 
 
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:

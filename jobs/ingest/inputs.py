@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
@@ -10,7 +11,10 @@ from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
 from jobs.formats.opening import expand, filesystem
 from jobs.formats.recognise import recognise
+from jobs.formats.source_names import FOLDER, FileSource, file_sources
+from jobs.formats.triples import Triples
 from jobs.ids import Side
+from jobs.output.records import NamedSource
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class File:
 
 @dataclass(frozen=True)
 class InputTask:
-    """One ingest task: a unit of a file, or (`unit` None) a file that cannot be opened."""
+    """One ingest task: a unit of a file, or (`unit` None) a file that cannot be opened.
+
+    `after_file`: what a source that is named after the file is called, and by which rule.
+    """
 
     name: str
     path: str
@@ -33,6 +40,7 @@ class InputTask:
     format: str
     options: Options
     error: str = ""
+    after_file: FileSource | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,29 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             files.append(file_of(path, "triples"))
             for unit in units:
                 tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error))
-    return tasks, files
+    return _named(tasks), files
+
+
+def _named(tasks: list[InputTask]) -> list[InputTask]:
+    """Return the tasks with the sources that are named after files: all files together say what tells them apart."""
+    found = file_sources(task.path for task in tasks if task.options.source is None)
+    return [
+        task
+        if (of := found.get(task.path)) is None
+        else replace(task, options=replace(task.options, file_source=of.name), after_file=of)
+        for task in tasks
+    ]
+
+
+def named_after_files(inputs: Sequence[InputTask], met: Mapping[str, Iterable[str]]) -> list[NamedSource]:
+    """Return the sources that are named after files, by name. `met`: the sources of each task."""
+    found: dict[FileSource, dict[str, None]] = {}
+    for item in inputs:
+        of = item.after_file
+        # rows of `triples` say their source, unless a folder does
+        if of is not None and of.name in met.get(item.name, ()) and (item.format != Triples.name or of.rule == FOLDER):
+            found.setdefault(of, {})[item.path] = None
+    return [{"source": of.name, "rule": of.rule, "files": list(found[of])} for of in sorted(found)]
 
 
 def _units(path: str, item: Input, options: Options) -> tuple[str, list[Unit | None], str]:

@@ -19,6 +19,14 @@ class InputFile(TypedDict):
     what: str
 
 
+class NamedSource(TypedDict):
+    """A source that is named after its files, and by which rule (formats/source_names.py)."""
+
+    source: str
+    rule: str
+    files: list[str]
+
+
 class TableFile(TypedDict):
     """A published file: its path in the run's folder, its table, rows, size in bytes, SHA-256 in hexadecimal."""
 
@@ -74,6 +82,7 @@ class SampleUsed(TypedDict):
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
+    `named_after_files`: the sources that neither --source nor a record has named.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     """
 
@@ -85,6 +94,7 @@ class Manifest(TypedDict):
     settings: dict[str, Any]
     inputs: list[InputFile]
     formats: dict[str, int]
+    named_after_files: list[NamedSource]
     versions: dict[str, str]
     files: list[TableFile]
     totals: Totals

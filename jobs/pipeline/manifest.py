@@ -12,6 +12,7 @@ from typing import cast
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
+from jobs.ingest.inputs import named_after_files
 from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES
 from jobs.pipeline.prepare import Prepared
@@ -83,6 +84,9 @@ def make_manifest(
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],
         "formats": formats_of(prepared),
+        "named_after_files": named_after_files(
+            prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
+        ),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
