@@ -36,8 +36,14 @@ class Input(_Settings):
         "one", description="columns negative_1..N as one source, or each as its own"
     )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
+    corpus: tuple[str, ...] | None = Field(
+        None, description="files with the passages of these triples' ids, in place of the run's (an empty list: none)"
+    )
+    queries: tuple[str, ...] | None = Field(
+        None, description="files with the queries of these triples' ids, in place of the run's (an empty list: none)"
+    )
 
-    @field_validator("triples", "qrels", mode="before")
+    @field_validator("triples", "qrels", "corpus", "queries", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -70,7 +76,8 @@ class Input(_Settings):
         return value
 
 
-INPUT_OPTIONS = tuple(Input.model_fields)
+INPUT_OPTIONS = tuple(name for name in Input.model_fields if name not in ("corpus", "queries"))
+"""The settings of an input that the command line has; those of the other names there are the run's."""
 ALL_PAIRS = "all-pairs"
 
 
@@ -136,6 +143,7 @@ class RunConfig(_Settings):
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
+    allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -192,7 +200,7 @@ class RunConfig(_Settings):
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
-        named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
+        named = [a for i in self.inputs for a in (*i.triples, *i.qrels, *(i.corpus or ()), *(i.queries or ()))]
         if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named, *self.corpus, *self.queries, *self.vectors)):
             raise ValueError(
                 "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "

@@ -55,9 +55,10 @@ def input_options(required: bool = True) -> dict[str, Any]:
     Args:
         required: whether the settings without a default have to be given; else a settings file may have them.
     """
-    from jobs.config import Input
+    from jobs.config import INPUT_OPTIONS, Input
 
-    return {name: _option(name, field, required and field.is_required()) for name, field in Input.model_fields.items()}
+    fields = {name: Input.model_fields[name] for name in INPUT_OPTIONS}
+    return {name: _option(name, field, required and field.is_required()) for name, field in fields.items()}
 
 
 def run_options() -> dict[str, Any]:

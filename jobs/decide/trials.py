@@ -49,12 +49,14 @@ class Asked(NamedTuple):
         triples: training files, each a source of its own, called as it was given, or NAME where it was given as NAME=PATH.
         sources: of the run (none: all of them).  hybrids: such as `a+b`.
         settings: of the probe.
+        allow_rejects: whether files may lose most of their rows to rejects.
     """
 
     triples: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     hybrids: tuple[str, ...] = ()
     settings: Probe = Probe()
+    allow_rejects: bool = False
 
 
 def probe(
@@ -105,7 +107,15 @@ def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig
     values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
     inputs = [{"triples": _files(path), "source": name} for name, path in paths.items()]
     return make_config(
-        {**values, "inputs": inputs, "out": run.store.root, "no_probe": True, "workers": workers, "memory": memory},
+        {
+            **values,
+            "inputs": inputs,
+            "out": run.store.root,
+            "no_probe": True,
+            "allow_rejects": asked.allow_rejects,
+            "workers": workers,
+            "memory": memory,
+        },
         "options",
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from jobs.output.records import NamedSource, PairRow, SampleUsed, SourceRow
+from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow
 from jobs.terminal.console import duration, number
 
 BAR = 28
@@ -67,6 +67,12 @@ def named_line(named: Sequence[NamedSource]) -> str | None:
         told.append(f"{each['source']} from {where} ({each['rule']})")
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return f"Sources named after files: {'; '.join(told)}{more}. Name them with --triples NAME=PATH."
+
+
+def loss_line(loss: Loss) -> str:
+    """Return what a source has lost to rejects."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss["reasons"].items())
+    return f"source {loss['source']} loses {loss['lost']:,} of {loss['rows']:,} rows ({reasons})"
 
 
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:

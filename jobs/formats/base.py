@@ -48,6 +48,7 @@ class Options:
         numbered: for `sbert-tuples`, whether negative_1..N are `one` source or `each` their own.
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
+        as_ids: whether strings that may be passages or their ids are ids (None: as the first ones look).
     """
 
     source: str | None = None
@@ -59,6 +60,7 @@ class Options:
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
+    as_ids: bool | None = None
 
 
 @dataclass(frozen=True)

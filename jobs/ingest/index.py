@@ -58,8 +58,8 @@ def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -
     return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
 
 
-def index_task(job: Job, name: str, side: Side, units: list[str]) -> Indexed:
-    """Merge what the units say of one side's index (in the order of files and rows) into one sorted file."""
+def index_task(job: Job, name: str, units: list[str]) -> Indexed:
+    """Merge what the units say of one index (in the order of files and rows) into one sorted file."""
     tables = []
     for unit in units:
         with reading(job, INDEX_PARTS, unit) as file:

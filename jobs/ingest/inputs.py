@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
@@ -31,7 +31,8 @@ class File:
 class InputTask:
     """One ingest task: a unit of a file, or (`unit` None) a file that cannot be opened.
 
-    `after_file`: what a source that is named after the file is called, and by which rule.
+    `after_file`: what a source that is named after the file is called, and by which rule.  `indexes`: the names of the indexes
+    that its ids are looked up in, by side.
     """
 
     name: str
@@ -41,24 +42,29 @@ class InputTask:
     options: Options
     error: str = ""
     after_file: FileSource | None = None
+    indexes: dict[Side, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TextTask:
-    """One task over a file of texts by id, or over a file of vectors (side then means nothing)."""
+    """One task over a file of texts by id, which go to an index, or over a file of vectors (side then means nothing)."""
 
     name: str
     unit: Unit
     side: Side
     options: Options
+    index: str = ""
 
 
 def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], list[File]]:
     """Return the ingest tasks of a configuration's inputs, and the files behind them. Raises InputError."""
     tasks: list[InputTask] = []
     files: list[File] = []
+    names = text_indexes(config)
     for item in config.inputs:
         options = _options(config, item, separator)
+        sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", options.queries), ("passage", options.corpus))
+        indexes = {side: names[side, patterns] for side, patterns in sides if patterns}
         files += [file_of(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
         for path in expand(item.triples, "triples"):
             try:
@@ -69,8 +75,23 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
                 name, units, error = item.format, [None], str(problem)
             files.append(file_of(path, "triples"))
             for unit in units:
-                tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error))
+                tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error, indexes=indexes))
     return _named(tasks), files
+
+
+def text_indexes(config: RunConfig) -> dict[tuple[Side, tuple[str, ...]], str]:
+    """Return the indexes of texts by id: (side, the files' patterns) -> name, which is the side for those of the whole run.
+
+    What an input names for itself serves it alone: the same id may be another text there.
+    """
+    found: dict[tuple[Side, tuple[str, ...]], str] = {
+        ("query", config.queries): "query",
+        ("passage", config.corpus): "passage",
+    }
+    for number, item in enumerate(config.inputs):
+        found.setdefault(("query", item.queries or ()), f"query-{number:03d}")
+        found.setdefault(("passage", item.corpus or ()), f"passage-{number:03d}")
+    return {(side, patterns): name for (side, patterns), name in found.items() if patterns}
 
 
 def _named(tasks: list[InputTask]) -> list[InputTask]:
@@ -109,8 +130,8 @@ def _options(config: RunConfig, item: Input, separator: str) -> Options:
         title_separator=separator,
         numbered=item.numbered,
         qrels=tuple(expand(item.qrels, "qrels")) if item.qrels else (),
-        corpus=config.corpus,
-        queries=config.queries,
+        corpus=config.corpus if item.corpus is None else item.corpus,
+        queries=config.queries if item.queries is None else item.queries,
     )
 
 

@@ -11,7 +11,10 @@ from typing import Any, Literal, TypedDict
 
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+    """An input file as it was when the run was prepared.
+
+    `what`: triples, vectors, qrels; query or passage for texts by id, with the input's number behind them where they are its own.
+    """
 
     path: str
     size: int
@@ -25,6 +28,15 @@ class NamedSource(TypedDict):
     source: str
     rule: str
     files: list[str]
+
+
+class Loss(TypedDict):
+    """A source that lost most of its rows to rejects, and these by reason."""
+
+    source: str
+    rows: int
+    lost: int
+    reasons: dict[str, int]
 
 
 class TableFile(TypedDict):
@@ -83,6 +95,7 @@ class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `named_after_files`: the sources that neither --source nor a record has named.
+    `losses`: the sources that lost most of their rows, with --allow-rejects.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     """
 
@@ -100,6 +113,7 @@ class Manifest(TypedDict):
     totals: Totals
     sample: SampleUsed
     rejects: dict[str, int]
+    losses: list[Loss]
     why_no_probe: str | None
     stages: dict[str, StageTimes]
 

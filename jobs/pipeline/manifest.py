@@ -15,6 +15,7 @@ from jobs.errors import EciError
 from jobs.ingest.inputs import named_after_files
 from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES
+from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
@@ -92,6 +93,7 @@ def make_manifest(
         "totals": totals_of(done, sample),
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
+        "losses": losses(done, prepared.inputs),
         "why_no_probe": _why_no_probe(config, done),
         "stages": stages,
     }

@@ -54,7 +54,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
             raise
         except InputError:
             # nothing is left of a root that was made for this run alone
-            if fresh and not store.names(layout.RUNS):
+            if fresh and not store.names(layout.RUNS) and not store.exists(layout.REFUSED):
                 store.remove("")
             raise
 
@@ -82,6 +82,7 @@ def _run(
         check()
         finish(store, job.run_id, before)
         store.remove(job.work)
+        store.remove(layout.REFUSED)
     except HeldError:
         raise
     except InputError:

@@ -6,6 +6,7 @@ Rejects are the triples without a usable vector.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,14 @@ def score_task(
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
-    rejected = sum(map(len, rejects))
-    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": rejected, "published": published}
+    lost = Counter(source for table in rejects for source in table["source"].to_pylist())
+    return {
+        "scored": sum(by_source.values()),
+        "by_source": by_source,
+        "rejected": lost.total(),
+        "rejected_by_source": dict(lost),
+        "published": published,
+    }
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:

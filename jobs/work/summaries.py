@@ -63,6 +63,7 @@ class RowsRead(Summary):
     """`ingest`: rows of a unit, those rejected, chunks; accepted rows by source and, a number each, by fold.
 
     `ids_alone`: texts of each side that are named by an id and have no text.
+    `rejected_by_source`: rejects by source and reason, "" where a record does not say its source.
     """
 
     rows: int
@@ -71,14 +72,17 @@ class RowsRead(Summary):
     sources: dict[str, int]
     by_fold: list[int]
     ids_alone: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
 
 
 class Settled(Summary):
-    """`settle`: rows of a fold, rejected ones, copies; of each part its rows and its band; queries by band."""
+    """`settle`: rows of a fold, rejected ones (by source and reason, too), copies; of each part its rows and its band;
+    queries by band.
+    """
 
     rows: int
     rejected: int
-    rejected_by_source: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
     duplicates: int
     parts: list[int]
     bands: list[int]
@@ -121,11 +125,12 @@ class Sent(Summary):
 
 
 class Scored(Summary):
-    """`score`: triples scored, by source too, and those without a usable vector."""
+    """`score`: triples scored, and those without a usable vector, both by source too."""
 
     scored: int
     by_source: dict[str, int]
     rejected: int
+    rejected_by_source: dict[str, int]
 
 
 class Distinct(Summary):
