@@ -30,7 +30,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     """Print a run's ranking, its answer in sentences, and its accounting. `by`: as for `jobs.rank`."""
     from jobs.finished.result import check_order, ranking_of
-    from jobs.finished.text import loss_line, ranking_table, sample_lines
+    from jobs.finished.text import loss_line, near_positive_lines, ranking_table, repeated_lines, sample_lines
     from jobs.terminal.console import make_console
 
     check_order(by)
@@ -49,6 +49,8 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     for loss in found["losses"]:
         console.print(f"{loss_line(loss)}.", markup=False, soft_wrap=True)
     totals = found["totals"]
+    for line in [*near_positive_lines(found["ranking"]), *repeated_lines(totals)]:
+        console.print(line, markup=False, soft_wrap=True)
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
     read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.config import good_source
 from jobs.formats import format_named
 from jobs.formats.base import REJECTS, Options, Unit
 from jobs.formats.sbert_hard_negatives import SbertHardNegatives, passages_are_ids
@@ -65,7 +66,9 @@ def ingest_task(
 def _count_rejects(frame: pl.DataFrame, named: str | None, by_source: dict[str, dict[str, int]]) -> None:
     """Add a batch's rejects to those by source and reason. `named`: the source of all rows, where --source says it."""
     for source, reason, count in frame.group_by("source", "reason").len().iter_rows():
-        reasons = by_source.setdefault(named or source or "", {})
+        known = named if named is not None else source
+        # what is no name at all is a damaged record's, not a source
+        reasons = by_source.setdefault(known if known is not None and good_source(known) else "", {})
         reasons[reason] = reasons.get(reason, 0) + count
 
 

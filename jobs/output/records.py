@@ -67,17 +67,25 @@ class StageTimes(TypedDict):
 
 
 class Totals(TypedDict):
-    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled."""
+    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled.
+
+    `repeated_ids`: records of --corpus and --queries whose id has come before with another text.  `ids_of_several_texts`: ids
+    that records of triples give to several texts.
+    Of the scored ones, `near_positive` have a negative that is their positive but for case and white space.
+    """
 
     rows_in: int
     scored: int
     rejected: int
     duplicates: int
     not_sampled: int
+    near_positive: int
     texts: int
     texts_embedded: int
     cache_hits: int
     rejected_texts: int
+    repeated_ids: int
+    ids_of_several_texts: int
 
 
 class SampleUsed(TypedDict):
@@ -153,6 +161,7 @@ class SourceRow(_Lambda):
     n_rejected: int
     n_queries: int
     n_negatives: int
+    n_near_positive: int
     mean_weight: float
     mean_consistency: float
     mean_locality: float

@@ -38,10 +38,13 @@ def totals_of(done: Done, sample: Sample) -> Totals:
         "rejected": done.rejects["all"]["rows"] - sum(s["rejected"] for s in texts),
         "duplicates": sum(s["duplicates"] for s in done.settle.values()),
         "not_sampled": sample.rows_left,
+        "near_positive": sum(sum(s["near_positive"].values()) for s in done.score.values()),
         "texts": sum(s["texts"] for s in done.collect.values()),
         "texts_embedded": sum(s["embedded"] for s in embed),
         "cache_hits": sum(s["cache_hits"] for s in embed),
         "rejected_texts": sum(s["rejected"] for s in texts),
+        "repeated_ids": sum(s["conflicts"] for s in done.index.values()),
+        "ids_of_several_texts": sum(s["ids_of_several_texts"] for s in done.vocabulary.values()),
     }
     parts = ("scored", "rejected", "duplicates", "not_sampled")
     if totals["rows_in"] != sum(value_of(totals, name) for name in parts):

@@ -43,7 +43,7 @@ class TextsRead(Summary):
 
 
 class Indexed(Summary):
-    """`index`: records of a side, distinct ids, and how often an id came again with another text."""
+    """`index`: records of an index, distinct ids, and how many records came again with another text than an id's first."""
 
     rows: int
     ids: int
@@ -98,11 +98,12 @@ class Collected(Summary):
 
 
 class Vocabulary(Summary):
-    """`vocabulary`: distinct tokens, those that some query holds, passages."""
+    """`vocabulary`: distinct tokens, those that some query holds, passages; users' ids that several texts have."""
 
     tokens: int
     query_tokens: int
     passages: int
+    ids_of_several_texts: int
 
 
 class Embedded(Summary):
@@ -125,10 +126,14 @@ class Sent(Summary):
 
 
 class Scored(Summary):
-    """`score`: triples scored, and those without a usable vector, both by source too."""
+    """`score`: triples scored, and those without a usable vector, both by source too.
+
+    `near_positive`: by source, those whose negative is the positive but for case and white space.
+    """
 
     scored: int
     by_source: dict[str, int]
+    near_positive: dict[str, int]
     rejected: int
     rejected_by_source: dict[str, int]
 
