@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -67,9 +67,13 @@ def _unnamed(read: Mapping[str, RowsRead], inputs: Sequence[InputTask]) -> dict[
 
 def refuse(job: Job, found: Sequence[Loss], rejects: str) -> InputError:
     """Return the error that stops a run for its losses, and keep its rejects in OUT. `rejects`: their file, as published."""
-    store, path = job.store, f"{job.publish}/{rejects}"
-    with store.attempt(layout.REFUSED) as kept:
-        Path(kept).write_bytes(store.read_bytes(path))
+    store = job.store
+    with (
+        store.attempt(layout.REFUSED) as kept,
+        store.open(f"{job.publish}/{rejects}") as source,
+        open(kept, "wb") as file,
+    ):
+        shutil.copyfileobj(source, file)
     told = "; ".join(loss_line(loss) for loss in found[:TOLD]) + (
         f"; and {len(found) - TOLD} more" if found[TOLD:] else ""
     )
