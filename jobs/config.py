@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jobs.errors import InputError, nearest
+from jobs.ids import tidy
 from jobs.machine import available_cores, default_memory, parse_bytes
 
 SECRET_IN_ADDRESS = re.compile(
@@ -24,7 +25,9 @@ class _Settings(BaseModel):
 class Input(_Settings):
     """One input: files of one format."""
 
-    triples: tuple[str, ...] = Field(description="files, folders, globs (in quotes) or URLs of triples")
+    triples: tuple[str, ...] = Field(
+        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+    )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
@@ -33,8 +36,14 @@ class Input(_Settings):
         "one", description="columns negative_1..N as one source, or each as its own"
     )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
+    corpus: tuple[str, ...] | None = Field(
+        None, description="files with the passages of these triples' ids, in place of the run's (an empty list: none)"
+    )
+    queries: tuple[str, ...] | None = Field(
+        None, description="files with the queries of these triples' ids, in place of the run's (an empty list: none)"
+    )
 
-    @field_validator("triples", "qrels", mode="before")
+    @field_validator("triples", "qrels", "corpus", "queries", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -52,9 +61,10 @@ class Input(_Settings):
     @field_validator("source")
     @classmethod
     def _named(cls, value: str | None) -> str | None:
-        if value is not None and not good_source(value):
+        named = None if value is None else tidy(value)
+        if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
-        return value
+        return named
 
     @field_validator("ranks")
     @classmethod
@@ -66,7 +76,8 @@ class Input(_Settings):
         return value
 
 
-INPUT_OPTIONS = tuple(Input.model_fields)
+INPUT_OPTIONS = tuple(name for name in Input.model_fields if name not in ("corpus", "queries"))
+"""The settings of an input that the command line has; those of the other names there are the run's."""
 ALL_PAIRS = "all-pairs"
 
 
@@ -132,6 +143,7 @@ class RunConfig(_Settings):
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
+    allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -160,6 +172,7 @@ class RunConfig(_Settings):
     @field_validator("hybrids")
     @classmethod
     def _several(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        value = {tidy(name): tuple(map(tidy, parts)) for name, parts in value.items()}
         for name, parts in value.items():
             if not good_source(name):
                 raise ValueError("a hybrid's name is 1 to 200 printable characters")
@@ -187,7 +200,7 @@ class RunConfig(_Settings):
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
-        named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
+        named = [a for i in self.inputs for a in (*i.triples, *i.qrels, *(i.corpus or ()), *(i.queries or ()))]
         if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named, *self.corpus, *self.queries, *self.vectors)):
             raise ValueError(
                 "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "

@@ -7,6 +7,8 @@ searching need (only taking a single value out drops trailing zero bytes; `as_ar
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -19,6 +21,12 @@ ID_TYPE = pa.binary(ID_BYTES)
 NO_ID = bytes(ID_BYTES)
 _HASHED_AT_ONCE = 1000  # texts that are there once more, as bytes of Python's
 _PREFIX = {"query": b"q", "passage": b"p"}
+_BLANKS = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
+
+
+def tidy(source: str) -> str:
+    """Return the one spelling of a source's name: composed characters (NFC), no blanks around it, single ones in it."""
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", source).strip())
 
 
 def text_id(side: Side, text: str) -> bytes:

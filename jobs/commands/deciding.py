@@ -17,7 +17,8 @@ FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
 NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
-FILES = "Training files, each one a source of its own; repeat it."
+FILES = "Training files, each one a source of its own, or NAME=PATH; repeat it."
+ALLOW = "Go on where a file loses most of its rows to rejects."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
 
 
@@ -138,6 +139,7 @@ def probe(
     pool: Annotated[int | None, typer.Option(min=100, help="Passages that are ranked.")] = None,
     cutoff: Annotated[int | None, typer.Option(min=1, help="Ranks that nDCG looks at.")] = None,
     tolerance: Annotated[float | None, typer.Option(help="Points of nDCG within which a difference is a tie.")] = None,
+    allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help=ALLOW)] = False,
     workers: Workers = None,
     memory: Memory = None,
     run_id: RunId = None,
@@ -155,7 +157,7 @@ def probe(
     given = {"queries": queries, "steps": steps, "rate": rate, "halvings": halvings, "pool": pool, "cutoff": cutoff,
              "tolerance": tolerance}  # fmt: skip
     settings = probe_settings({name: value for name, value in given.items() if value is not None})
-    asked = Asked(tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings)
+    asked = Asked(tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings, allow_rejects)
     progress, close = progress_for(quiet)
     try:
         found = try_out(out, run_id, asked, progress, workers or 0, memory or "")

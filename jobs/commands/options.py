@@ -55,9 +55,10 @@ def input_options(required: bool = True) -> dict[str, Any]:
     Args:
         required: whether the settings without a default have to be given; else a settings file may have them.
     """
-    from jobs.config import Input
+    from jobs.config import INPUT_OPTIONS, Input
 
-    return {name: _option(name, field, required and field.is_required()) for name, field in Input.model_fields.items()}
+    fields = {name: Input.model_fields[name] for name in INPUT_OPTIONS}
+    return {name: _option(name, field, required and field.is_required()) for name, field in fields.items()}
 
 
 def run_options() -> dict[str, Any]:
@@ -165,11 +166,28 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
     if "triples" in one:
-        settings["inputs"] = [one]
+        settings["inputs"] = inputs_of(one)
     elif one:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
     return make_config(settings, path or "settings")
+
+
+def inputs_of(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the inputs of --triples and the options beside it: one for each NAME of NAME=PATH, and one for the rest.
+
+    Raises:
+        InputError: --source is given as well.
+    """
+    from jobs.formats.source_names import by_name
+
+    paths = by_name(one["triples"])
+    named = [name for name in paths if name is not None]
+    if named and one.get("source") is not None:
+        raise InputError(
+            f"--source {one['source']} names all triples, and --triples {named[0]}=... some of them; give one of the two"
+        )
+    return [one | {"triples": of} | ({} if name is None else {"source": name}) for name, of in paths.items()]
 
 
 def bytes_of(memory: str | None) -> int:

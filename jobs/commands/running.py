@@ -16,9 +16,10 @@ from jobs.commands.options import (
     filled,
     given_of,
     input_options,
+    inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, print_made_again, print_ranking, progress_for
+from jobs.commands.showing import echo_json, print_made_again, print_ranking, progress_for, tell_named
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -51,6 +52,7 @@ def run(
         print_ranking(result.out, result.run_id)
         if not result.unchanged:
             print_made_again(result.out, result.run_id)
+    tell_named(result.named_after_files)
     if result.unchanged:
         if not json:
             typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
@@ -78,12 +80,13 @@ def ingest(
     from jobs.ingest.canonical import ingest_to
     from jobs.ingest.inputs import input_tasks
 
-    config = make_config({"inputs": [given_of(values)], "out": to}, "options")
+    config = make_config({"inputs": inputs_of(given_of(values)), "out": to}, "options")
     progress, close = progress_for(quiet)
     try:
         done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
     finally:
         close()
+    tell_named(done.named_after_files)
     if json:
         echo_json(asdict(done))
         return
@@ -102,6 +105,7 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     from jobs.planning.plan import make_plan, plan_lines
 
     plan = make_plan(config_of(values))
+    tell_named(plan["named_after_files"])
     if json:
         echo_json(plan)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.output.records import SourceRow
+    from jobs.output.records import NamedSource, SourceRow
     from jobs.probing.answer import Probed
     from jobs.terminal.progress import Progress
 
@@ -30,7 +30,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
 def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     """Print a run's ranking, its answer in sentences, and its accounting. `by`: as for `jobs.rank`."""
     from jobs.finished.result import check_order, ranking_of
-    from jobs.finished.text import ranking_table, sample_lines
+    from jobs.finished.text import loss_line, near_positive_lines, ranking_table, repeated_lines, sample_lines
     from jobs.terminal.console import make_console
 
     check_order(by)
@@ -46,7 +46,11 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     console.print()
     for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
         console.print(line, markup=False, soft_wrap=True)
+    for loss in found["losses"]:
+        console.print(f"{loss_line(loss)}.", markup=False, soft_wrap=True)
     totals = found["totals"]
+    for line in [*near_positive_lines(found["ranking"]), *repeated_lines(totals)]:
+        console.print(line, markup=False, soft_wrap=True)
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
     read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
@@ -68,6 +72,15 @@ def print_made_again(out: str, run_id: str) -> None:
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     if told:
         typer.echo(f"Found damaged or missing, and made again: {told}.")
+
+
+def tell_named(named: Sequence[NamedSource]) -> None:
+    """Say on the error stream which sources are named after files, in one line; nothing where there are none."""
+    from jobs.finished.text import named_line
+
+    line = named_line(named)
+    if line is not None:
+        typer.echo(line, err=True)
 
 
 def _answer(found: dict[str, Any], by: str) -> list[str]:

@@ -229,7 +229,8 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
         raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")
     own = ("temperature", "hybrids", "information", "strict", "encoder", "buckets", "vectors")
     kept = {key: value for key, value in run.settings.items() if key not in own}
-    config = make_config({**kept, "encoder": encoder, "out": run.store.path()})
+    # what the run itself has let through is not asked for again
+    config = make_config({**kept, "allow_rejects": True, "encoder": encoder, "out": run.store.path()})
     choice = encoder_choice(config)
     below = run.store.path(f"{layout.ABLATION_ENCODERS}/{choice.fingerprint}")
     result = run_job(config.model_copy(update={"out": below}), progress)

@@ -85,7 +85,9 @@ def reject_rate(row: SourceRow) -> float | None:
 
 def _settings(run: Finished) -> dict[str, Any]:
     """Return the settings that may change a result, the encoder and the versions, flat."""
-    kept = {k: v for k, v in run.settings.items() if k not in ("inputs", "workers", "memory", "strict")}
+    kept = {
+        k: v for k, v in run.settings.items() if k not in ("inputs", "workers", "memory", "strict", "allow_rejects")
+    }
     encoder = {f"encoder.{key}": value for key, value in run.manifest["encoder"].items()}
     versions = {f"version.{key}": value for key, value in run.manifest["versions"].items()}
     return kept | encoder | versions

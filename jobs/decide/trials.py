@@ -15,7 +15,8 @@ from jobs.config import Probe, RunConfig, make_config
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished
 from jobs.finished.vectors import vectors_of
-from jobs.ids import from_arrow, lookup, unique
+from jobs.formats.source_names import named_path
+from jobs.ids import from_arrow, lookup, tidy, unique
 from jobs.output import layout
 from jobs.output.records import SourceRow
 from jobs.output.store import Store
@@ -45,15 +46,17 @@ class Asked(NamedTuple):
     """What is to be tried out.
 
     Attributes:
-        triples: training files, each a source of its own, called as it was given.
+        triples: training files, each a source of its own, called as it was given, or NAME where it was given as NAME=PATH.
         sources: of the run (none: all of them).  hybrids: such as `a+b`.
         settings: of the probe.
+        allow_rejects: whether files may lose most of their rows to rejects.
     """
 
     triples: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     hybrids: tuple[str, ...] = ()
     settings: Probe = Probe()
+    allow_rejects: bool = False
 
 
 def probe(
@@ -90,16 +93,29 @@ def probe(
 
 def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig:
     """Return the configuration that scores the files as the run's own inputs were."""
-    for name in asked.triples:
+    paths = {
+        tidy(given if name is None else name): path for given in asked.triples for name, path in [named_path(given)]
+    }
+    if len(paths) < len(asked.triples):
+        raise InputError("--triples: two training files are called alike; name each with --triples NAME=PATH")
+    for name in paths:
         if name in run.sources:
             raise InputError(
-                f"--triples {name}: the run has a source of this name; give the path otherwise, as ./{name}"
+                f"--triples {name}: the run has a source of this name; call the file otherwise, --triples NAME={paths[name]}"
             )
     kept = ("encoder", "vectors", "corpus", "queries", "temperature", "kappa", "lambda", "tokenizer", "folds")
     values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
-    inputs = [{"triples": _files(path), "source": path} for path in asked.triples]
+    inputs = [{"triples": _files(path), "source": name} for name, path in paths.items()]
     return make_config(
-        {**values, "inputs": inputs, "out": run.store.root, "no_probe": True, "workers": workers, "memory": memory},
+        {
+            **values,
+            "inputs": inputs,
+            "out": run.store.root,
+            "no_probe": True,
+            "allow_rejects": asked.allow_rejects,
+            "workers": workers,
+            "memory": memory,
+        },
         "options",
     )
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
 from jobs.output import layout
-from jobs.output.records import Manifest, StageTimes, Totals
+from jobs.output.records import Loss, Manifest, NamedSource, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
@@ -43,6 +43,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
+        "losses": manifest.get("losses", []),
     }
 
 
@@ -103,6 +104,8 @@ class RunResult:
     Attributes:
         probe: the table source_probe, None where the sources were not tried out. Where there is one, `ranking` is in its
             order: the sources by their gains, what was not tried out behind them.
+        named_after_files: the sources that neither --source nor a record has named.
+        losses: the sources that lost most of their rows to rejects, where that was allowed.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
     """
 
@@ -113,13 +116,23 @@ class RunResult:
     stages: dict[str, StageTimes]
     unchanged: bool = False
     probe: pa.Table | None = None
+    named_after_files: tuple[NamedSource, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:
     """Read a committed run back. `by`: as for `rank`."""
     manifest = read_manifest(store, run_id)
     ranking = _read(store, manifest, SOURCE_ECI)
-    result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
+    result = RunResult(
+        run_id,
+        store.path(),
+        ranking,
+        manifest["totals"],
+        manifest["stages"],
+        named_after_files=tuple(manifest.get("named_after_files", ())),
+        losses=tuple(manifest.get("losses", ())),
+    )
     if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
         return result
     probe = _read(store, manifest, SOURCE_PROBE)

@@ -9,10 +9,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from jobs.output.records import PairRow, SampleUsed, SourceRow
+from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
 from jobs.terminal.console import duration, number
 
 BAR = 28
+NAMED = 12
+"""Sources named after files that are told one by one."""
 
 
 def bar(low: float, value: float, high: float, top: float) -> str:
@@ -52,6 +54,44 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
             f"{row['n_examples']:,}",
         )
     return table
+
+
+def named_line(named: Sequence[NamedSource]) -> str | None:
+    """Return the sources that are named after files, and where they come from, in one line; None where there are none."""
+    if not named:
+        return None
+    told = []
+    for each in named[:NAMED]:
+        first, *others = each["files"]
+        where = "/".join(first.split("/")[-2:]) + (f" and {len(others)} more" if others else "")
+        told.append(f"{each['source']} from {where} ({each['rule']})")
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"Sources named after files: {'; '.join(told)}{more}. Name them with --triples NAME=PATH."
+
+
+def loss_line(loss: Loss) -> str:
+    """Return what a source has lost to rejects."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss["reasons"].items())
+    return f"source {loss['source']} loses {loss['lost']:,} of {loss['rows']:,} rows ({reasons})"
+
+
+def near_positive_lines(rows: Sequence[SourceRow]) -> list[str]:
+    """Return which sources have negatives that are their positives but for case and white space; nothing where none has."""
+    # runs of older versions have not counted them
+    near = {row["source"]: row.get("n_near_positive") or 0 for row in rows if row["kind"] == "source"}
+    told = ", ".join(f"{source} {count:,}" for source, count in near.items() if count)
+    return [f"Negatives that are their positive but for case or white space (near_positive): {told}."] if told else []
+
+
+def repeated_lines(totals: Totals) -> list[str]:
+    """Return what is to be said of ids that stand for several texts."""
+    # runs of older versions have not counted them
+    again, several = totals.get("repeated_ids", 0), totals.get("ids_of_several_texts", 0)
+    lines = [
+        f"Records of --corpus or --queries that repeat an id with another text: {again:,}; the first text was taken."
+    ]
+    lines += [f"Ids in the triples that stand for several texts: {several:,}; each text was taken as its own."]
+    return [line for line, count in zip(lines, (again, several), strict=True) if count]
 
 
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
+from jobs.ids import tidy
+
 BATCH_ROWS = 20_000
 BATCH_BYTES = 32 << 20
 RECORD_BYTES = 4096
@@ -39,15 +41,18 @@ class Options:
 
     Attributes:
         source: the source of every row of this input, in place of what the record says.
+        file_source: what a source that is named after its file is called (None: as if it were the only file).
         positives: `all` (a triple for each pair of a positive and a negative) or `first`.
         ranks: for ranked runs, the first and last rank to take, counted from 1.
         title_separator: what stands between a passage's title and its text.
         numbered: for `sbert-tuples`, whether negative_1..N are `one` source or `each` their own.
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
+        as_ids: whether strings that may be passages or their ids are ids (None: as the first ones look).
     """
 
     source: str | None = None
+    file_source: str | None = None
     positives: str = "all"
     ranks: tuple[int, int] | None = None
     title_separator: str = " "
@@ -55,6 +60,7 @@ class Options:
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
+    as_ids: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,21 @@ class Unit:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows (columns `ROWS`) and rejected records (columns `REJECTS`) read from one unit."""
+    """Rows (columns `ROWS`) and rejected records (columns `REJECTS`) read from one unit. Made by `Batch.of`."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, rejects: pl.DataFrame) -> Batch:
+        """Return a batch in which every source has its one spelling."""
+        return cls(_tidied(rows), _tidied(rejects))
+
+
+def _tidied(frame: pl.DataFrame) -> pl.DataFrame:
+    names = frame["source"].unique().drop_nulls().to_list()
+    spelled = {name: tidy(name) for name in names if tidy(name) != name}
+    return frame.with_columns(pl.col("source").replace(spelled)) if spelled else frame
 
 
 class Format(Protocol):
@@ -123,7 +140,7 @@ class BatchBuilder:
 
     def take(self) -> Batch:
         """Return what was collected since the last call."""
-        batch = Batch(
+        batch = Batch.of(
             pl.DataFrame(self._rows, schema=ROWS, orient="row"),
             pl.DataFrame(self._rejects, schema=REJECTS, orient="row"),
         )

@@ -2,7 +2,7 @@
 
 Also lines of three columns, `query document rank` (MS MARCO) and `query document score` (Tevatron).
 
-A run file is a source, named by its stem (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
+A run file is a source, named by the file (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
 less the query itself and every judged document; the judged documents of a grade above 0 are the positives. Rows hold
 ids only. A query with no positive, or no negative at those ranks, is rejected. Hits outside the ranks are no records.
 """
@@ -20,9 +20,9 @@ from jobs.formats.cbor import is_map, map_items
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import extension_of, head, lines, open_input, refuse_pointer, stem_of
+from jobs.formats.opening import extension_of, head, lines, open_input, refuse_pointer
 from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
-from jobs.formats.record_format import first_of
+from jobs.formats.record_format import after_file, first_of
 from jobs.formats.records import columns_of, parquet_records, parsed, rest
 
 DEFAULT_RANKS = (1, 10)
@@ -92,7 +92,7 @@ def _add(
     path: str,
     options: Options,
 ) -> None:
-    row, source = hits[0].row, options.source if options.source is not None else stem_of(path)
+    row, source = hits[0].row, options.source if options.source is not None else after_file(options, path)
     record = {"query": query, "hits": len(hits)}
     if query in seen:
         detail = f"{len(hits)} hits apart from the query's first ones at {seen[query]}: sort the run by query"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
-from jobs.formats.opening import head, line_units, stem_of
+from jobs.formats.opening import head, line_units
+from jobs.formats.record_format import after_file
 from jobs.formats.records import rest
 
 HEAD_LINES = 100
@@ -29,7 +30,7 @@ class MsmarcoTsv:
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
         """Yield the unit's rows; see `Format.read`."""
-        source = options.source if options.source is not None else stem_of(unit.path)
+        source = options.source if options.source is not None else after_file(options, unit.path)
         as_ids = holds_ids(unit.path)
         builder, row = BatchBuilder(), unit.first_row - 1
         try:

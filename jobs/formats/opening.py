@@ -75,6 +75,12 @@ def expand(patterns: Sequence[str], what: str) -> list[str]:
     return sorted(found)
 
 
+def is_there(pattern: str) -> bool:
+    """Return whether a path, a folder or a glob names something."""
+    fs, inner = filesystem(pattern)
+    return bool(fs.exists(inner) or (any(c in inner for c in "*?[") and fs.glob(inner)))
+
+
 def _hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in relative.split("/") if part)
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.columns import as_id, as_text, text_and_id
-from jobs.formats.opening import stem_of
 from jobs.formats.records import columns_of, record_units, records
+from jobs.formats.source_names import file_source
 from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, join_title
 
 
@@ -120,7 +120,12 @@ def source_of(record: Mapping[str, Any], options: Options, path: str) -> str:
     """Return the source of a record's negatives: --source, else what the record says, else the file's name."""
     if options.source is not None:
         return options.source
-    return as_id(record.get("source"), "source") or stem_of(path)
+    return as_id(record.get("source"), "source") or after_file(options, path)
+
+
+def after_file(options: Options, path: str) -> str:
+    """Return what a source that is named after its file is called: as the input's other files make it, if there are some."""
+    return options.file_source if options.file_source is not None else file_source(path)
 
 
 def query_of(record: Mapping[str, Any], texts: Sequence[str], ids: Sequence[str] = ("query_id", "qid")) -> Entry:

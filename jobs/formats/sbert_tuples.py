@@ -14,8 +14,7 @@ from typing import Any
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, Options, Unit
 from jobs.formats.columns import as_id, as_text, text_and_id
-from jobs.formats.opening import stem_of
-from jobs.formats.record_format import Entry, Item, RecordFormat, first_of, pairs, query_of, read_records
+from jobs.formats.record_format import Entry, Item, RecordFormat, after_file, first_of, pairs, query_of, read_records
 from jobs.formats.records import columns_of
 
 QUERIES = ("anchor", "query", "question", "sentence1")
@@ -83,7 +82,7 @@ def _source(column: str, record: dict[str, Any], options: Options, path: str) ->
     # A column `source` is no part of this format, but whoever writes one means it.
     named = options.source if options.source is not None else as_text(record.get("source"), "source")
     if options.numbered != "each":
-        return named if named is not None else stem_of(path)
+        return named if named is not None else after_file(options, path)
     column = column.removesuffix("_id")
     return column if named is None else f"{named}.{column}"
 

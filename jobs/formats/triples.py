@@ -1,6 +1,7 @@
 """`triples`: Parquet, JSONL or CSV with columns query, positive, negative, source; or ids instead of texts.
 
-Columns: query or query_id, positive or positive_id, negative or negative_id, and source (or --source NAME).
+Columns: query or query_id, positive or positive_id, negative or negative_id, and source (or --source NAME, or a folder
+source=NAME above the file).
 With texts, an id column beside the text is kept as the user's id.
 """
 
@@ -29,6 +30,7 @@ from jobs.formats.base import (
 from jobs.formats.columns import as_id, string_column, text_and_id
 from jobs.formats.record_format import Item, Triple, read_records
 from jobs.formats.records import columns_of, container_of, parquet_tables, record_units
+from jobs.formats.source_names import source_folder
 
 COLUMNS = (*TEXT_COLUMNS, *ID_COLUMNS, "source")
 
@@ -62,15 +64,15 @@ def check_columns(path: str, columns: Iterable[str], options: Options) -> None:
                 f"{path}: no column {name!r} or '{name}_id'; its columns are {', '.join(present) or 'none'}"
                 f"{nearest(name, present)} (format triples needs query, positive, negative and source)"
             )
-    if "source" not in present and options.source is None:
+    if "source" not in present and options.source is None and source_folder(path) is None:
         raise InputError(f"{path}: no column 'source'; add one, or name the source of this input with --source NAME")
 
 
 def _triple(record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
-    named = zip(TEXT_COLUMNS, ID_COLUMNS, strict=True)
-    texts, ids = zip(*(text_and_id(record.get(name), record.get(key), name) for name, key in named), strict=True)
-    source = options.source if options.source is not None else as_id(record.get("source"), "source")
-    yield Triple(texts, ids, source)
+    columns = zip(TEXT_COLUMNS, ID_COLUMNS, strict=True)
+    texts, ids = zip(*(text_and_id(record.get(name), record.get(key), name) for name, key in columns), strict=True)
+    named = options.source if options.source is not None else as_id(record.get("source"), "source")
+    yield Triple(texts, ids, named if named is not None else source_folder(path))
 
 
 def _read_parquet(unit: Unit, options: Options, names: list[str]) -> Iterator[Batch]:
@@ -97,18 +99,20 @@ def _from_arrow(table: pa.Table, first_row: int, path: str, options: Options) ->
         key = f"{name}_id" if whole else name
         columns[key], broken = string_column(table[name], path, key)
         bad = bad | broken
-    rows = complete(pl.DataFrame(columns), options)
+    rows = complete(pl.DataFrame(columns), options, source_folder(path))
     rejects = [
         (r["row"], r["source"], "invalid_utf8", "a text is not valid UTF-8", clip_record(r))
         for r in rows.filter(bad).iter_rows(named=True)
     ]
-    return Batch(rows.filter(~bad), pl.DataFrame(rejects, schema=REJECTS, orient="row"))
+    return Batch.of(rows.filter(~bad), pl.DataFrame(rejects, schema=REJECTS, orient="row"))
 
 
-def complete(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
-    """Return rows with all columns of ROWS: absent ones as nulls, the source as the options say."""
+def complete(rows: pl.DataFrame, options: Options, folder: str | None = None) -> pl.DataFrame:
+    """Return rows with all columns of ROWS: absent ones as nulls, the source as the options say, or else the folder."""
     absent = [pl.lit(None, pl.String).alias(name) for name in ROWS if name not in rows.columns]
     rows = rows.with_columns(absent)
     if options.source is not None:
         rows = rows.with_columns(pl.lit(options.source).alias("source"))
+    elif folder is not None:
+        rows = rows.with_columns(pl.col("source").fill_null(folder))
     return rows.select(list(ROWS))

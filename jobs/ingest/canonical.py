@@ -18,8 +18,9 @@ import pyarrow as pa
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Batch
-from jobs.ingest.inputs import InputTask
+from jobs.ingest.inputs import InputTask, named_after_files
 from jobs.output.parquet import write_parquet
+from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.terminal.progress import Progress
 
@@ -32,11 +33,12 @@ REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("source", pa.s
 
 @dataclass(frozen=True)
 class Ingested:
-    """What was written: triples by source, rejected records by reason, files."""
+    """What was written: triples by source, rejected records by reason, files; the sources that are named after files."""
 
     triples: dict[str, int]
     rejects: dict[str, int]
     files: int
+    named_after_files: list[NamedSource]
 
 
 def ingest_to(inputs: tuple[InputTask, ...], folder: str, progress: Progress) -> Ingested:
@@ -51,20 +53,25 @@ def ingest_to(inputs: tuple[InputTask, ...], folder: str, progress: Progress) ->
     sources: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     files = 0
+    met: dict[str, set[str]] = {}
     progress.start("ingest", len(inputs), 0, None)
     for item in inputs:
         if item.unit is None:
             raise InputError(item.error)
         rejects: list[pl.DataFrame] = []
+        found: Counter[str] = Counter()
         batches = format_named(item.format).read(item.unit, item.options)
         with store.attempt(f"{item.name}.parquet") as path:
-            rows = write_parquet(path, _tables(batches, sources, rejects), TRIPLES)["rows"]
+            rows = write_parquet(path, _tables(batches, found, rejects), TRIPLES)["rows"]
         files += 1
+        sources.update(found)
+        met[item.name] = set(found)
         if rejects:
             _write_rejects(store, item, pl.concat(rejects), reasons)
         progress.finished("ingest", item.name, {"rows": rows})
     progress.end("ingest")
-    return Ingested(dict(sorted(sources.items())), dict(sorted(reasons.items())), files)
+    named = named_after_files(inputs, met)
+    return Ingested(dict(sorted(sources.items())), dict(sorted(reasons.items())), files, named)
 
 
 def _tables(batches: Iterator[Batch], sources: Counter[str], rejects: list[pl.DataFrame]) -> Iterator[pa.Table]:

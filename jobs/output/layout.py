@@ -7,6 +7,7 @@ ablations/RUN_ID.parquet                  what `eci ablate` found of a run; abla
 cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users
 validation/                               what `eci validate` measured
 lake/                                     triples that `eci demo` and `eci validate` have made
+refused.parquet                           what was rejected of the run that was stopped last for it
 work/KEY/                                 an unfinished run: run.json, status.json, publish/, and the work files
 work/LOCK                                 who holds the root
 """
@@ -26,6 +27,8 @@ CACHE = "cache/embeddings"
 VALIDATION = "validation"
 VALIDATION_LAKE = "lake/validation"
 DEMO_LAKE = "lake"
+REFUSED = "refused.parquet"
+"""Rejects of a run that a source has lost most of its rows in; gone with the next run that is committed."""
 WORK = "work"
 LOCK = "work/LOCK"
 TEXTS_TO_EMBED = "eci-texts"
@@ -44,7 +47,7 @@ ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
 """What the names look like of what eci makes and may remove: nothing else is ever removed."""
 
-OWN = (LATEST, CATALOG, RUNS, WORK, ABLATIONS, VALIDATION)
+OWN = (LATEST, CATALOG, RUNS, WORK, ABLATIONS, VALIDATION, REFUSED)
 """Names at the top of a root that others cannot have there as well."""
 
 

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypedDict
 
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels.
+    """An input file as it was when the run was prepared.
 
+    `what`: triples, vectors, qrels; query or passage for texts by id, with the input's number behind them where they are its own.
     `digest`: what was read, as `sha256:` or `etag:` and the value.
     """
 
@@ -21,6 +22,23 @@ class InputFile(TypedDict):
     stamp: str
     what: str
     digest: str
+
+
+class NamedSource(TypedDict):
+    """A source that is named after its files, and by which rule (formats/source_names.py)."""
+
+    source: str
+    rule: str
+    files: list[str]
+
+
+class Loss(TypedDict):
+    """A source that lost most of its rows to rejects, and these by reason."""
+
+    source: str
+    rows: int
+    lost: int
+    reasons: dict[str, int]
 
 
 class TableFile(TypedDict):
@@ -51,17 +69,25 @@ class StageTimes(TypedDict):
 
 
 class Totals(TypedDict):
-    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled."""
+    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled.
+
+    `repeated_ids`: records of --corpus and --queries whose id has come before with another text.  `ids_of_several_texts`: ids
+    that records of triples give to several texts.
+    Of the scored ones, `near_positive` have a negative that is their positive but for case and white space.
+    """
 
     rows_in: int
     scored: int
     rejected: int
     duplicates: int
     not_sampled: int
+    near_positive: int
     texts: int
     texts_embedded: int
     cache_hits: int
     rejected_texts: int
+    repeated_ids: int
+    ids_of_several_texts: int
 
 
 class SampleUsed(TypedDict):
@@ -86,6 +112,8 @@ class MadeAgain(TypedDict):
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
+    `named_after_files`: the sources that neither --source nor a record has named.
+    `losses`: the sources that lost most of their rows, with --allow-rejects.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     """
@@ -98,11 +126,13 @@ class Manifest(TypedDict):
     settings: dict[str, Any]
     inputs: list[InputFile]
     formats: dict[str, int]
+    named_after_files: list[NamedSource]
     versions: dict[str, str]
     files: list[TableFile]
     totals: Totals
     sample: SampleUsed
     rejects: dict[str, int]
+    losses: list[Loss]
     why_no_probe: str | None
     made_again: MadeAgain
     stages: dict[str, StageTimes]
@@ -143,6 +173,7 @@ class SourceRow(_Lambda):
     n_rejected: int
     n_queries: int
     n_negatives: int
+    n_near_positive: int
     mean_weight: float
     mean_consistency: float
     mean_locality: float

@@ -74,6 +74,7 @@ SOURCE_ECI = Table(
         ("n_rejected", _LONG, "input rows rejected"),
         ("n_queries", _LONG, "distinct queries"),
         ("n_negatives", _LONG, "distinct negatives"),
+        ("n_near_positive", _LONG, "triples whose negative is the positive but for case and white space"),
         ("mean_weight", _DOUBLE, "mean of the weight's absolute value"),
         ("mean_consistency", _DOUBLE, "mean target consistency t"),
         ("mean_locality", _DOUBLE, "mean semantic locality l"),

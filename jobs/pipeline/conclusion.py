@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,7 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:
     """Return the estimates and the counts of every source and hybrid that has examples."""
     rejected = ran.done.rejects["all"]["by_source"]
+    near = sum((Counter(summary["near_positive"]) for summary in ran.done.score.values()), Counter[str]())
     found, counts = {}, {}
     for i, (name, parts) in enumerate([*((s, (s,)) for s in ran.sources), *ran.hybrids.items()]):
         if ran.information[i]["n_examples"]:
@@ -54,6 +56,7 @@ def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int
             found[name] = kind | _numbers(ran.information[i])
             counts[name] = {
                 "n_rejected": sum(rejected.get(part, 0) for part in parts),
+                "n_near_positive": sum(near[part] for part in parts),
                 "n_queries": sum(summary["queries"][i] for summary in ran.done.distinct.values()),
                 "n_negatives": sum(summary["negatives"][i] for summary in ran.done.distinct.values()),
             }

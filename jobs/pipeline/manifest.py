@@ -12,8 +12,10 @@ from typing import cast
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
+from jobs.ingest.inputs import named_after_files
 from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES
+from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
@@ -36,10 +38,13 @@ def totals_of(done: Done, sample: Sample) -> Totals:
         "rejected": done.rejects["all"]["rows"] - sum(s["rejected"] for s in texts),
         "duplicates": sum(s["duplicates"] for s in done.settle.values()),
         "not_sampled": sample.rows_left,
+        "near_positive": sum(sum(s["near_positive"].values()) for s in done.score.values()),
         "texts": sum(s["texts"] for s in done.collect.values()),
         "texts_embedded": sum(s["embedded"] for s in embed),
         "cache_hits": sum(s["cache_hits"] for s in embed),
         "rejected_texts": sum(s["rejected"] for s in texts),
+        "repeated_ids": sum(s["conflicts"] for s in done.index.values()),
+        "ids_of_several_texts": sum(s["ids_of_several_texts"] for s in done.vocabulary.values()),
     }
     parts = ("scored", "rejected", "duplicates", "not_sampled")
     if totals["rows_in"] != sum(value_of(totals, name) for name in parts):
@@ -90,11 +95,15 @@ def make_manifest(
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [{**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files],  # type: ignore[typeddict-item]
         "formats": formats_of(prepared),
+        "named_after_files": named_after_files(
+            prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
+        ),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
+        "losses": losses(done, prepared.inputs),
         "why_no_probe": _why_no_probe(config, done),
         "made_again": {
             "tasks": tasks_again,

@@ -17,7 +17,7 @@ from jobs.formats.opening import expand
 from jobs.formats.records import parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
-from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
+from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_indexes
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
@@ -30,6 +30,7 @@ NOT_IDENTITY = frozenset(
     {
         # where it is computed, how much of the machine it takes, and what is said about it
         "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
+        "allow_rejects",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
     }
@@ -50,8 +51,8 @@ class Prepared:
 
     @property
     def indexed(self) -> tuple[Side, ...]:
-        """The sides whose texts are looked up by id."""
-        return tuple(side for side in ("query", "passage") if any(t.side == side for t in self.texts))
+        """The sides that the run has files of texts by id for."""
+        return tuple(side for side in ("query", "passage") if any(t.index == side for t in self.texts))
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -70,12 +71,13 @@ def prepare(config: RunConfig) -> Prepared:
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)
     texts: list[TextTask] = []
-    sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
-    for side, patterns in sides:
-        for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
-            files.append(file_of(path, side))
+    for (side, patterns), index in text_indexes(config).items():
+        for path in expand(patterns, "queries" if side == "query" else "corpus"):
+            files.append(file_of(path, index))
             options = Options(title_separator=separator)
-            texts += [TextTask(f"{len(texts) + i:06d}", u, side, options) for i, u in enumerate(text_units(path))]
+            texts += [
+                TextTask(f"{len(texts) + i:06d}", u, side, options, index) for i, u in enumerate(text_units(path))
+            ]
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
         files.append(file_of(path, "vectors"))

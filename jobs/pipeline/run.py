@@ -58,7 +58,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
             raise
         except InputError:
             # nothing is left of a root that was made for this run alone
-            if fresh and not store.names(layout.RUNS):
+            if fresh and not store.names(layout.RUNS) and not store.exists(layout.REFUSED):
                 store.remove("")
             raise
 
@@ -86,6 +86,7 @@ def _run(
         check()
         finish(store, job.run_id, before)
         store.remove(job.work)
+        store.remove(layout.REFUSED)
     except (HeldError, DamagedError):
         raise
     except InputError:

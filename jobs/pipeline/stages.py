@@ -15,6 +15,7 @@ from jobs.errors import InputError
 from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
+from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
 from jobs.pipeline.worker import Task
@@ -22,10 +23,9 @@ from jobs.probing.drawing import Seen
 from jobs.probing.sample import MOST_QUERIES
 from jobs.ranking.hybrids import resolve
 from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
-from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
-from jobs.work.summaries import Done, Information, S
+from jobs.work.summaries import Done, Information, Rejects, S
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Stages:
         self.pooled = [[self.sources.index(part) for part in parts] for parts in self.hybrids.values()]
         self._stage("settle", tasks.settle_tasks(self.job, self.config, self.done.ingest))
         self._require_rows()
+        self._require_kept()
         texts = tasks.origins("lookup", self.done.lookup) + tasks.origins("ingest", self.done.ingest)
         self._stage("collect", tasks.collect_tasks(self.job, tasks.all_parts(self.done.settle), texts))
         self._stage("vocabulary", tasks.vocabulary_tasks(self.done.collect))
@@ -108,6 +109,7 @@ class Stages:
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
         require_same(self.prepared.files, self.done.digests())
         self._require_texts()
+        self._require_kept()
 
     def _require_texts(self) -> None:
         """Raise InputError where an encoder would have to embed what is named by an id alone."""
@@ -128,11 +130,24 @@ class Stages:
         if any(sum(summary["parts"]) for summary in self.done.settle.values()):
             return
         rows = sum(summary["rows"] for summary in self.done.ingest.values())
-        for name, task in tasks.rejects_tasks(self.prepared, self.done.settle, ()).items():
-            summary = task.function(self.job, name, **task.arguments)
-            reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(summary["by_reason"].items()))
-            first = _first_detail(self.job, summary["published"][0]["path"])
-            raise InputError(f"no triple can be scored: {rows} rows in, all rejected ({reasons or 'none read'}){first}")
+        summary = self._rejects()
+        reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(summary["by_reason"].items()))
+        first = first_detail(self.job, summary["published"][0]["path"])
+        raise InputError(f"no triple can be scored: {rows} rows in, all rejected ({reasons or 'none read'}){first}")
+
+    def _require_kept(self) -> None:
+        """Raise InputError where a source has lost most of its rows so far, unless the user allows it."""
+        # where no row is left at all, `_require_rows` says so
+        if self.config.allow_rejects or not any(summary["sources"] for summary in self.done.ingest.values()):
+            return
+        found = losses(self.done, self.prepared.inputs)
+        if found:
+            raise refuse(self.job, found, self._rejects()["published"][0]["path"])
+
+    def _rejects(self) -> Rejects:
+        """Publish what was rejected so far, in this process."""
+        (one,) = tasks.rejects_tasks(self.prepared, self.done.settle, self.scored).items()
+        return one[1].function(self.job, one[0], **one[1].arguments)
 
     def _looks(self) -> tuple[list[Information], Sample]:
         """Look at one sample after the other until the question is answered, or once at everything."""
@@ -161,6 +176,7 @@ class Stages:
         scores = tasks.score_tasks(self.job, parts, self.sources, suffix)
         self._stage("score", scores, rows)
         self.scored += list(scores)
+        self._require_kept()
         self.seen.append(Seen(parts, tasks.exchanged(self.job, parts, suffix)))
         numbers = [[i] for i in range(len(self.sources))] + self.pooled
         information = tasks.information_tasks(numbers, self.scored, suffix)
@@ -201,8 +217,3 @@ class Stages:
         parts = tasks.all_parts(self.done.settle)
         rows = sum(summary["scored"] for summary in self.done.score.values())
         self._stage("triples", tasks.triples_tasks(self.job, parts, self.sources, self.done.factor), rows)
-
-
-def _first_detail(job: Job, rejects: str) -> str:
-    rows = read_unfinished(job, rejects, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
-    return f"; the first: {rows[0]['file']} row {rows[0]['row']}: {rows[0]['detail']}" if rows else ""

@@ -80,9 +80,11 @@ def lookup_tasks(prepared: Prepared) -> dict[str, Task[TextsRead]]:
 
 
 def index_tasks(prepared: Prepared) -> dict[str, Task[Indexed]]:
-    """Return a task for each side whose texts are looked up by id."""
-    units = {side: [t.name for t in prepared.texts if t.side == side] for side in prepared.indexed}
-    return {side: task(index_task, side=side, units=names) for side, names in units.items()}
+    """Return a task for each index of texts by id: of a side of the run, or of an input."""
+    units: dict[str, list[str]] = {}
+    for text in prepared.texts:
+        units.setdefault(text.index, []).append(text.name)
+    return {name: task(index_task, units=names) for name, names in units.items()}
 
 
 def vectors_tasks(prepared: Prepared) -> dict[str, Task[VectorsRead]]:
@@ -101,7 +103,7 @@ def ingest_tasks(prepared: Prepared) -> dict[str, Task[RowsRead]]:
             unit=item.unit,
             format_name=item.format,
             options=item.options,
-            indexed=prepared.indexed,
+            indexed=item.indexes,
         )
         for number, item in enumerate(prepared.inputs)
     }

@@ -37,6 +37,7 @@ class Sample:
     Attributes:
         rows: how many rows.  pieces: (rows, new queries, new texts) of each piece that was read, in order.
         passages: query -> the passages of its rows.  texts: some texts (side, text), sorted.  sources: how many.
+        met: the sources of each task that was looked at.
     """
 
     rows: int = 0
@@ -44,12 +45,13 @@ class Sample:
     passages: dict[bytes, list[bytes]] = field(default_factory=dict)
     texts: list[tuple[Side, str]] = field(default_factory=list)
     sources: int = 0
+    met: dict[str, set[str]] = field(default_factory=dict)
 
 
 def sample_of(prepared: Prepared) -> Sample:
     """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries."""
     sample, keys, texts, sources = Sample(), set[bytes](), set[tuple[Side, str]](), set[str]()
-    for frame in _pieces(prepared):
+    for name, frame in _pieces(prepared):
         before = len(sample.passages), len(keys)
         columns = [_keys(frame, role, side, texts) for role, side in ROLES]
         for query, *passages in zip(*columns, strict=True):
@@ -58,7 +60,8 @@ def sample_of(prepared: Prepared) -> Sample:
         keys.update(key for column in columns for key in column if key is not None)
         sample.rows += len(frame)
         sample.pieces.append((len(frame), len(sample.passages) - before[0], len(keys) - before[1]))
-        sources.update(frame["source"].drop_nulls().to_list())
+        sample.met[name] = set(frame["source"].drop_nulls().to_list())
+        sources |= sample.met[name]
     for task in prepared.texts if not texts else ():
         found = next(iter(read_texts(task.unit, task.options, task.side)), None)
         some = found.texts["text"].head(SAMPLE_TEXTS).to_list() if found else []
@@ -67,8 +70,8 @@ def sample_of(prepared: Prepared) -> Sample:
     return sample
 
 
-def _pieces(prepared: Prepared) -> Iterator[pl.DataFrame]:
-    """Yield some rows of each of a few units: SAMPLE_ROWS together, spread over the row groups where it is Parquet."""
+def _pieces(prepared: Prepared) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield (task, rows): some rows of each of a few units: SAMPLE_ROWS together, spread over the row groups where it is Parquet."""
     items = _spread([item for item in prepared.inputs if item.unit is not None], PIECES)
     for item in items:
         assert item.unit is not None
@@ -84,7 +87,7 @@ def _pieces(prepared: Prepared) -> Iterator[pl.DataFrame]:
                     break
         frame = pl.concat(frames) if frames else pl.DataFrame()
         if len(frame):
-            yield frame
+            yield item.name, frame
 
 
 def _row_groups(unit: Unit, rows: int, least: int) -> list[Unit]:

@@ -18,7 +18,8 @@ from jobs.formats import format_named
 from jobs.formats.opening import compression_of, extension_of, open_input, size_of
 from jobs.formats.records import parquet_file
 from jobs.ids import id_array, text_id, unique
-from jobs.ingest.inputs import InputTask
+from jobs.ingest.inputs import InputTask, named_after_files
+from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
 from jobs.pipeline.prepare import Prepared, prepare
@@ -63,6 +64,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "files": len(prepared.files),
         "bytes_in": sum(file.size for file in prepared.files),
         "formats": sorted({item.format for item in prepared.inputs}),
+        "named_after_files": _named(prepared, sample),
         "rows": rows,
         "rows_exact": exact,
         "texts": texts,
@@ -90,6 +92,19 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         + 3 * prepared.buckets
         + len(shared_files(prepared.buckets)),
     }
+
+
+def _named(prepared: Prepared, sample: Sample) -> list[NamedSource]:
+    """Return the sources that are named after files; files that were not looked at are like those of their format."""
+    seen = named_after_files(prepared.inputs, sample.met)
+    files = {path for each in seen for path in each["files"]}
+    formats = {item.format for item in prepared.inputs if item.path in files}
+    like = {
+        item.name: {item.after_file.name}
+        for item in prepared.inputs
+        if item.after_file is not None and item.format in formats and item.name not in sample.met
+    }
+    return named_after_files(prepared.inputs, sample.met | like)
 
 
 def _probe(config: RunConfig, dim: int, queries: int, sources: int) -> tuple[int, float]:

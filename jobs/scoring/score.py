@@ -6,6 +6,7 @@ Rejects are the triples without a usable vector.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def score_task(
     """
     moments = Moments(sources, job.dim)
     members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
+    near = Counter[str]()
     fold, folder = parts.fold, fold_name(parts.fold)
     weights = token_weights(job)
     # memory that one part has touched serves the next, which costs no page faults
@@ -54,12 +56,13 @@ def score_task(
         for part in range(parts.start, parts.stop):
             with reading(job, PARTS, folder) as file:
                 rows = pa.Table.from_batches([file.get_batch(part)])
-            texts.vectors, texts.sets = receive(job, first + part - parts.start, exchanged, weights, room)
+            texts.vectors, texts.sets, plain = receive(job, first + part - parts.start, exchanged, weights, room)
             scored, rejected = score_part(con, job, rows)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             add_moments(moments, scored, texts.vectors)
             path = layout.scores_part(folder, part)
             published.append(publish(job, path, [_published(job, fold, scored)], SCORES.schema))
+            near.update(near_positive(scored, plain))
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)
             _let_go(con, texts)  # before the next part comes, and while other stages use this worker
@@ -72,8 +75,21 @@ def score_task(
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
-    rejected = sum(map(len, rejects))
-    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": rejected, "published": published}
+    lost = Counter(source for table in rejects for source in table["source"].to_pylist())
+    return {
+        "scored": sum(by_source.values()),
+        "by_source": by_source,
+        "near_positive": dict(near),
+        "rejected": lost.total(),
+        "rejected_by_source": dict(lost),
+        "published": published,
+    }
+
+
+def near_positive(scored: pa.Table, plain: np.ndarray) -> dict[str, int]:
+    """Return how many negatives of each source are their positive but for case and white space. `plain`: by text."""
+    positive, negative = (plain[scored[ref].to_numpy()] for ref in ("p_ref", "n_ref"))
+    return Counter(scored["source"].filter(pa.array((positive == negative) & (positive > 0))).to_pylist())
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:

@@ -83,7 +83,7 @@ def _refs(
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
     with reading(job, PARTS, fold_name(fold)) as file:
         rows = pa.Table.from_batches([file.get_batch(part)])
-    vectors = receive(job, number, exchanged, weights)[0]
+    vectors = receive(job, number, exchanged, weights).vectors
     q, p, n = (rows[ref].to_numpy() for ref in REFS)
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
     if not np.array_equal(from_arrow(rows["triple_id"])[usable], from_arrow(scores["triple_id"])):

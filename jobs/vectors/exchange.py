@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -86,13 +87,14 @@ def _send(
 
 @dataclass
 class _Columns:
-    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens."""
+    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens, plain."""
 
     ids: np.ndarray
     vectors: np.ndarray
     scale: np.ndarray
     known: pa.Array
     tokens: pa.ListArray
+    plain: pa.Array
     _room: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ class _Columns:
             pa.array(self.scale[at]),
             self.known.take(where),
             self.tokens.take(where),
+            self.plain.take(where),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -131,7 +134,8 @@ def _columns(
             embed_again(job, bucket, np.flatnonzero(lost), vectors, valid)
         total.update(embedded_again=int(lost.sum()), damaged_cache_files=cache.damaged)
     tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
-    return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
+    known, plain = (sets[name].combine_chunks() for name in ("known", "plain"))
+    return _Columns(ids, vectors, unit_scale(vectors, valid), known, tokens, plain)
 
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:
@@ -164,10 +168,18 @@ def token_weights(job: Job) -> np.ndarray:
         return np.asarray(file.read_all()["idf"].to_numpy())
 
 
+class Received(NamedTuple):
+    """What a part has of its n texts; `plain` uint64 (n,) as in `exchange_schema`."""
+
+    vectors: Vectors
+    sets: TokenSets
+    plain: np.ndarray
+
+
 def receive(
     job: Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
-) -> tuple[Vectors, TokenSets]:
-    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
+) -> Received:
+    """Read a part's vectors, token sets and plain keys from every bucket's file: in bucket order, which is the order of refs.
 
     Args:
         weights: those of `token_weights`.
@@ -192,4 +204,4 @@ def receive(
         rows = matrix_of(batches.pop(0)["vector"], job.vector_type, job.dim)
         unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
         start += len(rows)
-    return Vectors(matrix, scale > 0), sets
+    return Received(Vectors(matrix, scale > 0), sets, table["plain"].to_numpy())

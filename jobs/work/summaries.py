@@ -56,7 +56,7 @@ class TextsRead(Summary):
 
 
 class Indexed(Summary):
-    """`index`: records of a side, distinct ids, and how often an id came again with another text."""
+    """`index`: records of an index, distinct ids, and how many records came again with another text than an id's first."""
 
     rows: int
     ids: int
@@ -76,6 +76,7 @@ class RowsRead(Summary):
     """`ingest`: rows of a unit, those rejected, chunks; accepted rows by source and, a number each, by fold.
 
     `ids_alone`: texts of each side that are named by an id and have no text.
+    `rejected_by_source`: rejects by source and reason, "" where a record does not say its source.
     """
 
     rows: int
@@ -84,14 +85,17 @@ class RowsRead(Summary):
     sources: dict[str, int]
     by_fold: list[int]
     ids_alone: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
 
 
 class Settled(Summary):
-    """`settle`: rows of a fold, rejected ones, copies; of each part its rows and its band; queries by band."""
+    """`settle`: rows of a fold, rejected ones (by source and reason, too), copies; of each part its rows and its band;
+    queries by band.
+    """
 
     rows: int
     rejected: int
-    rejected_by_source: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
     duplicates: int
     parts: list[int]
     bands: list[int]
@@ -107,11 +111,12 @@ class Collected(Summary):
 
 
 class Vocabulary(Summary):
-    """`vocabulary`: distinct tokens, those that some query holds, passages."""
+    """`vocabulary`: distinct tokens, those that some query holds, passages; users' ids that several texts have."""
 
     tokens: int
     query_tokens: int
     passages: int
+    ids_of_several_texts: int
 
 
 class Embedded(Summary):
@@ -139,11 +144,16 @@ class Sent(Summary):
 
 
 class Scored(Summary):
-    """`score`: triples scored, by source too, and those without a usable vector."""
+    """`score`: triples scored, and those without a usable vector, both by source too.
+
+    `near_positive`: by source, those whose negative is the positive but for case and white space.
+    """
 
     scored: int
     by_source: dict[str, int]
+    near_positive: dict[str, int]
     rejected: int
+    rejected_by_source: dict[str, int]
 
 
 class Distinct(Summary):

@@ -70,7 +70,8 @@ def test_unusable_vectors_reject_their_triples_and_no_others(lake: VectorLake, t
     write_triples(tmp_path / "triples.parquet", [*lake.rows, *rows])
     passages = lake.passages | {f"{name} negative": vector.astype(np.float32) for name, vector in bad.items()}
     write_vectors(tmp_path / "vectors.parquet", lake.queries, passages)
-    result = run_lake(tmp_path / "out", tmp_path / "triples.parquet", vectors=str(tmp_path / "vectors.parquet"))
+    given = {"vectors": str(tmp_path / "vectors.parquet"), "allow_rejects": True}
+    result = run_lake(tmp_path / "out", tmp_path / "triples.parquet", **given)
     assert (result.totals["scored"], result.totals["rejected"]) == (300, 5)
     rejects = pq.read_table(tmp_path / "out" / "runs" / result.run_id / "rejects" / "part-000.parquet").to_pylist()
     assert {row["reason"] for row in rejects} == {"bad_vector"}

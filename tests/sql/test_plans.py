@@ -21,7 +21,7 @@ SCORED = [("source", pa.string()), *((name, pa.float64()) for name in
 ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(pa.string())),
              *((name, pa.float64()) for name in ("rank", "rank_lo", "rank_hi", "eci", "eci_se", "eci_lo", "eci_hi", "information",
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
-             *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
+             *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives", "n_near_positive")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
 PART = pa.schema([(ref, pa.int32()) for ref in REFS])
 SUMMED = [

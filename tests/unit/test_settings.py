@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.commands.options import FILE_ONLY
-from jobs.config import Input, RunConfig, load_settings, make_config
+from jobs.config import INPUT_OPTIONS, Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
 from jobs.pipeline.prepare import NOT_IDENTITY, prepare
 from jobs.pipeline.run import work_key
@@ -94,7 +94,8 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
 
 @pytest.mark.parametrize("command", ["run", "plan", "ingest"])
 def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_file(command):
-    inputs, settings = set(Input.model_fields), set(RunConfig.model_fields)
+    inputs, settings = set(INPUT_OPTIONS), set(RunConfig.model_fields)
+    assert set(Input.model_fields) - inputs == {"corpus", "queries"}  # there these options are the run's
     assert settings >= FILE_ONLY
     options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
     if command == "ingest":
@@ -118,7 +119,8 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
             "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5, "no_probe": True, "probe": {"steps": 5},
             "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
-             "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True}  # fmt: skip
+             "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True,
+             "allow_rejects": True}  # fmt: skip
 FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 
