@@ -17,13 +17,14 @@ from typing import IO, Literal, NamedTuple
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.cbor import is_map, map_items
+from jobs.formats.columnar import COLUMNAR, column_records, container_of, rest
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import extension_of, head, lines, open_input, refuse_pointer, stem_of
+from jobs.formats.opening import head, lines, open_input, refuse_pointer, stem_of
 from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
 from jobs.formats.record_format import first_of
-from jobs.formats.records import columns_of, parquet_records, parsed, rest
+from jobs.formats.records import columns_of, parsed
 
 DEFAULT_RANKS = (1, 10)
 RUN_LINES = 200
@@ -50,7 +51,7 @@ class Beir:
     def units(self, path: str) -> list[Unit]:
         """Return the file as one unit: ranks need all hits of a query. Raises InputError for alien columns."""
         refuse_pointer(path)
-        if extension_of(path) != "parquet":
+        if container_of(path) not in COLUMNAR:
             return [Unit(path)]
         columns = columns_of(path) or []
         for names in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES):
@@ -114,8 +115,8 @@ def _add(
 
 
 def _hits(unit: Unit) -> Iterator[Hit | Record]:
-    if extension_of(unit.path) == "parquet":
-        for record in parquet_records(unit):
+    if container_of(unit.path) in COLUMNAR:
+        for record in column_records(unit):
             yield _hit_of_record(record)
     elif _OBJECT.match(first := head(unit.path)) or is_map(first):
         yield from _nested_hits(unit.path, _cbor_records if is_map(first) else _json_records)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 
 from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.columnar import rest
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
 from jobs.formats.opening import head, line_units, stem_of
-from jobs.formats.records import rest
 
 HEAD_LINES = 100
 _ID = re.compile(rb"[!-~]{1,128}")

@@ -11,11 +11,12 @@ from typing import Any
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
+from jobs.formats.columnar import COLUMNAR, column_records, container_of
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import extension_of, head, lines, open_input, parse_json, refuse_pointer
-from jobs.formats.records import json_records, parquet_records
+from jobs.formats.opening import head, lines, open_input, parse_json, refuse_pointer
+from jobs.formats.records import json_records
 
 QUERY_NAMES = ("query-id", "query_id", "qid", "q_id", "query")
 DOCUMENT_NAMES = ("corpus-id", "corpus_id", "docid", "doc_id", "pid", "docno", "document_id")
@@ -49,8 +50,8 @@ def read_qrels(paths: tuple[str, ...]) -> Judgements:
 
 def _judgements(path: str) -> Iterator[tuple[int, Judgement]]:
     first = head(path).lstrip()
-    if extension_of(path) == "parquet":
-        for record in parquet_records(Unit(path, first_row=0)):
+    if container_of(path) in COLUMNAR:
+        for record in column_records(Unit(path, first_row=0)):
             yield record.row, of_record(record.value, record.error)
     elif first.startswith(b"{") and not is_record(first):
         yield from _nested(path)

@@ -15,10 +15,11 @@ from jobs.errors import InputError
 from jobs.formats import beir, bge, dpr, sbert_hard_negatives, sbert_tuples, tevatron
 from jobs.formats.base import ID_COLUMNS, TEXT_COLUMNS, BadRecordError, Unit
 from jobs.formats.cbor import is_map
+from jobs.formats.columnar import COLUMNAR, container_of
 from jobs.formats.json_elements import elements
 from jobs.formats.opening import head, parse_json, refuse_pointer, size_of
 from jobs.formats.qrels import DOCUMENT_NAMES, QUERY_NAMES, as_number, of_line
-from jobs.formats.records import container_of, records
+from jobs.formats.records import records
 from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
 
 RECORDS = 20
@@ -40,7 +41,7 @@ def recognise(path: str) -> str:
         raise InputError(f"{path}: {'empty' if not size_of(path) else 'nothing can be read from it'}")
     if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`")
-    if container_of(path) in ("parquet", "csv"):
+    if container_of(path) in (*COLUMNAR, "csv"):
         return _of_objects(path, _objects(path))
     if is_map(first):
         return beir.Beir.name

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from jobs.errors import InputError
 from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, BadRecordError, Options, Record, Unit, clip_record
+from jobs.formats.columnar import COLUMNAR, column_tables, container_of, rest
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
 from jobs.formats.opening import extension_of, head, line_units
-from jobs.formats.records import columns_of, container_of, parquet_tables, record_units, records, rest
+from jobs.formats.records import columns_of, record_units, records
 
 Side = Literal["query", "passage"]
 
@@ -47,9 +48,10 @@ def text_units(path: str) -> list[Unit]:
     Raises:
         InputError: the file cannot be opened, is a Git LFS pointer, or its columns hold no id or no text.
     """
-    by_lines = extension_of(path) in ("tsv", "txt") and not quotes_fields(path, "\t")
-    units = line_units(path) if by_lines else [Unit(path)] if extension_of(path) == "txt" else record_units(path)
-    columns = columns_of(path) if container_of(path) in ("csv", "parquet") else None
+    if extension_of(path) in ("tsv", "txt") and container_of(path) not in COLUMNAR:
+        return [Unit(path)] if quotes_fields(path, "\t") else line_units(path)
+    units = record_units(path)
+    columns = columns_of(path) if container_of(path) in (*COLUMNAR, "csv") else None
     if columns is not None and not (
         _first(columns, ID_NAMES) and _first(columns, (*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES))
     ):
@@ -72,8 +74,8 @@ def read_texts(unit: Unit, options: Options, side: Side) -> Iterator[TextBatch]:
         InputError: the file cannot be opened.
     """
     names = QUERY_TEXT_NAMES if side == "query" else PASSAGE_TEXT_NAMES
-    if container_of(unit.path) == "parquet":
-        yield from _read_parquet(unit, options, names)
+    if container_of(unit.path) in COLUMNAR:
+        yield from _read_columns(unit, options, names)
         return
     found = _tsv(unit) if extension_of(unit.path) in ("tsv", "txt") else records(unit)
     texts: list[tuple[int, str, str]] = []
@@ -152,14 +154,14 @@ def _tsv_record(row: int, values: list[str], header: list[str] | None) -> Record
     return Record(row, dict(zip(names, values, strict=True)), line)
 
 
-def _read_parquet(unit: Unit, options: Options, names: Sequence[str]) -> Iterator[TextBatch]:
+def _read_columns(unit: Unit, options: Options, names: Sequence[str]) -> Iterator[TextBatch]:
     present = columns_of(unit.path) or []
     id_name, text_name = _first(present, ID_NAMES), _first(present, names)
     title_name = "title" if "title" in present and "title" not in names else None
     if id_name is None or (text_name is None and title_name is None):
         raise InputError(f"{unit.path}: no id or no text among its columns {', '.join(present)}")
     chosen = [name for name in (id_name, text_name, title_name) if name]
-    for first, table in parquet_tables(unit, chosen, BATCH_ROWS):
+    for first, table in column_tables(unit, chosen, BATCH_ROWS):
         if isinstance(table, Record):
             assert table.error is not None
             yield _batch([], [(table.row, None, table.error.reason, str(table.error), "")])

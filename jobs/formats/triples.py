@@ -26,9 +26,10 @@ from jobs.formats.base import (
     Unit,
     clip_record,
 )
+from jobs.formats.columnar import COLUMNAR, column_tables, container_of
 from jobs.formats.columns import as_id, string_column, text_and_id
 from jobs.formats.record_format import Item, Triple, read_records
-from jobs.formats.records import columns_of, container_of, parquet_tables, record_units
+from jobs.formats.records import columns_of, record_units
 
 COLUMNS = (*TEXT_COLUMNS, *ID_COLUMNS, "source")
 
@@ -47,8 +48,8 @@ class Triples:
         columns = columns_of(unit.path)
         if columns is not None:
             check_columns(unit.path, columns, options)
-        if container_of(unit.path) == "parquet":
-            yield from _read_parquet(unit, options, columns or [])
+        if container_of(unit.path) in COLUMNAR:
+            yield from _read_columns(unit, options, columns or [])
         else:
             yield from read_records(unit, options, _triple)
 
@@ -73,9 +74,9 @@ def _triple(record: dict[str, Any], options: Options, path: str) -> Iterator[Ite
     yield Triple(texts, ids, source)
 
 
-def _read_parquet(unit: Unit, options: Options, names: list[str]) -> Iterator[Batch]:
+def _read_columns(unit: Unit, options: Options, names: list[str]) -> Iterator[Batch]:
     wanted = [name for name in COLUMNS if name in names]
-    for first, table in parquet_tables(unit, wanted, BATCH_ROWS):
+    for first, table in column_tables(unit, wanted, BATCH_ROWS):
         if isinstance(table, Record):
             builder = BatchBuilder()
             builder.reject_bad(table)

@@ -15,8 +15,8 @@ import numpy as np
 
 from jobs.config import RunConfig
 from jobs.formats import format_named
-from jobs.formats.opening import compression_of, extension_of, open_input, size_of
-from jobs.formats.records import parquet_file
+from jobs.formats.columnar import COLUMNAR, column_rows, container_of
+from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
 from jobs.ingest.inputs import InputTask
 from jobs.output.store import Store
@@ -169,9 +169,8 @@ def _rows(prepared: Prepared) -> tuple[int, bool]:
     """Return the number of rows of all inputs, and whether it is exact. A record of a text format counts as a row."""
     total, exact = 0, True
     for item in {item.path: item for item in prepared.inputs}.values():
-        if extension_of(item.path) == "parquet":
-            with parquet_file(item.path) as file:
-                total += file.metadata.num_rows
+        if container_of(item.path) in COLUMNAR:
+            total += column_rows(item.path)
         else:
             total += _estimated_rows(item)
             exact = False
@@ -185,7 +184,7 @@ def _estimated_rows(item: InputTask) -> int:
     with open_input(item.path) as file:
         head = file.read(1 << 20)
     lines = max(head.count(b"\n"), 1)
-    size = size_of(item.path) * (GZIP_RATIO if compression_of(item.path) else 1)
+    size = size_of(item.path) * (GZIP_RATIO if is_compressed(item.path) else 1)
     first = next(iter(format_named(item.format).read(item.unit, item.options)), None)
     if first is None or not len(first.rows):
         return 0

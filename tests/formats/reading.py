@@ -11,6 +11,7 @@ import polars as pl
 from jobs.formats import FORMATS, Options
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CASES = SHARED.parent / "cases"
 
 
 @dataclass(frozen=True)
