@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
-from jobs.output.records import Manifest, StageTimes, Totals
+from jobs.output.records import PASSED_OVER, Manifest, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
@@ -40,6 +40,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
+        "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
     }
 
 

@@ -43,6 +43,7 @@ class Options:
         ranks: for ranked runs, the first and last rank to take, counted from 1.
         title_separator: what stands between a passage's title and its text.
         numbered: for `sbert-tuples`, whether negative_1..N are `one` source or `each` their own.
+        columns: pairs of a name that formats know and the name that this input's files have for it.
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
     """
@@ -52,9 +53,13 @@ class Options:
     ranks: tuple[int, int] | None = None
     title_separator: str = " "
     numbered: str = "one"
+    columns: tuple[tuple[str, str], ...] = ()
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
+
+
+DEFAULT = Options()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Format(Protocol):
 
     name: str
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into what one task reads. Raises InputError when its columns cannot be this format's."""
         ...
 

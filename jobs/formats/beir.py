@@ -1,5 +1,7 @@
 """`beir`: a ranked run and judgements. TREC lines, JSON {query: {document: score}}, Parquet, or ranx's .lz4.
 
+JSON {query: [document, ...]} is a run too, the best first: DRhard's hard negatives.
+
 Also lines of three columns, `query document rank` (MS MARCO) and `query document score` (Tevatron).
 
 A run file is a source, named by its stem (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
@@ -12,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.cbor import is_map, map_items
 from jobs.formats.columnar import COLUMNAR, column_records, container_of, rest
 from jobs.formats.columns import as_id
@@ -48,7 +50,7 @@ class Beir:
 
     name = "beir"
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Return the file as one unit: ranks need all hits of a query. Raises InputError for alien columns."""
         refuse_pointer(path)
         if container_of(path) not in COLUMNAR:
@@ -152,7 +154,9 @@ def _cbor_records(file: IO[bytes]) -> Iterator[Record]:
 
 def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
     for query, documents in record.value.items():
-        if not isinstance(documents, dict) or not query:
+        if isinstance(documents, list) and documents and query:
+            yield from _hits_of_list(record, query, documents)
+        elif not isinstance(documents, dict) or not query:
             detail = f"query {query[:200]!r} holds a {type(documents).__name__}, not documents with scores"
             yield record._replace(error=BadRecordError("bad_record", detail))
         elif not documents:
@@ -163,6 +167,17 @@ def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
                     yield Hit(record.row, query, document, as_number(score))
                 except BadRecordError as error:
                     yield record._replace(error=error)
+
+
+def _hits_of_list(record: Record, query: str, documents: list[Any]) -> Iterator[Hit | Record]:
+    for rank, value in enumerate(documents):
+        try:
+            document = as_id(value, "document")
+            if document is None:
+                raise BadRecordError("null_field", f"document {rank} of query {query[:200]!r} is null")
+            yield Hit(record.row, query, document, -float(rank))
+        except BadRecordError as error:
+            yield record._replace(error=error)
 
 
 def _hit_of_record(record: Record) -> Hit | Record:

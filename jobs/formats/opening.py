@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 import fsspec
@@ -49,34 +49,6 @@ def filesystem(path: str) -> tuple[Any, str]:
         return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
     except (ValueError, ImportError) as error:
         raise InputError(f"{path}: no filesystem for this address: {error}") from error
-
-
-def expand(patterns: Sequence[str], what: str) -> list[str]:
-    """Return the files that paths, folders and globs name, sorted and each once.
-
-    A folder stands for all files in it, at any depth, except hidden ones and names that begin with `_`.
-
-    Raises:
-        InputError: a pattern names nothing.
-    """
-    found: set[str] = set()
-    for pattern in patterns:
-        fs, inner = filesystem(pattern)
-        if any(c in inner for c in "*?["):
-            names = [name for name in fs.glob(inner) if not fs.isdir(name)]
-        elif fs.isdir(inner):
-            names = [name for name in fs.find(inner) if not _hidden(name[len(inner) :])]
-        else:
-            names = [inner] if fs.exists(inner) else []
-        if not names:
-            kind = "folder with no files in it" if fs.isdir(inner) else "path or pattern that matches no file"
-            raise InputError(f"{what}: {pattern} is a {kind}; give a file, a folder of files or a glob in quotes")
-        found.update(fs.unstrip_protocol(name) if "://" in pattern else name for name in names)
-    return sorted(found)
-
-
-def _hidden(relative: str) -> bool:
-    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
 
 
 def open_input(path: str) -> IO[bytes]:
@@ -141,6 +113,16 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     except READ_ERRORS:
         pass
     return b"".join(parts).removeprefix(b"\xef\xbb\xbf")
+
+
+def damaged(path: str) -> bool:
+    """Whether a compressed file cannot be read to its first byte."""
+    try:
+        with open_input(path) as file:
+            file.read(1)
+    except READ_ERRORS:
+        return True
+    return False
 
 
 def size_of(path: str) -> int:

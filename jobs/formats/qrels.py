@@ -15,6 +15,7 @@ from jobs.formats.columnar import COLUMNAR, column_records, container_of
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
+from jobs.formats.names import renamed
 from jobs.formats.opening import head, lines, open_input, parse_json, refuse_pointer
 from jobs.formats.records import json_records
 
@@ -91,6 +92,7 @@ def of_record(value: Any, error: BadRecordError | None = None) -> Judgement:
         raise error
     if not isinstance(value, dict):
         raise BadRecordError("bad_record", f"a {type(value).__name__}, not an object")
+    value = renamed(value)
     query, document = _named(value, QUERY_NAMES), _named(value, DOCUMENT_NAMES)
     grade = next((value[name] for name in GRADE_NAMES if name in value), 1)
     return query, document, as_number(grade)

@@ -1,5 +1,7 @@
 """`sbert-hard-negatives`: {qid or query, pos: [...], neg: {system: [...]}} as in msmarco-hard-negatives.jsonl, and GPL.
 
+Also under the names positives and negatives, and NeMo's pos_doc (or documents) and neg_doc.
+
 Passages are ids where the record names its query by id only (or --corpus is given), else texts; or objects such as
 {"pid": 5, "ce-score": 9.1} or {"docid": ..., "text": ...}. Each system is a source; a plain list of negatives is the
 record's `source`, else the file's name. --source overrides both.
@@ -7,16 +9,16 @@ record's `source`, else the file's name. --source overrides both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.formats.base import BadRecordError, Options
 from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pairs, query_of, source_of
 
 QUERY_TEXTS = ("query", "question", "anchor")
-QUERY_IDS = ("qid", "query_id", "_id")
-POSITIVES = ("pos", "positive", "positives")
-NEGATIVES = ("neg", "negative", "negatives")
+QUERY_IDS = ("qid", "query_id", "_id", "question_id")
+POSITIVES = ("pos", "positive", "positives", "pos_doc", "documents")
+NEGATIVES = ("neg", "negative", "negatives", "neg_doc", "hard_negatives")
 
 
 class SbertHardNegatives(RecordFormat):
@@ -25,7 +27,7 @@ class SbertHardNegatives(RecordFormat):
     name = "sbert-hard-negatives"
     needs = ((*QUERY_IDS, *QUERY_TEXTS), POSITIVES, NEGATIVES)
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each system's negative."""
         query = query_of(record, QUERY_TEXTS, QUERY_IDS)
         as_ids = query.text is None or (query.id is not None and bool(options.corpus))
@@ -43,7 +45,7 @@ class SbertHardNegatives(RecordFormat):
         yield from pairs(query, positives, negatives, options)
 
 
-def _source(system: str | None, record: dict[str, Any], options: Options, path: str) -> str:
+def _source(system: str | None, record: Mapping[str, Any], options: Options, path: str) -> str:
     if options.source is not None:
         return options.source
     if system == "":

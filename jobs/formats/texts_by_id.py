@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from jobs.errors import InputError
 from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, BadRecordError, Options, Record, Unit, clip_record
-from jobs.formats.columnar import COLUMNAR, column_tables, container_of, rest
+from jobs.formats.columnar import COLUMNAR, column_names, column_tables, container_of, rest
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
+from jobs.formats.names import known_names, renamed
 from jobs.formats.opening import extension_of, head, line_units
 from jobs.formats.records import columns_of, record_units, records
 
@@ -29,8 +30,8 @@ ID_NAMES = (
     *("_id", "id", "docid", "doc_id", "pid", "passage_id", "psg_id", "corpus_id", "corpus-id"),
     *("qid", "query_id", "query-id"),
 )
-QUERY_TEXT_NAMES = ("text", "query", "question", "title", "contents")
-PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document", "doc", "segment")
+QUERY_TEXT_NAMES = ("text", "query", "question", "title", "contents", "query_text")
+PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document", "doc", "segment", "document_text")
 _HEADERLESS = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
@@ -108,9 +109,10 @@ def _first(present: Iterable[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in here), None)
 
 
-def _text_of(record: Any, options: Options, names: Sequence[str]) -> tuple[str, str]:
-    if not isinstance(record, dict):
-        raise BadRecordError("bad_record", f"a {type(record).__name__}, not a JSON object")
+def _text_of(value: Any, options: Options, names: Sequence[str]) -> tuple[str, str]:
+    if not isinstance(value, dict):
+        raise BadRecordError("bad_record", f"a {type(value).__name__}, not a JSON object")
+    record = renamed(value)
     id_name, text_name = _first(record, ID_NAMES), _first(record, names)
     title = as_text(record.get("title"), "title") if "title" not in names else None
     if id_name is None or (text_name is None and title is None):
@@ -155,18 +157,20 @@ def _tsv_record(row: int, values: list[str], header: list[str] | None) -> Record
 
 
 def _read_columns(unit: Unit, options: Options, names: Sequence[str]) -> Iterator[TextBatch]:
-    present = columns_of(unit.path) or []
+    raw = column_names(unit.path)
+    known = known_names(raw)
+    present = {known.get(name, name): name for name in raw}
     id_name, text_name = _first(present, ID_NAMES), _first(present, names)
     title_name = "title" if "title" in present and "title" not in names else None
     if id_name is None or (text_name is None and title_name is None):
         raise InputError(f"{unit.path}: no id or no text among its columns {', '.join(present)}")
     chosen = [name for name in (id_name, text_name, title_name) if name]
-    for first, table in column_tables(unit, chosen, BATCH_ROWS):
+    for first, table in column_tables(unit, [present[name] for name in chosen], BATCH_ROWS):
         if isinstance(table, Record):
             assert table.error is not None
             yield _batch([], [(table.row, None, table.error.reason, str(table.error), "")])
         else:
-            yield _from_arrow(table, first, unit.path, options, (id_name, text_name, title_name))
+            yield _from_arrow(table.rename_columns(chosen), first, unit.path, options, (id_name, text_name, title_name))
 
 
 def _from_arrow(

@@ -9,9 +9,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+PASSED_OVER = "passed over: "
+"""How `InputFile.what` begins for a file that the input names and that holds no record."""
+
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+    """An input file as it was when the run was prepared.
+
+    `what`: triples, corpus, queries, vectors or qrels; or PASSED_OVER and the reason.
+    """
 
     path: str
     size: int

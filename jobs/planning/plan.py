@@ -60,8 +60,9 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     trials, seconds = _probe(config, dim, estimate.queries, sample.sources)
     other = (rows * ROW_SECONDS * (dim / 384) + trials * seconds) / workers + 5
     return {
-        "files": len(prepared.files),
-        "bytes_in": sum(file.size for file in prepared.files),
+        "files": sum(not file.passed_over for file in prepared.files),
+        "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
+        "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
         "formats": sorted({item.format for item in prepared.inputs}),
         "rows": rows,
         "rows_exact": exact,
