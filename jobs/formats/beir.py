@@ -154,9 +154,9 @@ def _cbor_records(file: IO[bytes]) -> Iterator[Record]:
 
 def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
     for query, documents in record.value.items():
-        if isinstance(documents, list) and documents and query:
+        if isinstance(documents, list) and query and documents:
             yield from _hits_of_list(record, query, documents)
-        elif not isinstance(documents, dict) or not query:
+        elif not isinstance(documents, dict | list) or not query:
             detail = f"query {query[:200]!r} holds a {type(documents).__name__}, not documents with scores"
             yield record._replace(error=BadRecordError("bad_record", detail))
         elif not documents:

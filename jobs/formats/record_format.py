@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Unit
+from jobs.formats.base import DEFAULT, TEXT_COLUMNS, BadRecordError, Batch, BatchBuilder, Options, Unit
 from jobs.formats.columns import as_id, as_text, is_id, text_and_id
 from jobs.formats.names import renamed
 from jobs.formats.opening import stem_of
@@ -94,10 +94,11 @@ class RecordFormat(ABC):
         units, columns = record_units(path), columns_of(path, options.columns)
         for group in self.needs if columns is not None else ():
             if columns is not None and not set(group) & set(columns):
+                role = next((name for name in group if name in TEXT_COLUMNS), None)
+                other = f"; if it has another name, say --columns {role}=NAME" if role else ""
                 raise InputError(
                     f"{path}: no column {' or '.join(map(repr, group))}; its columns are "
-                    f"{', '.join(columns) or 'none'} (format {self.name} needs it; if it has another name, say "
-                    f"--columns {group[0]}=NAME)"
+                    f"{', '.join(columns) or 'none'} (format {self.name} needs it{other})"
                 )
         return units
 

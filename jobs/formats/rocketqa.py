@@ -18,6 +18,7 @@ from jobs.formats.texts_by_id import join_title
 
 HEAD_LINES = 20
 PAIR, TRIPLE = 4, 6
+LEAST_WHOLE = 0.8
 
 
 class Rocketqa:
@@ -60,11 +61,12 @@ def width_of(path: str) -> int | None:
     if len(first.split(b"\n")) <= HEAD_LINES and not first.endswith(b"\n") and len(lines) > 1:
         lines.pop()  # it may be cut
     rows = [line.rstrip(b"\r").split(b"\t") for line in lines]
-    widths = {len(fields) for fields in rows}
-    if len(widths) != 1 or not widths <= {PAIR, TRIPLE} or not {fields[-1] for fields in rows} <= {b"0", b"1"}:
+    width = len(rows[0]) if rows else 0
+    whole = [fields for fields in rows if len(fields) == width and fields[-1] in (b"0", b"1")]
+    if width not in (PAIR, TRIPLE) or len(whole) < LEAST_WHOLE * len(rows):
         return None
     # ids have no blanks: with a 0 or 1 behind them they are judgements or triples with a margin
-    return widths.pop() if any(b" " in field for fields in rows for field in fields[:3]) else None
+    return width if any(b" " in field for fields in whole for field in fields[:3]) else None
 
 
 def _rows(unit: Unit) -> Iterator[tuple[int, list[str] | Record]]:
