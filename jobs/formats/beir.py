@@ -154,13 +154,13 @@ def _cbor_records(file: IO[bytes]) -> Iterator[Record]:
 
 def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
     for query, documents in record.value.items():
-        if isinstance(documents, list) and query and documents:
-            yield from _hits_of_list(record, query, documents)
-        elif not isinstance(documents, dict | list) or not query:
+        if not query or not isinstance(documents, dict | list):
             detail = f"query {query[:200]!r} holds a {type(documents).__name__}, not documents with scores"
             yield record._replace(error=BadRecordError("bad_record", detail))
         elif not documents:
             yield record._replace(error=BadRecordError("null_field", f"no hits for query {query[:200]!r}"))
+        elif isinstance(documents, list):
+            yield from _hits_of_list(record, query, documents)
         else:
             for document, score in documents.items():
                 try:

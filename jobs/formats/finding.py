@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
+from jobs.formats.recognise import recognise
 from jobs.output.layout import CACHE, OWN
 
 DESCRIPTION_BYTES = 1 << 20
@@ -81,7 +82,7 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
 
 def _names(pattern: str, what: str) -> tuple[list[str], str]:
     """Return the files of a pattern, and how they were found: as `folder`, as `glob`, or named by itself ("")."""
-    fs, inner = filesystem(pattern)
+    fs, inner = _place(pattern)
     local = isinstance(fs, LocalFileSystem)
     if fs.isdir(inner):
         names = list(_walk(inner, {os.path.realpath(inner)}, set())) if local else fs.find(inner)
@@ -98,6 +99,12 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
     if any(c in inner for c in "*?["):
         return [name for name in fs.glob(inner) if not fs.isdir(name) and (not local or _regular(name))], "glob"
     return [], ""
+
+
+def _place(pattern: str) -> tuple[Any, str]:
+    """Return the filesystem of a pattern and the path in it, without `..` where it is a local one."""
+    fs, inner = filesystem(pattern)
+    return fs, os.path.abspath(inner) if isinstance(fs, LocalFileSystem) else inner
 
 
 def _walk(folder: str, folders: set[str], files: set[str]) -> Iterator[str]:
@@ -141,7 +148,7 @@ def _without_root(names: list[str], pattern: str, searched: str, out: str) -> li
     """Return names without those of the output root: all below it where it lies within the folder, else what is its own."""
     if not out or not searched:
         return names
-    (fs, inner), (root_fs, root) = filesystem(pattern), filesystem(out)
+    (fs, inner), (root_fs, root) = _place(pattern), _place(out)
     if type(fs) is not type(root_fs):
         return names
     root = root.rstrip("/")
@@ -176,7 +183,13 @@ def _unsaved(state: str, names: list[str]) -> list[str]:
 def _describes(path: str) -> bool:
     """Whether a .json file is one object with plain values: a description, and neither records nor a run."""
     value = _description(path)
-    return value is not None and any(not isinstance(held, list | dict) for held in value.values())
+    if value is None or all(isinstance(held, list | dict) for held in value.values()):
+        return False
+    try:
+        recognise(path)
+    except InputError:
+        return True
+    return False
 
 
 def _description(path: str) -> dict[str, Any] | None:

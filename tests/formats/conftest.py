@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.formats.reading import CASES, SHARED
+from tests.formats.reading import SHARED
 
 
 @pytest.fixture
@@ -15,11 +15,3 @@ def shared() -> Path:
     if not (SHARED / "formats" / "INDEX.json").is_file():
         pytest.skip(f"real sample files are not at {SHARED} (they are not part of the repository)")
     return SHARED
-
-
-@pytest.fixture
-def cases() -> Path:
-    """The folder of inputs that were read wrongly once; tests that need it are skipped where it is absent."""
-    if not CASES.is_dir():
-        pytest.skip(f"the handed cases are not at {CASES} (they are not part of the repository)")
-    return CASES
