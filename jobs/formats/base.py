@@ -85,9 +85,16 @@ class Batch:
 
 
 class Format(Protocol):
-    """A format of training triples. Implementations hold no state."""
+    """A format of training triples. Implementations hold no state.
+
+    Attributes:
+        name: what it is called on the command line.
+        records, sources: what its files hold and what its sources are, for the README, as Markdown.
+    """
 
     name: str
+    records: str
+    sources: str
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into what one task reads. Raises InputError when its columns cannot be this format's."""

@@ -49,6 +49,12 @@ class Beir:
     """The `beir` format."""
 
     name = "beir"
+    records = (
+        "run (TREC, JSON, Parquet, ranx .lz4; lines `query document rank` or `query document score`; DRhard's "
+        "{query: [document, ...]}) with `--qrels`, `--ranks 1:10` or a band `20:40`; judged documents are left "
+        "out"
+    )
+    sources = "the run file's name"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Return the file as one unit: ranks need all hits of a query. Raises InputError for alien columns."""

@@ -16,6 +16,8 @@ class Bge(RecordFormat):
     """The `bge` format."""
 
     name = "bge"
+    records = "{query, pos, neg}"
+    sources = "the file's name"
     needs = (("query",), ("pos",), ("neg",))
 
     def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:

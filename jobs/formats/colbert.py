@@ -25,6 +25,11 @@ class Colbert:
     """The `colbert` format."""
 
     name = "colbert"
+    records = (
+        "ColBERT's `[qid, pid, pid, ...]` and `[qid, [pid, score], ...]`; the positive is the first, or what "
+        "`--qrels` judge relevant"
+    )
+    sources = "the file's name"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file by lines; see `Format.units`."""

@@ -19,6 +19,8 @@ class Dpr(RecordFormat):
     """The `dpr` format."""
 
     name = "dpr"
+    records = "question, positive_ctxs, negative_ctxs, hard_negative_ctxs"
+    sources = "`negative_ctxs`, `hard_negative_ctxs`"
     needs = (("question", "query"), ("positive_ctxs",), NEGATIVES)
 
     def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:

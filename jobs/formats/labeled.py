@@ -45,6 +45,12 @@ class Labeled(RecordFormat):
     """The `labeled` format."""
 
     name = "labeled"
+    records = (
+        "sentence-transformers' labeled-list {query, docs, labels} and labeled-pair {query, passage, label}, a "
+        "query's pairs together; PyLate's {query_id, document_ids, scores}. A label above 0 is a positive; of "
+        "scores alone the highest, or what `--qrels` judge relevant"
+    )
+    sources = "a `source` column, else the file's name"
     needs = ((*QUERY_TEXTS, *QUERY_IDS), (*TEXT_LISTS, *TEXTS, *ID_LISTS), (*LABELS, *SCORES))
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:

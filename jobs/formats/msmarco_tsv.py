@@ -25,6 +25,8 @@ class MsmarcoTsv:
     """The `msmarco-tsv` format."""
 
     name = "msmarco-tsv"
+    records = "3 columns of ids or texts, optional margin; no header; ANCE's negatives with commas between them"
+    sources = "the file's name"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file by lines; see `Format.units`."""

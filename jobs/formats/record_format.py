@@ -82,11 +82,13 @@ class RecordFormat(ABC):
     """A format whose records are objects. Subclasses say which keys it needs and what a record yields.
 
     Attributes:
-        name: the format's name on the command line.
+        name, records, sources: as of `Format`.
         needs: groups of keys; a record needs one key of each group. Checked for columns of Parquet and CSV.
     """
 
     name: str = ""
+    records: str = ""
+    sources: str = ""
     needs: tuple[tuple[str, ...], ...] = ()
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:

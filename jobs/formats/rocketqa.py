@@ -25,6 +25,10 @@ class Rocketqa:
     """The `rocketqa` format."""
 
     name = "rocketqa"
+    records = (
+        "RocketQA's TSV: query, title, para, label, a query's lines together; or query, title and para twice, label"
+    )
+    sources = "the file's name"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file of triples by lines; one of pairs stays whole. See `Format.units`."""

@@ -25,6 +25,11 @@ class SbertHardNegatives(RecordFormat):
     """The `sbert-hard-negatives` format."""
 
     name = "sbert-hard-negatives"
+    records = (
+        "{qid or query, pos, neg: {system: [...]}}, or lists under positive(s), negative(s); NeMo's pos_doc "
+        "(documents) and neg_doc; ids if the query is an id only, or has both and `--corpus` is given, else texts"
+    )
+    sources = "each system; the file's name for a plain list"
     needs = ((*QUERY_IDS, *QUERY_TEXTS), POSITIVES, NEGATIVES)
 
     def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:

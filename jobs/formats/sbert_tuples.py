@@ -39,6 +39,11 @@ class SbertTuples(RecordFormat):
     """The `sbert-tuples` format."""
 
     name = "sbert-tuples"
+    records = (
+        "anchor or query, positive, negative or negative_1..N; also `[q, p, n, ...]` of texts, and OpenMatch "
+        "doc_pos/doc_neg"
+    )
+    sources = "a `source` column, else the file's name; `--numbered each`: each column"
     needs = ((*QUERIES, "query_id", "anchor_id"), (*POSITIVES, "positive_id"))
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:

@@ -20,6 +20,8 @@ class Tevatron(RecordFormat):
     """The `tevatron` format."""
 
     name = "tevatron"
+    records = "query, positive_passages, negative_passages, or `*_document_ids`"
+    sources = "the file's name"
     needs = (("query", "query_text", "query_id"), POSITIVES, NEGATIVES)
 
     def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:

@@ -40,6 +40,8 @@ class Triples:
     """The `triples` format."""
 
     name = "triples"
+    records = "query, positive, negative (or `*_id`), source; Parquet, Arrow, JSONL, JSON array, CSV"
+    sources = "the `source` column"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut Parquet by row groups and JSONL by lines; a CSV file is read whole."""
