@@ -97,8 +97,8 @@ def _arrow_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Ite
     with arrow_reader(unit.path) as reader:
         try:
             for batch in _batches(reader):
-                table = pa.table(batch if columns is None else batch.select(columns))
-                _check(table)
+                _check(batch)
+                table = pa.Table.from_batches([batch if columns is None else batch.select(columns)])
                 size = max(1, min(batch_rows, BATCH_BYTES * len(table) // max(1, table.nbytes)))
                 for start in range(0, len(table), size):
                     yield row + start, table.slice(start, size)
@@ -113,9 +113,10 @@ def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
     return iter(reader)
 
 
-def _check(table: pa.Table) -> None:
+def _check(batch: pa.RecordBatch) -> None:
     """Raise ArrowInvalid where buffers do not fit together: Arrow trusts them, and would read beyond their ends."""
-    for column in table.columns:
+    for column in batch.columns:
+        column.validate()
         # whether texts are UTF-8 is looked at row by row
         plain = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(column.type)
         (column if plain is None else column.cast(plain)).validate(full=True)
