@@ -21,6 +21,8 @@ PARQUET_UNIT_ROWS = 1_000_000
 RECORD_ROWS = 4_096
 COLUMNAR = ("parquet", "arrow")
 _ENDINGS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow", "ipc": "arrow", "csv": "csv", "tsv": "tsv"}
+# a damaged file may ask for more memory than any machine has
+_ARROW_ERRORS = (*READ_ERRORS, ValueError, pa.ArrowMemoryError)
 _STREAM = b"\xff\xff\xff\xff"
 _BEGINNINGS = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", _STREAM: "arrow"}
 
@@ -68,7 +70,7 @@ def column_rows(path: str) -> int:
     with arrow_reader(path) as reader:
         try:
             return sum(batch.num_rows for batch in _batches(reader))
-        except (*READ_ERRORS, ValueError) as error:
+        except _ARROW_ERRORS as error:
             raise InputError(f"{path}: damaged: {reason_of(error)}") from error
 
 
@@ -77,8 +79,11 @@ def arrow_reader(path: str) -> Any:
     fs, inner = filesystem(path)
     try:
         stream = beginning(path).startswith(_STREAM)
-        return (pa.ipc.open_stream if stream else pa.ipc.open_file)(fs.open(inner, "rb"))
-    except (*READ_ERRORS, ValueError) as error:
+        reader = (pa.ipc.open_stream if stream else pa.ipc.open_file)(fs.open(inner, "rb"))
+        # names that are no UTF-8 are found here
+        reader.schema.names.copy()
+        return reader
+    except _ARROW_ERRORS as error:
         raise InputError(f"{path}: cannot be opened as Arrow (IPC file or stream): {reason_of(error)}") from error
 
 
@@ -103,7 +108,7 @@ def _arrow_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Ite
                 for start in range(0, len(table), size):
                     yield row + start, table.slice(start, size)
                 row += len(table)
-        except (*READ_ERRORS, ValueError) as error:
+        except _ARROW_ERRORS as error:
             yield row, rest(row, error)
 
 
