@@ -23,10 +23,11 @@ from jobs.formats.columnar import COLUMNAR, column_records, container_of, rest
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
+from jobs.formats.names import Columns, renamed
 from jobs.formats.opening import head, lines, open_input, refuse_pointer, stem_of
-from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
+from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, is_record, read_qrels
 from jobs.formats.record_format import first_of
-from jobs.formats.records import columns_of, parsed
+from jobs.formats.records import columns_of, json_records, parsed
 
 DEFAULT_RANKS = (1, 10)
 RUN_LINES = 200
@@ -61,7 +62,7 @@ class Beir:
         refuse_pointer(path)
         if container_of(path) not in COLUMNAR:
             return [Unit(path)]
-        columns = columns_of(path) or []
+        columns = columns_of(path, options.columns) or []
         for names in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES):
             if not set(names) & set(columns):
                 raise InputError(
@@ -80,7 +81,9 @@ class Beir:
             raise InputError(f"{unit.path}: a run needs the judgements of its queries; name their file with --qrels")
         judged = read_qrels(options.qrels)
         builder, seen = BatchBuilder(), dict[str, int]()
-        for query, hits in groupby(_hits(unit), key=lambda hit: hit.query if isinstance(hit, Hit) else None):
+        for query, hits in groupby(
+            _hits(unit, options.columns), key=lambda hit: hit.query if isinstance(hit, Hit) else None
+        ):
             if query is None:
                 for bad in hits:
                     assert isinstance(bad, Record)
@@ -122,10 +125,13 @@ def _add(
             builder.row(hit.row, (None, None, None), (query, positive, hit.document), source)
 
 
-def _hits(unit: Unit) -> Iterator[Hit | Record]:
+def _hits(unit: Unit, columns: Columns) -> Iterator[Hit | Record]:
     if container_of(unit.path) in COLUMNAR:
         for record in column_records(unit):
-            yield _hit_of_record(record)
+            yield _hit_of_record(record, columns)
+    elif is_record(head(unit.path), columns):
+        for record in json_records(unit):
+            yield _hit_of_record(record, columns)
     elif _OBJECT.match(first := head(unit.path)) or is_map(first):
         yield from _nested_hits(unit.path, _cbor_records if is_map(first) else _json_records)
     else:
@@ -186,14 +192,17 @@ def _hits_of_list(record: Record, query: str, documents: list[Any]) -> Iterator[
             yield record._replace(error=error)
 
 
-def _hit_of_record(record: Record) -> Hit | Record:
+def _hit_of_record(record: Record, columns: Columns) -> Hit | Record:
     if record.error is not None:
         return record
     try:
-        query, document = (as_id(first_of(record.value, names)[1], names[0]) for names in (QUERY_NAMES, DOCUMENT_NAMES))
+        if not isinstance(record.value, dict):
+            raise BadRecordError("bad_record", f"a {type(record.value).__name__}, not an object")
+        value = renamed(record.value, columns)
+        query, document = (as_id(first_of(value, names)[1], names[0]) for names in (QUERY_NAMES, DOCUMENT_NAMES))
         if query is None or document is None:
             raise BadRecordError("null_field", "no query or no document")
-        return Hit(record.row, query, document, as_number(first_of(record.value, GRADE_NAMES)[1]))
+        return Hit(record.row, query, document, as_number(first_of(value, GRADE_NAMES)[1]))
     except BadRecordError as error:
         return record._replace(error=error)
 

@@ -76,7 +76,8 @@ def fits(objects: Sequence[Mapping[str, Any]]) -> bool:
     keys = set().union(*objects)
     if negative_columns(keys) or keys & set(NEGATIVES) or not all(keys & set(group) for group in Labeled.needs):
         return False
-    return of_lists(objects) or all(_whole(first_of(o, LABELS)[1]) for o in objects if first_of(o, TEXTS)[1])
+    labels = [first_of(o, LABELS)[1] for o in objects if first_of(o, TEXTS)[1]]
+    return of_lists(objects) or (bool(labels) and all(map(_whole, labels)))
 
 
 def of_lists(objects: Sequence[Mapping[str, Any]]) -> bool:

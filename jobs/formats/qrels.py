@@ -15,7 +15,7 @@ from jobs.formats.columnar import COLUMNAR, column_records, container_of
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.names import renamed
+from jobs.formats.names import Columns, renamed
 from jobs.formats.opening import head, lines, open_input, parse_json, refuse_pointer
 from jobs.formats.records import json_records
 
@@ -77,13 +77,14 @@ def _nested(path: str) -> Iterator[tuple[int, Judgement]]:
                     yield row, (query, document, as_number(grade))
 
 
-def is_record(first: bytes) -> bool:
-    """Whether the first line of JSON is one judgement, with a query and a document as keys."""
+def is_record(first: bytes, columns: Columns = ()) -> bool:
+    """Whether the first line of JSON is one judgement, or a hit of a run, with a query and a document as keys."""
     try:
         value = parse_json(first.split(b"\n", 1)[0])
     except BadRecordError:
         return False
-    return isinstance(value, dict) and bool(set(QUERY_NAMES) & set(value)) and bool(set(DOCUMENT_NAMES) & set(value))
+    known = set(renamed(value, columns)) if isinstance(value, dict) else set()
+    return bool(set(QUERY_NAMES) & known) and bool(set(DOCUMENT_NAMES) & known)
 
 
 def of_record(value: Any, error: BadRecordError | None = None) -> Judgement:

@@ -59,10 +59,11 @@ def recognise(path: str, columns: Columns = ()) -> str:
 
 def _of_json(path: str, first: bytes, columns: Columns) -> str:
     # A run is one object over the whole file, often on several lines; its first member says so.
-    member = _first_member(path) if first.startswith(b"{") and not wraps_array(path) else None
-    if _scores(member):
+    members = _first_members(path) if first.startswith(b"{") and not wraps_array(path) else []
+    member = members[0] if members else None
+    if _scores(member) and all(isinstance(held, dict) for each in members for held in each.values()):
         return _of_run(path, member)
-    if _lists(member):
+    if all(map(_lists, members)) and any(held for each in members for held in each.values()):
         return beir.Beir.name
     kind = kind_of_object(member)
     if kind is not None:
@@ -78,12 +79,15 @@ def _objects(path: str) -> list[Any]:
     return [record.value for record in found if record.error is None]
 
 
-def _first_member(path: str) -> Any:
+def _first_members(path: str) -> list[Any]:
+    """Return the first members of a JSON object, each as an object; fewer where one cannot be read."""
+    found = []
     try:
-        member = next(iter(elements(io.BytesIO(head(path, MEMBER_BYTES)))), b"")
-        return parse_json(b"{" + member + b"}")
+        for member in islice(elements(io.BytesIO(head(path, MEMBER_BYTES))), RECORDS):
+            found.append(parse_json(b"{" + member + b"}"))
     except BadRecordError:
-        return None
+        pass
+    return found
 
 
 def _scores(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
@@ -104,7 +108,6 @@ def _lists(value: Any) -> bool:
     known = {*KNOWN_LISTS, *(name for group in labeled.Labeled.needs for name in group)}
     return (
         isinstance(documents, list)
-        and bool(documents)
         and query not in known
         and all(isinstance(x, int) or (isinstance(x, str) and x and not x.split()[1:]) for x in documents)
     )
@@ -128,7 +131,11 @@ def _of_lines(path: str, first: bytes, columns: Columns) -> str:
     given = lines[0].decode("utf-8", "replace").split("\t")
     known = known_names(given, columns)
     names = {known.get(name, name) for name in given}
-    if len(given) > 1 and (names & {"source", "query", "anchor", *ID_COLUMNS}) and container_of(path) == "tsv":
+    if (
+        len(given) > 1
+        and (names & {"source", "query", "question", "anchor", *ID_COLUMNS})
+        and container_of(path) == "tsv"
+    ):
         return format_of(path, _objects(path), columns)
     if columns:
         raise InputError(f"{path}: it has no header that names columns; --columns has nothing to name in it")

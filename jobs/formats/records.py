@@ -34,7 +34,8 @@ from jobs.formats.opening import (
 # A list of objects or of lists; a line that is itself a list (["query", "positive", "negative"]) is not one.
 _ARRAY = re.compile(rb"\s*\[\s*[\[{\]]")
 # An object of a description and an array of records, as NeMo has it; one line of JSONL is not over at its first line.
-_WRAPPED = re.compile(rb'\s*\{\s*"(?:corpus|data)"\s*:\s*[\[{]')
+_WRAPPED = re.compile(rb'\s*\{\s*"(?:corpus"\s*:\s*[\[{]|data"\s*:\s*\[)')
+_RECORDS = re.compile(rb'"data"\s*:\s*\[\s*[{\]]')
 RECORDS_KEY = "data"
 HEADERS = {"query", "anchor", "positive", "negative", *ID_COLUMNS}
 
@@ -65,7 +66,8 @@ def holds_array(path: str) -> bool:
 
 def wraps_array(path: str) -> bool:
     """Whether a file is one JSON object whose member `data` holds the records, by its first characters."""
-    return _WRAPPED.match(head(path)) is not None
+    first = head(path)
+    return _WRAPPED.match(first) is not None and _RECORDS.search(first) is not None
 
 
 def holds_nothing(path: str) -> bool:

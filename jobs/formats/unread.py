@@ -24,7 +24,7 @@ ARCHIVE = Unread(
     rb"PK\x03\x04",
     "unpack it with `unzip`, or save the sheet as CSV",
 )
-TAR = Unread("a tar archive (also WebDataset)", rb".{257}ustar", "unpack it with `tar -xf`")
+TAR = Unread("a tar archive (also WebDataset)", rb".{257}ustar[\0 ]", "unpack it with `tar -xf`")
 UTF16 = Unread(
     "UTF-16",
     rb"\xff\xfe|\xfe\xff",
@@ -35,14 +35,16 @@ OLD_FEATHER = Unread(
     rb"FEA1",
     "write it anew with `pyarrow.feather.write_feather(pyarrow.feather.read_table(old), new)`",
 )
-ENCRYPTED = Unread("encrypted Parquet", rb"PARE", "decrypt it where its keys are, with pyarrow or Spark")
+ENCRYPTED = Unread("encrypted Parquet", rb"PARE(?=.{0,400}\0)", "decrypt it where its keys are, with pyarrow or Spark")
 PICKLE = Unread(
     "a Python pickle",
     rb"\x80[\x02-\x05][\x8c\x95}\](cK]",
     "write it as JSONL or Parquet where it was made; a pickle runs code when it is opened",
 )
 SQLITE = Unread("an SQLite database", rb"SQLite format 3\0", "export the table with `sqlite3 -csv -header`")
-ORC = Unread("ORC", rb"ORC", "write it as Parquet, with `pyarrow.orc.read_table` and `pyarrow.parquet.write_table`")
+ORC = Unread(
+    "ORC", rb"ORC(?=.{0,400}\0)", "write it as Parquet, with `pyarrow.orc.read_table` and `pyarrow.parquet.write_table`"
+)
 AVRO = Unread("Avro", rb"Obj\x01", "write it as Parquet, with Spark or fastavro")
 COLUMNS_JSON = Unread(
     "JSON by columns, as pandas' `to_json` writes it: {column: {row: value}} or {column: [value, ...]}",

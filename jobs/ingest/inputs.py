@@ -67,8 +67,9 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             raise InputError(f"triples: {all_empty(empty)}")
         passed = [*found.passed_over, *((path, "empty") for path in empty if len(empty) < len(found.files))]
         files += [file_of(path, PASSED_OVER + why) for path, why in passed]
+        skipped = {path for path, _ in passed}
         for path in found.files:
-            if path in dict(passed):
+            if path in skipped:
                 continue
             try:
                 name, units, error = _units(path, item, options)

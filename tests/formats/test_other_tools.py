@@ -208,7 +208,7 @@ REFUSED = [
     (b"\x80\x04\x95\x10\0\0\0", "a Python pickle, which is not read; write it as JSONL"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"FEA1" + b"\0" * 20, "Feather version 1"),
-    (b"x.txt" + b"\0" * 252 + b"ustar", "a tar archive"),
+    (b"x.txt" + b"\0" * 252 + b"ustar\0", "a tar archive"),
     (b'{"query": {"0": "a text", "1": "b"}, "pos": {}}', "JSON by columns"),
     (b'{"query": ["a text", "b text"], "pos": ["c d", "e f"]}', "JSON by columns"),
     (b'{"query": "q", "passage": "p", "score": 0.5}\n', "pairs with a score and no label"),
@@ -222,6 +222,35 @@ def test_what_is_not_read_is_said(tmp_path: Path, data: bytes, said: str) -> Non
     (tmp_path / "data").write_bytes(data)
     with pytest.raises(InputError, match=said):
         recognise(str(tmp_path / "data"))
+
+
+NOT_TAKEN_FOR_ANOTHER = [
+    ("bge", {"tokens": ["a", "b"], "query": "q", "pos": ["p"], "neg": ["n"]}),
+    ("bge", {"data": {"x": 1}, "query": "q", "pos": ["p"], "neg": ["n"]}),
+    ("bge", {"corpus": {"x": 1}, "query": "q", "pos": ["p"], "neg": ["n"]}),
+    ("sbert-tuples", {"anchor": "q", "positive": "p", "negative": "n", "documents": ["x"], "label": 1}),
+    ("sbert-hard-negatives", {"query": "q", "positives": ["p"], "negatives": ["n"], "scores": [1, 2]}),
+    ("dpr", {"question": "q", "answers": ["a"], "positive_ctxs": [], "hard_negative_ctxs": []}),
+]
+
+
+@pytest.mark.parametrize(("name", "record"), NOT_TAKEN_FOR_ANOTHER)
+def test_one_format_is_not_taken_for_another(tmp_path: Path, name: str, record: dict[str, Any]) -> None:
+    assert recognise(str(put(tmp_path, "x.jsonl", record, record))) == name
+
+
+@pytest.mark.parametrize("word", ["ORC", "PARENTS", "BZh", "PKZIP"])
+def test_a_text_may_begin_as_another_kind_of_file_does(tmp_path: Path, word: str) -> None:
+    path = put(tmp_path, "x.tsv", f"{word} is a query\ta positive\ta negative", "q w\tp\tn")
+    assert rows(auto(path, "msmarco-tsv"))[0] == (f"{word} is a query", "a positive", "a negative")
+
+
+def test_a_run_of_json_lines(tmp_path: Path) -> None:
+    qrels = put(tmp_path, "qrels.tsv", "1\t9\t1")
+    hits = [{"Query_ID": 1, "docid": d, "score": s} for d, s in ((2, 0.5), (3, 0.75), (9, 0.9))]
+    path = put(tmp_path, "run.jsonl", *hits, "[1]", {"Query_ID": 1, "docid": 4, "score": "x"})
+    found = auto(path, "beir", qrels=(str(qrels),))
+    assert rows(found) == [("1", "9", "3"), ("1", "9", "2")] and found.reasons == {"bad_record": 2}
 
 
 # Case -> format, rows, queries. A row for each of three negatives of 40 queries in all of them.
