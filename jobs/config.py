@@ -51,7 +51,7 @@ class Input(_Settings):
         """Take `"query=claim,positive=evidence"`, alone or in a list, beside a table of names."""
         given = [value] if isinstance(value, str) else value
         if isinstance(given, (list, tuple)) and all(isinstance(item, str) for item in given):
-            parts = [part.partition("=") for item in given for part in item.split(",")]
+            parts = [part.partition("=") for item in given for part in item.split(",") if part.strip()]
             names = [name.strip() for name, _, _ in parts]
             if len(set(names)) < len(names):
                 raise ValueError(f"{max(names, key=names.count)!r} is named twice")

@@ -48,12 +48,14 @@ class Asked(NamedTuple):
         triples: training files, each a source of its own, called as it was given.
         sources: of the run (none: all of them).  hybrids: such as `a+b`.
         settings: of the probe.
+        columns: what the training files call their columns, as `Input.columns`.
     """
 
     triples: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     hybrids: tuple[str, ...] = ()
     settings: Probe = Probe()
+    columns: tuple[str, ...] = ()
 
 
 def probe(
@@ -97,7 +99,7 @@ def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig
             )
     kept = ("encoder", "vectors", "corpus", "queries", "temperature", "kappa", "lambda", "tokenizer", "folds")
     values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
-    inputs = [{"triples": _files(path), "source": path} for path in asked.triples]
+    inputs = [{"triples": _files(path), "source": path, "columns": asked.columns} for path in asked.triples]
     return make_config(
         {**values, "inputs": inputs, "out": run.store.root, "no_probe": True, "workers": workers, "memory": memory},
         "options",
