@@ -18,6 +18,14 @@ SECRET_IN_ADDRESS = re.compile(
 )
 
 
+COLUMN_NAMES = (
+    *("query", "positive", "negative", "negative_1", "query_id", "positive_id", "negative_id", "source"),
+    *("docs", "document_ids", "passage", "label", "labels", "score", "scores", "title"),
+)
+"""What `--columns` may say that a column is."""
+COLUMN_NAME = re.compile("|".join((*COLUMN_NAMES, r"negative_\d+", r"negative_\d+_id")))
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,6 +43,9 @@ class Input(_Settings):
     numbered: Literal["one", "each"] = Field(
         "one", description="columns negative_1..N as one source, or each as its own"
     )
+    columns: dict[str, str] = Field(
+        {}, description="what these files call their columns, such as positive=answer,negative=distractor"
+    )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
     corpus: tuple[str, ...] | None = Field(
         None, description="files with the passages of these triples' ids, in place of the run's (an empty list: none)"
@@ -42,6 +53,32 @@ class Input(_Settings):
     queries: tuple[str, ...] | None = Field(
         None, description="files with the queries of these triples' ids, in place of the run's (an empty list: none)"
     )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _mapped(cls, value: Any) -> Any:
+        """Take `"query=claim,positive=evidence"`, alone or in a list, beside a table of names."""
+        given = [value] if isinstance(value, str) else value
+        if isinstance(given, (list, tuple)) and all(isinstance(item, str) for item in given):
+            parts = [part.partition("=") for item in given for part in item.split(",") if part.strip()]
+            names = [name.strip() for name, _, _ in parts]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{max(names, key=names.count)!r} is named twice")
+            return {name.strip(): column.strip() for name, _, column in parts}
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _whole(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, column in value.items():
+            if not COLUMN_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no name to give{nearest(name, COLUMN_NAMES)} (allowed: {', '.join(COLUMN_NAMES)}, such "
+                    "as positive=answer)"
+                )
+            if not column:
+                raise ValueError(f"{name} needs the name of a column, such as {name}=answer")
+        return value
 
     @field_validator("triples", "qrels", "corpus", "queries", mode="before")
     @classmethod

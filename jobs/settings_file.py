@@ -18,7 +18,7 @@ EXAMPLES: dict[str, str] = {
     "out": '"OUT"', "triples": '["lake/*.parquet"]', "temperature": "0.05", "source": '"dense"', "ranks": '"1:10"',
     "memory": '"8GB"', "scheduler": '"tcp://127.0.0.1:8786"', "cluster": '"dask_jobqueue.SLURMCluster"',
     "corpus": '["corpus.jsonl"]', "queries": '["queries.jsonl"]', "vectors": '["vectors/*.parquet"]',
-    "qrels": '["qrels.tsv"]',
+    "qrels": '["qrels.tsv"]', "columns": '{ positive = "answer", negative = "distractor" }',
     "until_decided": "0.95",
     "sample_queries": "10_000",
 }  # fmt: skip

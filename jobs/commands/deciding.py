@@ -8,6 +8,7 @@ import typer
 
 from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
 from jobs.commands.showing import echo_json, print_probe, progress_for
+from jobs.errors import InputError
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 
@@ -19,6 +20,7 @@ ORDER = "Best first by information or weight (default: information if the run ha
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
 FILES = "Training files, each one a source of its own, or NAME=PATH; repeat it."
 ALLOW = "Go on where a file loses most of its rows to rejects."
+COLUMNS = "What these files call their columns, such as positive=answer,negative=distractor."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
 
 
@@ -130,6 +132,7 @@ def ablate(
 def probe(
     out: Out,
     triples: Annotated[list[str] | None, typer.Option(help=FILES)] = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS)] = None,
     source: Annotated[list[str] | None, typer.Option(help="Try this source of the run only; repeat it.")] = None,
     hybrid: Annotated[list[str] | None, typer.Option(help="Sources dealt out in turn, such as a+b; repeat it.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Queries to train on and to judge by.")] = None,
@@ -157,7 +160,11 @@ def probe(
     given = {"queries": queries, "steps": steps, "rate": rate, "halvings": halvings, "pool": pool, "cutoff": cutoff,
              "tolerance": tolerance}  # fmt: skip
     settings = probe_settings({name: value for name, value in given.items() if value is not None})
-    asked = Asked(tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings, allow_rejects)
+    if columns and not triples:
+        raise InputError("--columns goes with --triples")
+    asked = Asked(
+        tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings, allow_rejects, tuple(columns or ())
+    )
     progress, close = progress_for(quiet)
     try:
         found = try_out(out, run_id, asked, progress, workers or 0, memory or "")

@@ -19,7 +19,7 @@ from jobs.commands.options import (
     inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, print_made_again, print_ranking, progress_for, tell_named
+from jobs.commands.showing import echo_json, passed_line, print_made_again, print_ranking, progress_for, tell_named
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -83,13 +83,17 @@ def ingest(
     config = make_config({"inputs": inputs_of(given_of(values)), "out": to}, "options")
     progress, close = progress_for(quiet)
     try:
-        done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
+        tasks, files = input_tasks(config, " ")
+        done = ingest_to(tuple(tasks), to, progress)
     finally:
         close()
     tell_named(done.named_after_files)
     if json:
         echo_json(asdict(done))
         return
+    passed = [{"path": file.path, "what": file.what} for file in files if file.passed_over]
+    if passed:
+        typer.echo(passed_line(passed))
     for name, count in done.triples.items():
         typer.echo(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():
@@ -111,6 +115,8 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     else:
         for line in plan_lines(plan):
             typer.echo(line)
+        if plan["passed_over"]:
+            typer.echo(passed_line(plan["passed_over"]))
 
 
 def status(out: Out, json: Json = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,6 +54,8 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
     read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
+    if found["passed_over"]:
+        console.print(passed_line(found["passed_over"]), markup=False, soft_wrap=True)
     console.print(
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
         f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
@@ -81,6 +83,18 @@ def tell_named(named: Sequence[NamedSource]) -> None:
     line = named_line(named)
     if line is not None:
         typer.echo(line, err=True)
+
+
+def passed_line(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return which files were passed over, and why, as a sentence. `files`: those of a manifest, `path` and `what`."""
+    whys: dict[str, list[str]] = {}
+    for file in files:
+        whys.setdefault(file["what"].partition(": ")[2], []).append(file["path"].rpartition("/")[2])
+    parts = [
+        f"{len(names):,} file{'s' * (len(names) != 1)} ({why}): {', '.join(names[:5])}{', ...' if names[5:] else ''}"
+        for why, names in whys.items()
+    ]
+    return f"Passed over {'; '.join(parts)}."
 
 
 def _answer(found: dict[str, Any], by: str) -> list[str]:

@@ -13,7 +13,7 @@ from eci_sql.udfs import TokenSets
 from jobs.finished.committed import Finished
 from jobs.finished.spools import TextSpool, spool_texts
 from jobs.formats.base import Options
-from jobs.formats.opening import expand
+from jobs.formats.finding import expand
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import from_arrow
 from jobs.ingest.tokens import as_sets, token_lists

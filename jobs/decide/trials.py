@@ -50,6 +50,7 @@ class Asked(NamedTuple):
         sources: of the run (none: all of them).  hybrids: such as `a+b`.
         settings: of the probe.
         allow_rejects: whether files may lose most of their rows to rejects.
+        columns: what the training files call their columns, as `Input.columns`.
     """
 
     triples: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Asked(NamedTuple):
     hybrids: tuple[str, ...] = ()
     settings: Probe = Probe()
     allow_rejects: bool = False
+    columns: tuple[str, ...] = ()
 
 
 def probe(
@@ -105,7 +107,7 @@ def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig
             )
     kept = ("encoder", "vectors", "corpus", "queries", "temperature", "kappa", "lambda", "tokenizer", "folds")
     values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
-    inputs = [{"triples": _files(path), "source": name} for name, path in paths.items()]
+    inputs = [{"triples": _files(path), "source": name, "columns": asked.columns} for name, path in paths.items()]
     return make_config(
         {
             **values,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
 from jobs.output import layout
-from jobs.output.records import Loss, Manifest, NamedSource, StageTimes, Totals
+from jobs.output.records import PASSED_OVER, Loss, Manifest, NamedSource, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
@@ -44,6 +44,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "formats": manifest.get("formats", {}),
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
         "losses": manifest.get("losses", []),
+        "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
     }
 
 

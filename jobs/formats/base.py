@@ -46,6 +46,7 @@ class Options:
         ranks: for ranked runs, the first and last rank to take, counted from 1.
         title_separator: what stands between a passage's title and its text.
         numbered: for `sbert-tuples`, whether negative_1..N are `one` source or `each` their own.
+        columns: pairs of a name that formats know and the name that this input's files have for it.
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
         as_ids: whether strings that may be passages or their ids are ids (None: as the first ones look).
@@ -57,10 +58,14 @@ class Options:
     ranks: tuple[int, int] | None = None
     title_separator: str = " "
     numbered: str = "one"
+    columns: tuple[tuple[str, str], ...] = ()
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
     as_ids: bool | None = None
+
+
+DEFAULT = Options()
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,18 @@ def _tidied(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 class Format(Protocol):
-    """A format of training triples. Implementations hold no state."""
+    """A format of training triples. Implementations hold no state.
+
+    Attributes:
+        name: what it is called on the command line.
+        records, sources: what its files hold and what its sources are, for the README, as Markdown.
+    """
 
     name: str
+    records: str
+    sources: str
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into what one task reads. Raises InputError when its columns cannot be this format's."""
         ...
 

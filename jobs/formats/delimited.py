@@ -53,7 +53,7 @@ def quotes_fields(path: str, delimiter: str) -> bool:
     first = data if whole else data[: data.rfind(b"\n") + 1]
     mark, cut = b'"', delimiter.encode()
     if not (first.startswith(mark) or any(start + mark in first for start in (cut, b"\n", b"\r"))):
-        return delimiter == ","
+        return delimiter != "\t"
     rows = [line.rstrip(b"\r").split(cut) for line in first.split(b"\n") if line.strip()]
     width = len(rows[0])
     plain = _Reading(longest=max(len(field) for fields in rows for field in fields))
@@ -68,7 +68,7 @@ def quotes_fields(path: str, delimiter: str) -> bool:
             return False  # lines are whole as they are, and a mark does not close within its own
         every = len(marked) == sum(map(len, rows))
         # a writer of TSV that quotes where it must leaves these within marks, and no text that nobody quoted has them so
-        return delimiter == "," or every or any(b'""' in field[1:-1] or b"\r" in field for field in closed)
+        return delimiter != "\t" or every or any(b'""' in field[1:-1] or b"\r" in field for field in closed)
     quoted = _quoted(first, delimiter, width)
     # marks that all close where CSV lets them and rows that are all whole; else what loses the least
     if (_strict(first, delimiter, whole) and not quoted.bad) or (quoted.good >= plain.good and quoted.bad <= plain.bad):

@@ -1,4 +1,4 @@
-"""Opening input files: globs and fsspec URLs, .gz and .zst, lines of JSON that one bad line cannot stop.
+"""Opening input files: fsspec URLs, compressed or not, lines of JSON that one bad line cannot stop.
 
 Covers: reading bytes and lines, splitting big text files at line ends. Does not cover: what a record means.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 import fsspec
@@ -15,7 +15,7 @@ import orjson
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
-from jobs.formats.compression import READ_ERRORS, decompressed
+from jobs.formats.compression import MAGIC_BYTES, READ_ERRORS, compression_in, decompressed
 from jobs.formats.compression import compression_of as compression_of
 
 SPLIT_BYTES = 256 << 20
@@ -51,28 +51,22 @@ def filesystem(path: str) -> tuple[Any, str]:
         raise InputError(f"{path}: no filesystem for this address: {error}") from error
 
 
-def expand(patterns: Sequence[str], what: str) -> list[str]:
-    """Return the files that paths, folders and globs name, sorted and each once.
-
-    A folder stands for all files in it, at any depth, except hidden ones and names that begin with `_`.
+def open_input(path: str) -> IO[bytes]:
+    """Open a file for reading bytes, decompressed by its ending, else by its first bytes.
 
     Raises:
-        InputError: a pattern names nothing.
+        InputError: the file cannot be opened at all.
     """
-    found: set[str] = set()
-    for pattern in patterns:
-        fs, inner = filesystem(pattern)
-        if any(c in inner for c in "*?["):
-            names = [name for name in fs.glob(inner) if not fs.isdir(name)]
-        elif fs.isdir(inner):
-            names = [name for name in fs.find(inner) if not _hidden(name[len(inner) :])]
-        else:
-            names = [inner] if fs.exists(inner) else []
-        if not names:
-            kind = "folder with no files in it" if fs.isdir(inner) else "path or pattern that matches no file"
-            raise InputError(f"{what}: {pattern} is a {kind}; give a file, a folder of files or a glob in quotes")
-        found.update(fs.unstrip_protocol(name) if "://" in pattern else name for name in names)
-    return sorted(found)
+    fs, inner = filesystem(path)
+    kind = compression_of(path)
+    try:
+        raw = fs.open(inner, "rb")
+        if kind is None:
+            kind = compression_in(raw.read(MAGIC_BYTES))
+            raw.seek(0)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
+    return decompressed(raw, kind)
 
 
 def is_there(pattern: str) -> bool:
@@ -81,22 +75,23 @@ def is_there(pattern: str) -> bool:
     return bool(fs.exists(inner) or (any(c in inner for c in "*?[") and fs.glob(inner)))
 
 
-def _hidden(relative: str) -> bool:
-    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
-
-
-def open_input(path: str) -> IO[bytes]:
-    """Open a file for reading bytes, decompressed by its ending.
+def beginning(path: str, size: int = MAGIC_BYTES) -> bytes:
+    """Return the first bytes of a file as they are stored.
 
     Raises:
         InputError: the file cannot be opened at all.
     """
     fs, inner = filesystem(path)
     try:
-        raw = fs.open(inner, "rb")
+        with fs.open(inner, "rb") as file:
+            return cast("bytes", file.read(size))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
-    return decompressed(raw, compression_of(path))
+
+
+def is_compressed(path: str) -> bool:
+    """Whether a file is compressed, by its ending or its first bytes. Raises InputError where it cannot be opened."""
+    return (compression_of(path) or compression_in(beginning(path))) is not None
 
 
 def refuse_pointer(path: str, size: int | None = None) -> None:
@@ -115,7 +110,7 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     """Return the first bytes of a file, decompressed; fewer where it is damaged, and without a byte-order mark."""
     parts: list[bytes] = []
     # What is read together with the damage is lost, so that small pieces give more of a damaged file.
-    piece = 1 << (12 if compression_of(path) else 16)
+    piece = 1 << (12 if is_compressed(path) else 16)
     try:
         with open_input(path) as file:
             while size > 0 and (block := file.read(min(size, piece))):
@@ -124,6 +119,16 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     except READ_ERRORS:
         pass
     return b"".join(parts).removeprefix(b"\xef\xbb\xbf")
+
+
+def damaged(path: str) -> bool:
+    """Whether a compressed file cannot be read to its first byte."""
+    try:
+        with open_input(path) as file:
+            file.read(1)
+    except READ_ERRORS:
+        return True
+    return False
 
 
 def size_of(path: str) -> int:
@@ -136,7 +141,7 @@ def line_units(path: str) -> list[Unit]:
     """Cut a file of lines into units of about SPLIT_BYTES that begin at line starts; a compressed one stays whole."""
     size = size_of(path)
     refuse_pointer(path, size)
-    if compression_of(path) or size <= SPLIT_BYTES:
+    if size <= SPLIT_BYTES or is_compressed(path):
         return [Unit(path)]
     units, start, row, first_row = [], 0, 1, 1
     with open_input(path) as file:

@@ -1,5 +1,7 @@
 """`sbert-hard-negatives`: {qid or query, pos: [...], neg: {system: [...]}} as in msmarco-hard-negatives.jsonl, and GPL.
 
+Also under the names positives and negatives, and NeMo's pos_doc (or documents) and neg_doc.
+
 Passages are ids where the record names its query by id only, else texts; or objects such as {"pid": 5, "ce-score": 9.1} or
 {"docid": ..., "text": ...}. Where a record has the query's id and its text, and there is a corpus, the file's first records
 say which: ids hold no blank, or are those of the corpus. Each system is a source; a plain list of negatives is the
@@ -8,7 +10,7 @@ record's `source`, else the file's name. --source overrides both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -18,9 +20,9 @@ from jobs.formats.record_format import Item, RecordFormat, entries, first_of, pa
 from jobs.formats.records import records
 
 QUERY_TEXTS = ("query", "question", "anchor")
-QUERY_IDS = ("qid", "query_id", "_id")
-POSITIVES = ("pos", "positive", "positives")
-NEGATIVES = ("neg", "negative", "negatives")
+QUERY_IDS = ("qid", "query_id", "_id", "question_id")
+POSITIVES = ("pos", "positive", "positives", "pos_doc", "documents")
+NEGATIVES = ("neg", "negative", "negatives", "neg_doc", "hard_negatives")
 RECORDS = 20
 """How many of a file's first records say whether its passages are ids."""
 
@@ -29,6 +31,12 @@ class SbertHardNegatives(RecordFormat):
     """The `sbert-hard-negatives` format."""
 
     name = "sbert-hard-negatives"
+    records = (
+        "{qid or query, pos, neg: {system: [...]}}, or lists under positive(s), negative(s); NeMo's pos_doc "
+        "(documents) and neg_doc; ids if the query is an id only, or has both and they look like ids or are "
+        "those of `--corpus`, else texts"
+    )
+    sources = "each system; the file's name for a plain list"
     needs = ((*QUERY_IDS, *QUERY_TEXTS), POSITIVES, NEGATIVES)
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
@@ -37,7 +45,7 @@ class SbertHardNegatives(RecordFormat):
             options = replace(options, as_ids=passages_are_ids(unit.path))
         return super().read(unit, options)
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each system's negative."""
         query = query_of(record, QUERY_TEXTS, QUERY_IDS)
         as_ids = query.text is None or (query.id is not None and bool(options.as_ids))
@@ -79,7 +87,7 @@ def _strings(path: str) -> list[str]:
     return list(found)
 
 
-def _source(system: str | None, record: dict[str, Any], options: Options, path: str) -> str:
+def _source(system: str | None, record: Mapping[str, Any], options: Options, path: str) -> str:
     if options.source is not None:
         return options.source
     if system == "":

@@ -9,12 +9,15 @@ from jobs.config import Input, RunConfig
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
-from jobs.formats.opening import expand, filesystem
+from jobs.formats.finding import expand, find
+from jobs.formats.names import check_columns
+from jobs.formats.opening import filesystem
 from jobs.formats.recognise import recognise
+from jobs.formats.records import columns_of, holds_nothing
 from jobs.formats.source_names import FOLDER, FileSource, file_sources
 from jobs.formats.triples import Triples
 from jobs.ids import Side
-from jobs.output.records import NamedSource
+from jobs.output.records import PASSED_OVER, NamedSource
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class File:
     size: int
     stamp: str
     what: str
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether it is none that is read: it is empty, or goes with data and holds none."""
+        return self.what.startswith(PASSED_OVER)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,16 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
         sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", options.queries), ("passage", options.corpus))
         indexes = {side: names[side, patterns] for side, patterns in sides if patterns}
         files += [file_of(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
-        for path in expand(item.triples, "triples"):
+        found = find(item.triples, "triples", config.out)
+        empty = [path for path in found.files if holds_nothing(path)]
+        if len(empty) == len(found.files) and not config.skip_bad_files:
+            raise InputError(f"triples: {all_empty(empty)}")
+        passed = [*found.passed_over, *((path, "empty") for path in empty if len(empty) < len(found.files))]
+        files += [file_of(path, PASSED_OVER + why) for path, why in passed]
+        skipped = {path for path, _ in passed}
+        for path in found.files:
+            if path in skipped:
+                continue
             try:
                 name, units, error = _units(path, item, options)
             except InputError as problem:
@@ -117,8 +134,19 @@ def named_after_files(inputs: Sequence[InputTask], met: Mapping[str, Iterable[st
 
 
 def _units(path: str, item: Input, options: Options) -> tuple[str, list[Unit | None], str]:
-    name = recognise(path) if item.format == "auto" else item.format
-    return name, list(format_named(name).units(path)), ""
+    if item.format == "auto":
+        name = recognise(path, options.columns)
+    else:
+        name, columns = item.format, columns_of(path)
+        if columns is not None:
+            check_columns(path, columns, options.columns)
+    return name, list(format_named(name).units(path, options)), ""
+
+
+def all_empty(paths: list[str]) -> str:
+    """Return what is wrong where no file of several holds a record."""
+    listed = f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}"
+    return f"{listed}: empty" if len(paths) == 1 else f"all {len(paths)} files are empty: {listed}"
 
 
 def _options(config: RunConfig, item: Input, separator: str) -> Options:
@@ -129,6 +157,7 @@ def _options(config: RunConfig, item: Input, separator: str) -> Options:
         ranks=(int(first), int(last)) if item.ranks else None,
         title_separator=separator,
         numbered=item.numbered,
+        columns=tuple(item.columns.items()),
         qrels=tuple(expand(item.qrels, "qrels")) if item.qrels else (),
         corpus=config.corpus if item.corpus is None else item.corpus,
         queries=config.queries if item.queries is None else item.queries,

@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+PASSED_OVER = "passed over: "
+"""How `InputFile.what` begins for a file that the input names and that holds no record."""
+
 
 class InputFile(TypedDict):
     """An input file as it was when the run was prepared.
 
-    `what`: triples, vectors, qrels; query or passage for texts by id, with the input's number behind them where they are its own.
+    `what`: triples, vectors, qrels; query or passage for texts by id, with the input's number behind them where they are its own;
+    PASSED_OVER and the reason.
     `digest`: what was read, as `sha256:` or `etag:` and the value.
     """
 

@@ -13,11 +13,11 @@ from typing import Any
 from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.formats.base import Options
-from jobs.formats.opening import expand
-from jobs.formats.records import parquet_units
+from jobs.formats.finding import expand
+from jobs.formats.records import holds_nothing, parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
-from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_indexes
+from jobs.ingest.inputs import File, InputTask, TextTask, all_empty, file_of, input_tasks, text_indexes
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
@@ -72,7 +72,7 @@ def prepare(config: RunConfig) -> Prepared:
     inputs, files = input_tasks(config, separator)
     texts: list[TextTask] = []
     for (side, patterns), index in text_indexes(config).items():
-        for path in expand(patterns, "queries" if side == "query" else "corpus"):
+        for path in with_records(patterns, "queries" if side == "query" else "corpus"):
             files.append(file_of(path, index))
             options = Options(title_separator=separator)
             texts += [
@@ -89,13 +89,24 @@ def prepare(config: RunConfig) -> Prepared:
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
         "formula": FORMULA_VERSION,
-        "files": sorted((asdict(file) for file in files), key=lambda file: (file["what"], file["path"])),
+        "files": sorted(
+            (asdict(file) for file in files if not file.passed_over), key=lambda file: (file["what"], file["path"])
+        ),
         "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
         **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
+
+
+def with_records(patterns: tuple[str, ...], what: str) -> list[str]:
+    """Return the files of texts that hold any. Raises InputError where none does."""
+    paths = expand(patterns, what)
+    held = [path for path in paths if not holds_nothing(path)]
+    if not held:
+        raise InputError(f"{what}: {all_empty(paths)}")
+    return held
 
 
 def _buckets(size: int) -> int:

@@ -15,8 +15,7 @@ import polars as pl
 
 from jobs.formats import format_named
 from jobs.formats.base import Unit
-from jobs.formats.opening import extension_of
-from jobs.formats.records import parquet_file
+from jobs.formats.columnar import container_of, parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
@@ -92,7 +91,7 @@ def _pieces(prepared: Prepared) -> Iterator[tuple[str, pl.DataFrame]]:
 
 def _row_groups(unit: Unit, rows: int, least: int) -> list[Unit]:
     """Return row groups of a unit, spread over it: `least` or as many as hold so many rows; the unit if not Parquet."""
-    if extension_of(unit.path) != "parquet":
+    if container_of(unit.path) != "parquet":
         return [unit]
     with parquet_file(unit.path) as file:
         stop = file.num_row_groups if unit.stop is None else unit.stop

@@ -15,8 +15,8 @@ import numpy as np
 
 from jobs.config import RunConfig
 from jobs.formats import format_named
-from jobs.formats.opening import compression_of, extension_of, open_input, size_of
-from jobs.formats.records import parquet_file
+from jobs.formats.columnar import COLUMNAR, column_rows, container_of
+from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
 from jobs.ingest.inputs import InputTask, named_after_files
 from jobs.output.records import NamedSource
@@ -61,8 +61,9 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     trials, seconds = _probe(config, dim, estimate.queries, sample.sources)
     other = (rows * ROW_SECONDS * (dim / 384) + trials * seconds) / workers + 5
     return {
-        "files": len(prepared.files),
-        "bytes_in": sum(file.size for file in prepared.files),
+        "files": sum(not file.passed_over for file in prepared.files),
+        "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
+        "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
         "formats": sorted({item.format for item in prepared.inputs}),
         "named_after_files": _named(prepared, sample),
         "rows": rows,
@@ -184,9 +185,8 @@ def _rows(prepared: Prepared) -> tuple[int, bool]:
     """Return the number of rows of all inputs, and whether it is exact. A record of a text format counts as a row."""
     total, exact = 0, True
     for item in {item.path: item for item in prepared.inputs}.values():
-        if extension_of(item.path) == "parquet":
-            with parquet_file(item.path) as file:
-                total += file.metadata.num_rows
+        if container_of(item.path) in COLUMNAR:
+            total += column_rows(item.path)
         else:
             total += _estimated_rows(item)
             exact = False
@@ -200,7 +200,7 @@ def _estimated_rows(item: InputTask) -> int:
     with open_input(item.path) as file:
         head = file.read(1 << 20)
     lines = max(head.count(b"\n"), 1)
-    size = size_of(item.path) * (GZIP_RATIO if compression_of(item.path) else 1)
+    size = size_of(item.path) * (GZIP_RATIO if is_compressed(item.path) else 1)
     first = next(iter(format_named(item.format).read(item.unit, item.options)), None)
     if first is None or not len(first.rows):
         return 0
