@@ -1,6 +1,7 @@
 """Opening input files: globs and fsspec URLs, .gz and .zst, lines of JSON that one bad line cannot stop.
 
-Covers: reading bytes and lines, splitting big text files at line ends. Does not cover: what a record means.
+Covers: reading bytes and lines, splitting big text files at line ends, the limit of a record. Does not cover: what a
+record means.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from jobs.formats.compression import compression_of as compression_of
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20
-MAX_LINE_BYTES = 256 << 20
+MAX_LINE_BYTES = 64 << 20
+"""The limit of a record: a few kilobytes of a compressed file can unpack to gigabytes without a line end."""
 
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -152,7 +154,8 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
     """Yield (position, line without its line end) for every line of a unit that is not blank.
 
     Only \\n ends a line (and \\r\\n): U+0085 and U+2028 are ordinary characters. A byte-order mark is dropped.
-    A line of more than MAX_LINE_BYTES comes cut to that length, and the rest of it is passed over.
+    A line of MAX_LINE_BYTES or more comes cut to that length, which `decoded` and `parse_json` refuse, and the rest of it
+    is passed over.
     Raises one of READ_ERRORS where a compressed file is damaged, after the lines before the damage.
     """
     with open_input(unit.path) as file:
@@ -165,9 +168,10 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             line = part = reader.readline(MAX_LINE_BYTES)
             if not line:
                 return
-            length = len(line)
-            while len(part) == MAX_LINE_BYTES and not part.endswith(b"\n"):
-                part = reader.readline(MAX_LINE_BYTES)
+            length, most = len(line), MAX_LINE_BYTES
+            while len(part) == most and not part.endswith(b"\n"):
+                most = BLOCK_BYTES
+                part = reader.readline(most)
                 length += len(part)
             if left is not None:
                 left -= length
@@ -180,6 +184,25 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             row += 1
 
 
+def too_long() -> str:
+    """Return what a record over the limit is called in a reject or an error."""
+    return f"a record of more than {MAX_LINE_BYTES >> 20} MiB, which is the limit"
+
+
+def decoded(line: bytes) -> str:
+    """Return a line of `lines` as text.
+
+    Raises:
+        BadRecordError: reason `invalid_utf8`, or `bad_record` where it was cut.
+    """
+    if len(line) >= MAX_LINE_BYTES:
+        raise BadRecordError("bad_record", too_long())
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+
+
 def parse_json(data: bytes) -> Any:
     """Parse one JSON value from UTF-8 bytes.
 
@@ -187,7 +210,7 @@ def parse_json(data: bytes) -> Any:
         BadRecordError: reason `invalid_utf8` or `bad_record`.
     """
     if len(data) >= MAX_LINE_BYTES:
-        raise BadRecordError("bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB")
+        raise BadRecordError("bad_record", too_long())
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
