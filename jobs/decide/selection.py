@@ -220,7 +220,7 @@ def select(
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)
     output_named(format_name, negatives)
     run, store = Finished.open(out, run_id), Store(to)
-    if store.names(""):
+    if store.names("", links=True):
         raise InputError(f"{store.path()} holds something already; give --to a new folder")
     with Selection(run, choice, memory or default_memory()) as selection:
         texts = spool_texts(run, selection.ids(), selection.folder)

@@ -46,7 +46,7 @@ def ingest_to(inputs: tuple[InputTask, ...], folder: str, progress: Progress) ->
         InputError: `folder` holds something already, or an input cannot be opened.
     """
     store = Store(folder)
-    if store.exists("") and store.names(""):
+    if store.exists("") and store.names("", links=True):
         raise InputError(f"{folder}: not empty; give a new folder, so that old and new triples cannot mix")
     sources: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
