@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -9,16 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from jobs.addresses import beside, expanded, refuse_secrets
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores, default_memory, parse_bytes
 
-SECRET_IN_ADDRESS = re.compile(
-    r"://[^/@]*:[^/@]*@|://.*[?&](sig|sv|token|[\w-]*(signature|credential|token))=", re.IGNORECASE
-)
-
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic's own errors would repeat what was given, an address with a secret as well
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Input(_Settings):
@@ -37,7 +36,7 @@ class Input(_Settings):
     @field_validator("triples", "qrels", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return _addresses(value)
 
     @field_validator("format")
     @classmethod
@@ -134,19 +133,24 @@ class RunConfig(_Settings):
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
     @field_validator("out")
     @classmethod
     def _there(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
-        return value
+        return expanded(value)
+
+    @field_validator("encoder")
+    @classmethod
+    def _at_home(cls, value: str) -> str:
+        return expanded(value)
 
     @field_validator("corpus", "queries", "vectors", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return _addresses(value)
 
     @field_validator("hybrids", mode="before")
     @classmethod
@@ -187,12 +191,10 @@ class RunConfig(_Settings):
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
-        named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
-        if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named, *self.corpus, *self.queries, *self.vectors)):
-            raise ValueError(
-                "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "
-                "take credentials from the environment"
-            )
+        try:
+            refuse_secrets(self.model_dump(mode="json"), "")
+        except InputError as error:
+            raise ValueError(str(error).removeprefix(": ")) from None
         sampled = self.until_decided is not None or self.sample_queries is not None
         if self.until_decided is not None and self.sample_queries is not None:
             raise ValueError("give --until-decided or --sample-queries, not both")
@@ -222,14 +224,51 @@ def good_source(name: str) -> bool:
     return 0 < len(name.strip()) <= len(name) <= 200 and name.isprintable()
 
 
+def _addresses(value: Any) -> Any:
+    """Return one address or a list of them as a tuple, with home folders; anything else as it is, to be refused."""
+    given = (value,) if isinstance(value, str) else value
+    if isinstance(given, list | tuple) and all(isinstance(item, str) for item in given):
+        return tuple(expanded(item) for item in given)
+    return given
+
+
 def load_settings(path: str) -> dict[str, Any]:
-    """Read a TOML settings file. Raises InputError with the line of a syntax error."""
+    """Read a TOML settings file; relative paths in it begin at its folder.
+
+    Raises:
+        InputError: it cannot be read (with the line of a syntax error), or an address in it holds a secret.
+    """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(Path(expanded(path)).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    refuse_secrets(found, path)
+    _begin_at(found, os.path.dirname(expanded(path)))
+    return found
+
+
+_PATHS = ("out", "corpus", "queries", "vectors")
+_INPUT_PATHS = ("triples", "qrels")
+
+
+def _begin_at(settings: dict[str, Any], folder: str) -> None:
+    """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
+    inputs = settings.get("inputs")
+    listed = inputs if isinstance(inputs, list) else []
+    tables = [(settings, _PATHS)] + [(item, _INPUT_PATHS) for item in listed if isinstance(item, dict)]
+    for table, names in tables:
+        for name in names:
+            value = table.get(name)
+            if isinstance(value, str) and value.strip():
+                table[name] = beside(value, folder)
+            elif isinstance(value, list):
+                table[name] = [beside(item, folder) if isinstance(item, str) else item for item in value]
+    encoder = settings.get("encoder")
+    # a name is none of a folder, unless there is one beside the file
+    if isinstance(encoder, str) and ("/" in encoder or os.path.isdir(os.path.join(folder, encoder))):
+        settings["encoder"] = beside(encoder, folder)
 
 
 def probe_settings(values: dict[str, Any]) -> Probe:
@@ -242,6 +281,7 @@ def probe_settings(values: dict[str, Any]) -> Probe:
 
 def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
     """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
+    refuse_secrets(values, where)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:

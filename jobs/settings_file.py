@@ -30,7 +30,8 @@ HEADER = """\
 # Settings of `eci run` and `eci plan`: every option, with its default. Lines that begin with # are not in force.
 # Precedence: an option on the command line, then the environment (ECI_FOLDS, ECI_ENCODER, ...), then this file,
 # then the default.
-# Paths are files, folders, globs or URLs. No secrets here: credentials come from the environment or the machine's role.
+# Paths are files, folders, globs or URLs; relative ones begin at the folder of this file.
+# No secrets here: credentials come from the environment or the machine's role.
 """
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import fsspec
 import orjson
 
+from jobs.addresses import refuse_secret
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.compression import READ_ERRORS, decompressed
@@ -46,7 +47,12 @@ def extension_of(path: str) -> str:
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of a path or URL, and the path inside it."""
+    """Return the fsspec filesystem of a path or URL, and the path inside it.
+
+    Raises:
+        InputError: the address holds a secret, or nothing is installed for its kind.
+    """
+    refuse_secret(path)
     try:
         return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
     except (ValueError, ImportError) as error:

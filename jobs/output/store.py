@@ -22,6 +22,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from jobs.addresses import expanded, is_url, refuse_secret
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -36,11 +37,18 @@ class Store:
     root: str
 
     def __post_init__(self) -> None:
-        """Raise InputError for an empty address, which an unset variable leaves: it would be the current folder."""
+        """Take `~` for the home folder.
+
+        Raises:
+            InputError: the address is empty, as an unset variable leaves it (it would be the current folder), or holds a
+                secret.
+        """
         if not self.root.strip():
             raise InputError(
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
+        refuse_secret(self.root)
+        object.__setattr__(self, "root", expanded(self.root))
 
     @property
     def local(self) -> bool:
@@ -237,6 +245,16 @@ class Store:
         """Return when an object was put, by the same clock. Raises FileNotFoundError."""
         fs, path = self._at(relative)
         return written_at(fs.info(path))
+
+
+def file_at(address: str) -> tuple[Store, str]:
+    """Return where a file is to be written: the store of its folder, and its name. Raises InputError as Store does."""
+    refuse_secret(address)
+    # an address of an object store is no path: it would become a folder called `s3:`
+    folder, _, name = (address if is_url(address) else os.path.abspath(expanded(address))).rpartition("/")
+    if not name:
+        raise InputError(f"{address} is a folder; give a file")
+    return Store(folder or "/"), name
 
 
 def written_at(info: Mapping[str, Any]) -> float:

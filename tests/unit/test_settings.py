@@ -24,7 +24,7 @@ OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# "
 def test_the_file_of_init_is_a_valid_configuration_with_the_defaults(tmp_path):
     write_settings(str(tmp_path / "eci.toml"))
     config = make_config(load_settings(str(tmp_path / "eci.toml")))
-    assert config == RunConfig(inputs=(Input(triples=("lake/*.parquet",)),), out="OUT")
+    assert config == RunConfig(inputs=(Input(triples=(f"{tmp_path}/lake/*.parquet",)),), out=f"{tmp_path}/OUT")
 
 
 def test_the_file_of_init_names_every_option():
