@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import types
+import typing
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from jobs.addresses import beside, expanded, refuse_secrets
 from jobs.errors import InputError, nearest
@@ -17,7 +20,7 @@ from jobs.machine import available_cores, default_memory, parse_bytes
 
 class _Settings(BaseModel):
     # pydantic's own errors would repeat what was given, an address with a secret as well
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Input(_Settings):
@@ -98,9 +101,11 @@ class RunConfig(_Settings):
     queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
     vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
     encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
-    temperature: float | None = Field(None, gt=0, le=10, description="the training temperature, by default the card's")
+    temperature: float | None = Field(
+        None, ge=1e-3, le=10, description="the training temperature, by default the card's"
+    )
     kappa: float = Field(0.5, ge=0, le=1, description="share of the lexical overlap that a weight loses")
-    lam: float = Field(1.0, gt=0, alias="lambda", description="the ridge of the log-determinant")
+    lam: float = Field(1.0, ge=1e-6, le=1e6, alias="lambda", description="the ridge of the log-determinant")
     tokenizer: Literal["word", "wordpiece", "char3"] = Field("word", description="tokens of the lexical side")
     folds: int = Field(32, ge=2, le=256, description="folds of the queries: units of work and of uncertainty")
     workers: int = Field(0, ge=0, le=1024, description="worker processes, 0 for one on each core")
@@ -133,7 +138,9 @@ class RunConfig(_Settings):
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, populate_by_name=True
+    )
 
     @field_validator("out")
     @classmethod
@@ -288,6 +295,9 @@ def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
         raise InputError("; ".join(_explain(item, where) for item in error.errors())) from None
 
 
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
+
+
 def _explain(item: Any, where: str) -> str:
     """Return one error as key, what was given, what is allowed, and the nearest valid name."""
     key = ".".join(str(part) for part in item["loc"])
@@ -298,10 +308,34 @@ def _explain(item: Any, where: str) -> str:
         return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
     message = item["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
     if item["type"] == "literal_error":
-        allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
-        message = f"allowed: {', '.join(allowed)}{nearest(str(item['input']), allowed)}"
+        choices = re.findall("'([^']*)'", item["ctx"]["expected"])
+        message = f"allowed: {', '.join(choices)}{nearest(str(item['input']), choices)}"
+    field = _fields_at(item["loc"]).get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
+    if item["type"] in _BOUNDS and field is not None:
+        message = f"must be a number, {allowed(field)}"
     given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
+    kind = field.annotation
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))
+    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(item, sign):g}"
+        for item in field.metadata
+        for sign, word in signs.items()
+        if hasattr(item, sign)
+    ]
+    origin = typing.get_origin(kind)
+    listed = (
+        ["a list"]
+        if kind is not None and (origin is tuple or (origin is types.UnionType and tuple in typing.get_args(kind)))
+        else []
+    )
+    return ", ".join(listed + limits)
 
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PassagePrefix = Annotated[
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=3, help="Where texts are cut, in tokens.")]
 Temperature = Annotated[
-    float | None, typer.Option(min=1e-6, max=10, help="The temperature that it is fine-tuned with.")
+    float | None, typer.Option(min=1e-3, max=10, help="The temperature that it is fine-tuned with.")
 ]
 Licence = Annotated[str | None, typer.Option(help="The licence of the weights (SPDX).")]
 

@@ -79,7 +79,7 @@ def variants_of(run: Finished, only: Sequence[str], corpus: Sequence[str], folde
     base = Variant("none", "as run", row["temperature"], row["kappa"])
     found = [base]
     if "temperature" in only:
-        taus = [base.tau * factor for factor in FACTORS]
+        taus = [base.tau * factor for factor in FACTORS if 1e-3 <= base.tau * factor <= 10]
         found += [replace(base, ablation="temperature", value=f"{tau:g}", tau=tau) for tau in taus]
     lexical = any(r["lexical_overlap"] is not None for r in run.rows if r["kind"] == "source")
     if "kappa" in only and lexical:
