@@ -100,6 +100,15 @@ def is_url(address: str) -> bool:
     return "://" in address
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: names of files may be any bytes, which come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def expanded(address: str) -> str:
     """Return an address with the home folder in place of `~` at its beginning."""
     return os.path.expanduser(address) if address.startswith("~") else address

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping
 
-from jobs.addresses import expanded, refuse_secret
+from jobs.addresses import expanded, is_utf8, refuse_secret
+from jobs.errors import InputError
+from jobs.machine import address_space
 
 PREFIX = "ECI_"
+LEAST_ADDRESSES = 4 << 30
 
 _OPTION = re.compile(r"--?[a-z][a-z-]*(?==|$)")
 
@@ -23,11 +26,19 @@ def take_in(arguments: list[str], environment: MutableMapping[str, str]) -> list
     """Return the arguments with home folders, and change those of the environment's ECI_ variables.
 
     Raises:
-        InputError: an address with a secret; the message names the option or the variable, not the value.
+        InputError: an address with a secret (the message names the option or the variable, not the value), or what is not
+            UTF-8; or the process may take too few addresses.
     """
     for name in sorted(name for name in environment if name.startswith(PREFIX)):
         refuse_secret(environment[name], name)
+        _refuse_bytes(environment[name], name)
         environment[name] = _with_home(environment[name])
+    limit = address_space()
+    if limit is not None and limit < LEAST_ADDRESSES:
+        raise InputError(
+            f"the address space is limited to {limit >> 20} MiB (ulimit -v), too little to load the libraries: take the limit "
+            "off; --memory and control groups bound what a run takes"
+        )
     query = arguments[:1] == ["sql"]
     where, taken = "an argument", []
     for argument in arguments:
@@ -39,8 +50,15 @@ def take_in(arguments: list[str], environment: MutableMapping[str, str]) -> list
             taken.append(argument)  # SQL may hold any text
             continue
         refuse_secret(argument, where)
+        _refuse_bytes(argument, where)
         taken.append(_with_home(argument) if " " not in argument else _first_home(argument))
     return taken
+
+
+def _refuse_bytes(text: str, where: str) -> None:
+    """Raise InputError for what is not UTF-8: it could stand in no manifest, table or report."""
+    if not is_utf8(text):
+        raise InputError(f"{where}: {text!a} is not UTF-8; rename the file or folder")
 
 
 def _with_home(text: str) -> str:

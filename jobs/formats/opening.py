@@ -13,12 +13,14 @@ from typing import IO, Any, cast
 
 import fsspec
 import orjson
+from fsspec.implementations.local import LocalFileSystem
 
-from jobs.addresses import refuse_secret
+from jobs.addresses import is_utf8, refuse_secret
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.compression import READ_ERRORS, decompressed
 from jobs.formats.compression import compression_of as compression_of
+from jobs.formats.stores import Answering
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20
@@ -54,9 +56,10 @@ def filesystem(path: str) -> tuple[Any, str]:
     """
     refuse_secret(path)
     try:
-        return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
+        fs, inner = fsspec.core.url_to_fs(path)
     except (ValueError, ImportError) as error:
         raise InputError(f"{path}: no filesystem for this address: {error}") from error
+    return (fs if isinstance(fs, LocalFileSystem) else Answering(fs, path)), inner
 
 
 def expand(patterns: Sequence[str], what: str) -> list[str]:
@@ -79,6 +82,8 @@ def expand(patterns: Sequence[str], what: str) -> list[str]:
         if not names:
             kind = "folder with no files in it" if fs.isdir(inner) else "path or pattern that matches no file"
             raise InputError(f"{what}: {pattern} is a {kind}; give a file, a folder of files or a glob in quotes")
+        if strange := next((name for name in sorted(names) if not is_utf8(name)), None):
+            raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         found.update(fs.unstrip_protocol(name) if "://" in pattern else name for name in names)
     return sorted(found)
 
