@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from jobs.addresses import beside, expanded, refuse_secrets
 from jobs.errors import InputError, nearest
-from jobs.machine import available_cores, default_memory, parse_bytes
+from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
 
 class _Settings(BaseModel):
@@ -218,8 +218,11 @@ class RunConfig(_Settings):
         return self.workers or available_cores()
 
     def memory_bytes(self) -> int:
-        """Return the memory for all workers together, in bytes."""
-        return parse_bytes(self.memory) if self.memory else default_memory()
+        """Return the memory for all workers together, in bytes; local ones get no more than there is."""
+        if not self.memory:
+            return default_memory()
+        given = parse_bytes(self.memory)
+        return given if self.scheduler or self.cluster else min(given, available_memory())
 
     def share(self) -> int:
         """Return the memory share of one worker, in bytes."""

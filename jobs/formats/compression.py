@@ -19,9 +19,15 @@ _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 _BLOCK_BYTES = 1 << 16
 
 
+def name_of(path: str) -> str:
+    """Return a file's name without its folder, and without a query behind it (`x.parquet?download=true`)."""
+    address = path.split("?", 1)[0] if "://" in path else path
+    return address.rsplit("/", 1)[-1].split("?", 1)[0]
+
+
 def compression_of(path: str) -> str | None:
     """Return `gz`, `zst`, `lz4` or None, by the ending of the name."""
-    lower = path.lower()
+    lower = name_of(path).lower()
     return next((kind for ending, kind in _ENDINGS.items() if lower.endswith(ending)), None)
 
 

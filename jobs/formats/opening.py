@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from jobs.addresses import is_utf8, refuse_secret
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
-from jobs.formats.compression import READ_ERRORS, decompressed
+from jobs.formats.compression import READ_ERRORS, decompressed, name_of
 from jobs.formats.compression import compression_of as compression_of
 from jobs.formats.stores import Answering
 
@@ -34,7 +34,7 @@ POINTER_BYTES = 1024
 
 def stem_of(path: str) -> str:
     """Return a file's name without its folder and without the endings that say format and compression."""
-    name = path.rsplit("/", 1)[-1]
+    name = name_of(path)
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name
@@ -42,7 +42,7 @@ def stem_of(path: str) -> str:
 
 def extension_of(path: str) -> str:
     """Return the ending that says the format, in lower case and without the dot ('' if there is none)."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = name_of(path).lower()
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[-1] if "." in name else ""
@@ -73,7 +73,8 @@ def expand(patterns: Sequence[str], what: str) -> list[str]:
     found: set[str] = set()
     for pattern in patterns:
         fs, inner = filesystem(pattern)
-        if any(c in inner for c in "*?["):
+        wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?
+        if any(c in inner for c in wild):
             names = [name for name in fs.glob(inner) if not fs.isdir(name)]
         elif fs.isdir(inner):
             names = [name for name in fs.find(inner) if not _hidden(name[len(inner) :])]

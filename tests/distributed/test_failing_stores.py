@@ -116,7 +116,11 @@ def test_a_body_that_is_too_short_is_no_end_of_a_file(store: type[_Store]) -> No
         rows()
 
 
-def test_an_object_that_changes_while_it_is_read_is_noticed(store: type[_Store]) -> None:
+def test_an_object_that_changes_while_it_is_read_is_noticed(
+    store: type[_Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3fs.S3FileSystem, "default_block_size", 5 << 20)
+    s3fs.S3FileSystem.clear_instance_cache()
     with open_input(ADDRESS) as file:
         assert file.read(len(LINE)) == LINE
         store.etag = "two"
