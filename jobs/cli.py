@@ -15,7 +15,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from jobs.addresses import without_secrets
 from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands.boundary import take_in
 from jobs.errors import EciError, is_full
 
 app = typer.Typer(
@@ -65,7 +67,7 @@ def start(
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"eci: {message}", err=True)
+    typer.echo(f"eci: {without_secrets(message)}", err=True)
     # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -88,6 +90,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
+        sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)
     except EciError as error:
         if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:

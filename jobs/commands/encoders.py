@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.options import Json, Quiet, filled
+from jobs.commands.options import Json, Quiet, filled_here
 from jobs.commands.showing import echo_json
 from jobs.errors import InputError
 
@@ -32,7 +32,7 @@ PassagePrefix = Annotated[
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=3, help="Where texts are cut, in tokens.")]
 Temperature = Annotated[
-    float | None, typer.Option(min=1e-6, max=10, help="The temperature that it is fine-tuned with.")
+    float | None, typer.Option(min=1e-3, max=10, help="The temperature that it is fine-tuned with.")
 ]
 Licence = Annotated[str | None, typer.Option(help="The licence of the weights (SPDX).")]
 
@@ -79,7 +79,7 @@ def show(encoder: Which, json: Json = False) -> None:
 @topic.command()
 def add(
     folder: Source,
-    to: Annotated[str | None, typer.Option(callback=filled, help="Where the encoder goes (default: its card is put into the folder).")] = None,
+    to: Annotated[str | None, typer.Option(callback=filled_here, help="Where the encoder goes (default: its card is put into the folder).")] = None,
     name: Name = None, pooling: Pooling = None, query_prefix: QueryPrefix = None, passage_prefix: PassagePrefix = None,
     max_tokens: MaxTokens = None, temperature: Temperature = None, licence: Licence = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -96,7 +96,7 @@ def add(
 @topic.command()
 def export(
     folder: Source,
-    to: Annotated[str, typer.Option(callback=filled, help="The encoder folder to write.")],
+    to: Annotated[str, typer.Option(callback=filled_here, help="The encoder folder to write.")],
     name: Name = None, pooling: Pooling = None, query_prefix: QueryPrefix = None, passage_prefix: PassagePrefix = None,
     max_tokens: MaxTokens = None, temperature: Temperature = None, licence: Licence = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -116,7 +116,7 @@ def export(
 def quantize(
     encoder: Which,
     texts: Texts,
-    to: Annotated[str, typer.Option(callback=filled, help="The encoder folder to write.")],
+    to: Annotated[str, typer.Option(callback=filled_here, help="The encoder folder to write.")],
     method: Annotated[
         str, typer.Option(help="static: faster, calibrated on the texts; weights: a quarter of the file.")
     ] = "static",

@@ -45,6 +45,15 @@ def filled(address: str | None) -> str | None:
     return address
 
 
+def filled_here(path: str | None) -> str | None:
+    """Return the path of a file or folder of this machine to write. Raises InputError for an empty one, and for a URL."""
+    from jobs.addresses import is_url
+
+    if filled(path) is not None and is_url(str(path)):
+        raise InputError(f"{path}: this is written to a folder of this machine; give a path, and copy it from there")
+    return path
+
+
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
 SPELLED = {"hybrids": "--hybrid"}
 
@@ -89,7 +98,7 @@ def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
 
 def _help(field: FieldInfo) -> str:
     """Return a setting's description as a sentence, with what is allowed and the default."""
-    from jobs.settings_file import allowed
+    from jobs.config import allowed
 
     said = str(field.description)
     notes = [allowed(field).removeprefix("a list")]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.errors import InputError, nearest
-from jobs.output.store import Store
+from jobs.output.store import file_at
 from jobs.terminal.console import make_console, to_json
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
 
     from jobs.output.parquet import write_parquet
 
-    folder, name = os.path.split(os.path.abspath(output))
-    with Store(folder).attempt(name) as path:
+    store, name = file_at(output)
+    with store.attempt(name) as path:
         write_parquet(path, (pa.Table.from_batches([batch]) for batch in reader), reader.schema)
 
 

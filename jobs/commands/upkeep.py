@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Out
+from jobs.commands.options import Json, Out, filled_here
 from jobs.commands.showing import echo_json
 from jobs.errors import AttentionError, EciError, InputError
 
@@ -89,7 +89,9 @@ MANY = ("cache file", "attempt")  # counted only
 
 
 def init(
-    path: Annotated[str, typer.Argument(help="The settings file to write; it must not be there yet.")] = "eci.toml",
+    path: Annotated[
+        str, typer.Argument(callback=filled_here, help="The settings file to write; it must not be there yet.")
+    ] = "eci.toml",
 ) -> None:
     """Write a settings file with every option, its default and what it means.
 

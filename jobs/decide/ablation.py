@@ -7,7 +7,6 @@ nothing is embedded again. Sample sizes need the moments only. The table is OUT/
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -29,6 +28,7 @@ from jobs.finished.vectors import spool_vectors
 from jobs.machine import default_memory
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
+from jobs.output.leftovers import scratch
 from jobs.output.parquet import write_sealed
 from jobs.output.root import require
 from jobs.output.tables import ABLATIONS
@@ -79,7 +79,7 @@ def variants_of(run: Finished, only: Sequence[str], corpus: Sequence[str], folde
     base = Variant("none", "as run", row["temperature"], row["kappa"])
     found = [base]
     if "temperature" in only:
-        taus = [base.tau * factor for factor in FACTORS]
+        taus = [base.tau * factor for factor in FACTORS if 1e-3 <= base.tau * factor <= 10]
         found += [replace(base, ablation="temperature", value=f"{tau:g}", tau=tau) for tau in taus]
     lexical = any(r["lexical_overlap"] is not None for r in run.rows if r["kind"] == "source")
     if "kappa" in only and lexical:
@@ -118,7 +118,7 @@ def ablate(
     kinds, run = only or KINDS, Finished.open(out, run_id)
     require(run.store)
     rows = sample_rows(run) if "sample" in kinds else []
-    with tempfile.TemporaryDirectory(prefix="eci-ablate-") as folder:
+    with scratch() as folder:
         variants = variants_of(run, kinds, corpus, folder)
         if len(variants) > 1:
             spool = spool_vectors(run, folder)

@@ -9,8 +9,8 @@ mapped from a spool; training_files.py writes what was chosen.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -27,6 +27,7 @@ from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow, unique
 from jobs.machine import available_cores, default_memory
 from jobs.output import layout
+from jobs.output.leftovers import filling, scratch
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
 
@@ -90,8 +91,8 @@ class Selection:
 
     def __enter__(self) -> Selection:
         """Choose."""
-        self._folder = tempfile.TemporaryDirectory(prefix="eci-select-")
-        self.folder = self._folder.name
+        self._temporary = ExitStack()
+        self.folder = self._temporary.enter_context(scratch())
         self._con = connect(self._memory // 4, min(4, available_cores()), self.folder)
         self._con.execute("SET arrow_lossless_conversion = true")  # UUIDs stay 16 bytes
         try:
@@ -104,7 +105,7 @@ class Selection:
     def __exit__(self, *_: object) -> None:
         """Remove everything that lies in the temporary folder."""
         self._con.close()
-        self._folder.cleanup()
+        self._temporary.close()
 
     def _choose(self) -> None:
         con, choice = self._con, self.choice
@@ -220,9 +221,10 @@ def select(
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)
     output_named(format_name, negatives)
     run, store = Finished.open(out, run_id), Store(to)
-    if store.names(""):
-        raise InputError(f"{store.path()} holds something already; give --to a new folder")
-    with Selection(run, choice, memory or default_memory()) as selection:
+    with (
+        filling(store, r"data|manifest\.json", last="manifest.json"),
+        Selection(run, choice, memory or default_memory()) as selection,
+    ):
         texts = spool_texts(run, selection.ids(), selection.folder)
         rows = rows_of(selection.rows(), texts)
         files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)
@@ -237,5 +239,5 @@ def select(
             "sources": selection.counts,
             "files": files,
         }
-    store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
+        store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
     return manifest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from jobs.finished.vectors import vectors_of
 from jobs.formats.source_names import named_path
 from jobs.ids import from_arrow, lookup, tidy, unique
 from jobs.output import layout
+from jobs.output.leftovers import scratch
 from jobs.output.records import SourceRow
 from jobs.output.store import Store
 from jobs.pipeline.files_beside import Scored, scored
@@ -81,7 +81,7 @@ def probe(
     run = Finished.open(out, run_id)
     run.require(list(asked.sources))
     names = sorted(asked.sources or run.sources)
-    with tempfile.TemporaryDirectory(prefix="eci-") as folder:
+    with scratch() as folder:
         if not asked.triples:
             places = (layout.scores_place(path) for path in run.files("scores"))
             parts = sorted((int(fold), part) for fold, part in places)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import EciError, InputError
+from jobs.output.leftovers import scratch
 from jobs.retrieval.metrics import kendall_tau
 from onnx_models.cards import built_in_names, family_names, load_card
 from onnx_models.errors import EncoderError
@@ -183,7 +183,7 @@ def compare_rankings(
     rankings = []
     for encoder in (reference, name_or_dir):
         report(f"ranking with {encoder}")
-        with tempfile.TemporaryDirectory(prefix="eci-verify-") as out:
+        with scratch() as out:
             rankings.append(_ranked(encoder, triples, out, workers, report))
     theirs, ours = rankings
     if set(ours) != set(theirs):

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
+from jobs.probing.answer import all_tied
 from jobs.terminal.console import duration, number
 
 BAR = 28
@@ -105,6 +106,9 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
         return ["No source was scored."]
     if len(rows) == 1:
         return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
+    if tied := all_tied(rows):
+        value = number(rows[0]["eci"], rows[0]["eci"])
+        return [f"All {tied} sources are tied at an ECI of {value}: the order of their names is no ranking."]
     best, second = rows[0]["source"], rows[1]["source"]
     pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
     top = rows[0]["eci"]

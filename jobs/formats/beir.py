@@ -24,7 +24,7 @@ from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
 from jobs.formats.names import Columns, renamed
-from jobs.formats.opening import head, lines, open_input, refuse_pointer
+from jobs.formats.opening import decoded, head, lines, open_input, refuse_pointer
 from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, is_record, read_qrels
 from jobs.formats.record_format import after_file, first_of
 from jobs.formats.records import columns_of, json_records, parsed
@@ -237,20 +237,18 @@ def third_column(first: bytes) -> Literal["rank", "score"] | None:
 
 def _hit_of_three(row: int, line: bytes, third: Literal["rank", "score"]) -> Hit | Record:
     try:
-        fields = line.decode("utf-8").split()
+        fields = decoded(line).split()
         if len(fields) != 3:
             raise BadRecordError("bad_record", f"{len(fields)} fields; the lines before are `query document {third}`")
         number = as_number(fields[2])
         return Hit(row, fields[0], fields[1], -number if third == "rank" else number)
-    except UnicodeDecodeError as error:
-        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
     except BadRecordError as error:
         return Record(row, None, line, error)
 
 
 def _hit_of_line(row: int, line: bytes) -> Hit | Record:
     try:
-        text = line.decode("utf-8")
+        text = decoded(line)
         fields, tabs = text.split(), text.split("\t")
         # Ids with blanks in them are whole only by tabs.
         fields = tabs if len(tabs) == 6 and len(fields) != 6 else fields
@@ -259,7 +257,5 @@ def _hit_of_line(row: int, line: bytes) -> Hit | Record:
                 "bad_record", f"{len(fields)} fields; a run line is `query Q0 document rank score tag`"
             )
         return Hit(row, fields[0], fields[2], as_number(fields[4]))
-    except UnicodeDecodeError as error:
-        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
     except BadRecordError as error:
         return Record(row, None, line, error)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
+from jobs.addresses import is_utf8
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
@@ -69,6 +70,8 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
         fs, _ = filesystem(pattern)
         address = fs.unstrip_protocol if "://" in pattern else str
         kept = [name for name in names if name not in beside]
+        if strange := next((name for name in kept if not is_utf8(name)), None):
+            raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         if not kept:
             held = (
                 f"; it holds only {', '.join(sorted(os.path.basename(name) for name in beside)[:5])}" if beside else ""
@@ -96,7 +99,8 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
         return [inner], ""
     if local and os.path.islink(inner):
         raise InputError(f"{what}: {pattern} is a link to {os.readlink(inner)}, which is not there")
-    if any(c in inner for c in "*?["):
+    wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?
+    if any(c in inner for c in wild):
         return [name for name in fs.glob(inner) if not fs.isdir(name) and (not local or _regular(name))], "glob"
     return [], ""
 

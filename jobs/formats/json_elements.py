@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from jobs.formats.base import BadRecordError
-from jobs.formats.opening import BLOCK_BYTES, MAX_LINE_BYTES
+from jobs.formats.opening import BLOCK_BYTES, MAX_LINE_BYTES, too_long
 
 # A whole string, or what can change the depth, or a quote whose string does not end in the window.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
@@ -129,6 +129,4 @@ class _Window:
             if self._ended:
                 raise BadRecordError("bad_record", "the file ends inside this record")
             if len(self._data) > MAX_LINE_BYTES:
-                raise BadRecordError(
-                    "bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB; nothing after it is read"
-                )
+                raise BadRecordError("bad_record", f"{too_long()}; nothing after it is read")

@@ -1,6 +1,7 @@
 """Opening input files: fsspec URLs, compressed or not, lines of JSON that one bad line cannot stop.
 
-Covers: reading bytes and lines, splitting big text files at line ends. Does not cover: what a record means.
+Covers: reading bytes and lines, splitting big text files at line ends, the limit of a record. Does not cover: what a
+record means.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from typing import IO, Any, cast
 
 import fsspec
 import orjson
+from fsspec.implementations.local import LocalFileSystem
 
+from jobs.addresses import refuse_secret
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
-from jobs.formats.compression import MAGIC_BYTES, READ_ERRORS, compression_in, decompressed
+from jobs.formats.compression import MAGIC_BYTES, READ_ERRORS, compression_in, decompressed, name_of
 from jobs.formats.compression import compression_of as compression_of
+from jobs.formats.stores import Answering
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20
-MAX_LINE_BYTES = 256 << 20
+MAX_LINE_BYTES = 64 << 20
+"""The limit of a record: a few kilobytes of a compressed file can unpack to gigabytes without a line end."""
 
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -29,7 +34,7 @@ POINTER_BYTES = 1024
 
 def stem_of(path: str) -> str:
     """Return a file's name without its folder and without the endings that say format and compression."""
-    name = path.rsplit("/", 1)[-1]
+    name = name_of(path)
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name
@@ -37,18 +42,24 @@ def stem_of(path: str) -> str:
 
 def extension_of(path: str) -> str:
     """Return the ending that says the format, in lower case and without the dot ('' if there is none)."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = name_of(path).lower()
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[-1] if "." in name else ""
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of a path or URL, and the path inside it."""
+    """Return the fsspec filesystem of a path or URL, and the path inside it.
+
+    Raises:
+        InputError: the address holds a secret, or nothing is installed for its kind.
+    """
+    refuse_secret(path)
     try:
-        return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
+        fs, inner = fsspec.core.url_to_fs(path)
     except (ValueError, ImportError) as error:
         raise InputError(f"{path}: no filesystem for this address: {error}") from error
+    return (fs if isinstance(fs, LocalFileSystem) else Answering(fs, path)), inner
 
 
 def open_input(path: str) -> IO[bytes]:
@@ -163,7 +174,8 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
     """Yield (position, line without its line end) for every line of a unit that is not blank.
 
     Only \\n ends a line (and \\r\\n): U+0085 and U+2028 are ordinary characters. A byte-order mark is dropped.
-    A line of more than MAX_LINE_BYTES comes cut to that length, and the rest of it is passed over.
+    A line of MAX_LINE_BYTES or more comes cut to that length, which `decoded` and `parse_json` refuse, and the rest of it
+    is passed over.
     Raises one of READ_ERRORS where a compressed file is damaged, after the lines before the damage.
     """
     with open_input(unit.path) as file:
@@ -176,9 +188,10 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             line = part = reader.readline(MAX_LINE_BYTES)
             if not line:
                 return
-            length = len(line)
-            while len(part) == MAX_LINE_BYTES and not part.endswith(b"\n"):
-                part = reader.readline(MAX_LINE_BYTES)
+            length, most = len(line), MAX_LINE_BYTES
+            while len(part) == most and not part.endswith(b"\n"):
+                most = BLOCK_BYTES
+                part = reader.readline(most)
                 length += len(part)
             if left is not None:
                 left -= length
@@ -191,6 +204,25 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             row += 1
 
 
+def too_long() -> str:
+    """Return what a record over the limit is called in a reject or an error."""
+    return f"a record of more than {MAX_LINE_BYTES >> 20} MiB, which is the limit"
+
+
+def decoded(line: bytes) -> str:
+    """Return a line of `lines` as text.
+
+    Raises:
+        BadRecordError: reason `invalid_utf8`, or `bad_record` where it was cut.
+    """
+    if len(line) >= MAX_LINE_BYTES:
+        raise BadRecordError("bad_record", too_long())
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+
+
 def parse_json(data: bytes) -> Any:
     """Parse one JSON value from UTF-8 bytes.
 
@@ -198,7 +230,7 @@ def parse_json(data: bytes) -> Any:
         BadRecordError: reason `invalid_utf8` or `bad_record`.
     """
     if len(data) >= MAX_LINE_BYTES:
-        raise BadRecordError("bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB")
+        raise BadRecordError("bad_record", too_long())
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -16,7 +16,7 @@ from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
 from jobs.formats.names import Columns, renamed
-from jobs.formats.opening import head, lines, open_input, parse_json, refuse_pointer
+from jobs.formats.opening import decoded, head, lines, open_input, parse_json, refuse_pointer
 from jobs.formats.records import json_records
 
 QUERY_NAMES = ("query-id", "query_id", "qid", "q_id", "query")
@@ -109,10 +109,7 @@ def _named(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def of_line(line: bytes, header: bool = False) -> Judgement | None:
     """Return the judgement of a line of text, None for a header. Raises BadRecordError."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+    text = decoded(line)
     fields, tabs = text.split(), text.split("\t")
     # `q 0<tab>d<tab>1` has three fields by tabs and means four.
     trec = len(fields) == 4 and fields[1] in ("0", "Q0")

@@ -19,6 +19,7 @@ from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Batch
 from jobs.ingest.inputs import InputTask, named_after_files
+from jobs.output.leftovers import filling
 from jobs.output.parquet import write_parquet
 from jobs.output.records import NamedSource
 from jobs.output.store import Store
@@ -48,8 +49,11 @@ def ingest_to(inputs: tuple[InputTask, ...], folder: str, progress: Progress) ->
         InputError: `folder` holds something already, or an input cannot be opened.
     """
     store = Store(folder)
-    if store.exists("") and store.names(""):
-        raise InputError(f"{folder}: not empty; give a new folder, so that old and new triples cannot mix")
+    with filling(store, r"\d{6}\.parquet|_rejects"):
+        return _write(inputs, store, progress)
+
+
+def _write(inputs: tuple[InputTask, ...], store: Store, progress: Progress) -> Ingested:
     sources: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     files = 0

@@ -8,9 +8,11 @@ Unfinished work is only worth its cheap stages: vectors are in the cache already
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from jobs.errors import DamagedError, HeldError, InputError, notice
@@ -81,7 +83,7 @@ def clean(out: str, rules: Rules) -> Cleaned:
     store = Store(out)
     if rules.keep_runs is not None and rules.keep_runs < 1:
         raise InputError(f"--keep-runs is {rules.keep_runs}, allowed is 1 or more: the newest run always stays")
-    if store.exists("") and not store.names(""):
+    if store.exists("") and not store.names("", links=True):
         return Cleaned((), "", ())
     require(store)
     if not rules.dry_run:
@@ -150,7 +152,7 @@ def _work(store: Store, rules: Rules) -> Iterator[Removed]:
 
 
 def _others(store: Store) -> Iterator[str]:
-    """Yield the paths of what lies beside runs and work and cannot be eci's by its name."""
+    """Yield the paths of what lies beside runs, work and caches and cannot be eci's: by its name, or because it is a link."""
     yield from (f"{layout.RUNS}/{name}" for name in store.names(layout.RUNS) if not layout.RUN_ID.fullmatch(name))
     for name in store.names(layout.WORK):
         if (
@@ -159,6 +161,9 @@ def _others(store: Store) -> Iterator[str]:
             and not name.startswith(".")
         ):
             yield layout.work_folder(name)
+    for folder in (layout.RUNS, layout.WORK, layout.ABLATIONS, layout.ABLATION_ENCODERS, layout.CACHE):
+        links = set(store.names(folder, links=True)) - set(store.names(folder))
+        yield from (f"{folder}/{name}" for name in sorted(links))
 
 
 def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -263,7 +268,9 @@ def _size(store: Store, relative: str) -> int:
 
 
 def _files(store: Store, relative: str) -> list[_File]:
-    """Return every file below a folder, or the file itself, attempt files too."""
+    """Return every file below a folder, or the file itself, attempt files too; links are none, and are not followed."""
+    if store.local:
+        return list(_local_files(store.path(relative), relative))
     fs, base = store.filesystem()
     found = []
     try:
@@ -273,3 +280,16 @@ def _files(store: Store, relative: str) -> list[_File]:
     for path, info in listed.items():
         found.append(_File(path[len(base) :].lstrip("/"), int(info.get("size") or 0), written_at(info)))
     return found
+
+
+def _local_files(path: str, relative: str) -> Iterator[_File]:
+    paths = [(path, relative)]
+    for folder, _, names in os.walk(path):
+        inner = os.path.relpath(folder, path).replace(os.sep, "/")
+        above = "/".join(part for part in (relative, inner) if part not in ("", "."))
+        paths += [(os.path.join(folder, name), f"{above}/{name}".lstrip("/")) for name in names]
+    for at, named in paths:
+        with suppress(FileNotFoundError):
+            found = os.lstat(at)
+            if stat.S_ISREG(found.st_mode):
+                yield _File(named, found.st_size, found.st_mtime)

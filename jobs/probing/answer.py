@@ -77,6 +77,8 @@ def _agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
     first = next((row for row in ranking if row["rank"] == 1), None)
     if first is None or first["source"] not in places or len(probed.rows) < 2:
         return []
+    if all_tied(ranking):
+        return ["ECI does not tell the sources apart: it is the same for all."]
     mine, name = places[first["source"]], first["source"]
     tie = sum(row["rank_low"] == 1 for row in probed.rows) > 1
     if mine["rank_low"] == 1:
@@ -100,6 +102,15 @@ def _harms(probed: Probed) -> list[str]:
                 f"{points(best['gain'] + best['change'])} after {row['steps']}."
             )
     return lines
+
+
+def all_tied(rows: Sequence[SourceRow]) -> int:
+    """Return how many ranked sources there are where they are several and all have the same ECI, else 0.
+
+    `rows`: of source_eci.
+    """
+    values = [row["eci"] for row in rows if row["rank"] is not None]
+    return len(values) if len(values) > 1 and len(set(values)) == 1 else 0
 
 
 def named(names: Sequence[str]) -> str:

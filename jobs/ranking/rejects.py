@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from eci_sql.connection import connect, statement
 from jobs.ids import from_arrow
 from jobs.output import layout
+from jobs.output.leftovers import scratch
 from jobs.output.tables import REJECTS
 from jobs.work.files import publish, read_unfinished, reading
 from jobs.work.job import Job
@@ -50,7 +50,7 @@ def rejects_task(
 
     batches = (batch for table in tables() for batch in table.to_batches())
     reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
-    with tempfile.TemporaryDirectory(prefix="eci-") as spill, connect(job.share // 2, 1, spill) as con:
+    with scratch() as spill, connect(job.share // 2, 1, spill) as con:
         con.register("found", reader)
         ordered = con.sql(statement("rejects")).to_arrow_reader(10_000)
         parts = (pa.Table.from_batches([batch]) for batch in ordered)

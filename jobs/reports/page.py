@@ -15,14 +15,14 @@ from pathlib import Path
 import vl_convert
 from platformdirs import user_cache_dir
 
-from jobs.errors import DamagedError, EciError
+from jobs.errors import DamagedError, EciError, InputError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
 from jobs.output.runs import latest, read_manifest
 from jobs.output.sealed import sealed_page
-from jobs.output.store import Store
+from jobs.output.store import Store, file_at
 from jobs.reports.charts import charts
 from jobs.reports.data import ReportData, read_report
 from jobs.reports.html_parts import embedded_json, esc
@@ -70,6 +70,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         EciError: the run's tables cannot be read.
     """
     store = Store(out)
+    target, name = (store, "") if to is None else file_at(to)
     run_id = run_id or latest(store)
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
@@ -81,10 +82,8 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         require(store)
         store.write_text(layout.report_in(folder), sealed_page(page))
         return store.path(layout.report_in(folder))
-    # an address of an object store is no path: it would become a folder called `s3:`
-    folder, _, name = (to if "://" in to else str(Path(to).absolute())).rpartition("/")
-    Store(folder or "/").write_text(name, sealed_page(page))
-    return Store(folder or "/").path(name)
+    target.write_text(name, sealed_page(page))
+    return target.path(name)
 
 
 def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> str:
@@ -110,12 +109,12 @@ def bundle() -> str:
     Making it takes seconds, so it is kept in the user's cache folder; where that cannot be written it is made again.
     """
     kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
-    with suppress(OSError):
+    with suppress(OSError, InputError):
         return kept.read_text(name)
     # the default snippet puts vegaEmbed where the page's script finds it; the type stub does not know of it
     make: Callable[[], str] = vl_convert.javascript_bundle  # type: ignore[assignment]
     script = make().replace("</script", "<\\/script")
-    with suppress(OSError):
+    with suppress(OSError, InputError):
         kept.write_text(name, script)
     return script
 

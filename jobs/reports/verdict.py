@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.probing.answer import answer
+from jobs.probing.answer import all_tied, answer
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.html_parts import esc, num, tiles
 from jobs.reports.sample import sampled, used
@@ -69,6 +69,11 @@ def _by_score(data: ReportData) -> tuple[str, str]:
     name = f"<strong>{esc(best['source'])}</strong>"
     if len(rows) == 1:
         return f"{name} is the only source; a second one is needed for a ranking.", ""
+    if equal := all_tied(rows):
+        return (
+            f"All {equal} sources are tied: none can be told from another.",
+            "The order of their names is no ranking.",
+        )
     second = rows[1]
     pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
     tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]

@@ -43,7 +43,7 @@ def test_a_folder_that_holds_something_is_refused(eci: Callable[..., Any], tmp_p
     (tmp_path / "full" / "old.parquet").write_text("x")
     (tmp_path / "a.jsonl").write_text('{"query": "q", "positive": "p", "negative": "n", "source": "s"}\n')
     done = eci("ingest", "--triples", "a.jsonl", "--to", "full")
-    assert done.returncode == 2 and "not empty" in done.stderr
+    assert done.returncode == 2 and "holds something already" in done.stderr
 
 
 def test_a_run_says_which_format_it_has_recognised(eci: Callable[..., Any], tmp_path: Path) -> None:

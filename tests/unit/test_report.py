@@ -183,14 +183,9 @@ def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path)
     first, second = committed(store)
     manifest = read_manifest(store, second)
     target = Store(str(tmp_path))
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / first).symlink_to(out / "runs" / first)
-    (tmp_path / "work").mkdir()
+    shutil.copytree(out / "runs" / first, tmp_path / "runs" / first)
     folder = tmp_path / "work" / "publish"
-    folder.mkdir()
-    for path in (out / "runs" / second).iterdir():
-        if path.name not in ("manifest.json", "report.html"):
-            (folder / path.name).symlink_to(path)
+    shutil.copytree(out / "runs" / second, folder, ignore=shutil.ignore_patterns("manifest.json", "report.html"))
     assert write_report(target, "work/publish", manifest) is None
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert first in page and second in page
