@@ -105,8 +105,8 @@ def _lz4_blocks(raw: IO[bytes]) -> Iterator[bytes]:
 
 _STREAMS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     "gz": lambda raw: cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")),
-    "bz2": lambda raw: cast("IO[bytes]", bz2.BZ2File(raw)),
-    "xz": lambda raw: cast("IO[bytes]", lzma.LZMAFile(raw)),
+    "bz2": lambda raw: cast("IO[bytes]", bz2.BZ2File(raw)),  # noqa: SIM115
+    "xz": lambda raw: cast("IO[bytes]", lzma.LZMAFile(raw)),  # noqa: SIM115
     "zst": lambda raw: _buffered(raw, _unpacked(raw, "zstd")),
     "lz4": lambda raw: _buffered(raw, _lz4_blocks(raw)),
 }
