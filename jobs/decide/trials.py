@@ -78,9 +78,7 @@ def probe(
     names = sorted(asked.sources or run.sources)
     with tempfile.TemporaryDirectory(prefix="eci-") as folder:
         if not asked.triples:
-            places = (layout.scores_place(path) for path in run.files("scores"))
-            parts = sorted((int(fold), part) for fold, part in places)
-            reader = ScoredParts(run.store, layout.run_folder(run.run_id), parts)
+            reader = ScoredParts(run.store, layout.run_folder(run.run_id), run.files("scores"))
             rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
             return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
         with scored(_config(run, asked, workers, memory), progress) as files:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
+from jobs.ids import as_arrow, as_text, first_of_run, from_arrow, lookup, unique
 from jobs.ingest.distinct_texts import smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output import layout
@@ -41,7 +41,7 @@ def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origi
     table = pa.table(
         {
             "run_id": pa.repeat(job.run_id, len(found)),
-            "text_id": as_uuid(wanted),
+            "text_id": as_text(wanted),
             "side": found["side"],
             "user_id": found["user_id"],
             "text": found["text"],

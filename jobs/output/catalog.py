@@ -2,6 +2,9 @@
 
 Both come from one list of statements. `eci sql` makes its views afresh, so that it follows LATEST even where OUT was
 moved; it can read the files of OUT and nothing else, and its settings are locked.
+
+The views of catalog.duckdb look for their files where OUT was when it was written, or below DuckDB's `file_search_path`
+where that is set: so a catalog that was moved or copied with its root needs one SET and no other change.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from eci_sql.connection import connect
 from eci_sql.udfs import register_information
 from jobs.output import layout
 from jobs.output.records import Manifest, value_of
-from jobs.output.runs import committed, latest, read_manifest
+from jobs.output.runs import committed, latest, layout_of, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import ABLATIONS, HISTORIES, RUNS, TABLES, Table, sql_type
+from jobs.output.tables import ABLATIONS, HISTORIES, ID_COLUMNS, RUNS, TABLES, TABLES_LAYOUT, Table, sql_type
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,13 +32,35 @@ def literal(text: str) -> str:
 # The names, types and literals that go into statements are this package's own, or quoted by `literal`.
 
 
-def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
+def rows_of(files: str, table: Table, layout_of_run: int) -> str:
+    """Return the SELECT of a table's rows with the columns' types of today.
+
+    Args:
+        files: SQL of a list of paths.  layout_of_run: of the run's tables (`runs.layout_of`).
+    """
+    ids = [column.name for column in table.columns if column.name in ID_COLUMNS] if layout_of_run < 2 else []
+    as_text = ", ".join(f"""replace("{name}"::VARCHAR, '-', '') AS "{name}\"""" for name in ids)
+    replaced = f" REPLACE ({as_text})" if ids else ""
+    return f"SELECT *{replaced} FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)"
+
+
+def listed(paths: list[str]) -> str:
+    """Return the SQL of a list of paths."""
+    return f"[{', '.join(map(literal, paths))}]"
+
+
+def _below(store: Store, paths: list[str]) -> str:
+    """Return the SQL of a list of paths that are given relative to the root."""
+    base = f"CASE WHEN current_setting('file_search_path') = '' THEN {literal(store.path() + '/')} ELSE '' END"
+    return f"list_transform({listed(paths)}, lambda path: {base} || path)"
+
+
+def _view(store: Store, name: str, table: Table, files: list[str], comment: str, layout_of_run: int) -> list[str]:
     """Return the statements that make a view of some files, without rows where there is none."""
-    listed = ", ".join(literal(file) for file in files)
     # Files of older versions may lack a column that has been added since: it is null for their rows.
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
     nothing = ", ".join(f'NULL::{sql_type(column.type)} AS "{column.name}"' for column in table.columns)
+    rows = rows_of(_below(store, files), table, layout_of_run)
     found = f" UNION ALL BY NAME ({rows})" if files else ""
     statements = [f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM ((SELECT {nothing} WHERE false){found})"]
     return statements + _comments(name, table, comment)
@@ -54,24 +79,25 @@ def views(store: Store) -> list[str]:
     manifests = {run: read_manifest(store, run) for run in runs}
     statements = []
     for table in TABLES:
-        files = _paths(store, [manifests[newest]], table)
-        statements += _view(table.name, table, files, f"newest run: {table.grain}")
+        files, comment = _paths([manifests[newest]], table), f"newest run: {table.grain}"
+        statements += _view(store, table.name, table, files, comment, layout_of(manifests[newest]))
     for table in HISTORIES:
-        files = _paths(store, list(manifests.values()), table)
-        statements += _view(f"{table.name}_history", table, files, f"all runs: {table.grain}")
-    perturbed = [store.path(layout.ablations_of(run)) for run in runs if store.exists(layout.ablations_of(run))]
+        files, comment = _paths(list(manifests.values()), table), f"all runs: {table.grain}"
+        statements += _view(store, f"{table.name}_history", table, files, comment, TABLES_LAYOUT)
+    perturbed = [layout.ablations_of(run) for run in runs if store.exists(layout.ablations_of(run))]
     if perturbed:
-        statements += _view("ablations", ABLATIONS, perturbed, f"all runs that were perturbed: {ABLATIONS.grain}")
+        comment = f"all runs that were perturbed: {ABLATIONS.grain}"
+        statements += _view(store, "ablations", ABLATIONS, perturbed, comment, TABLES_LAYOUT)
     rows = ", ".join(f"({', '.join(_run_row(manifests[run]))})" for run in runs)
     names = ", ".join(column.name for column in RUNS.columns)
     statements.append(f"CREATE OR REPLACE VIEW runs AS SELECT * FROM (VALUES {rows}) AS t({names})")
     return statements + _comments(RUNS.name, RUNS, "all runs: one row for each")
 
 
-def _paths(store: Store, manifests: list[Manifest], table: Table) -> list[str]:
-    """Return the files of a table in some runs."""
+def _paths(manifests: list[Manifest], table: Table) -> list[str]:
+    """Return the files of a table in some runs, relative to the root."""
     return [
-        store.path(f"{layout.run_folder(manifest['run_id'])}/{file['path']}")
+        f"{layout.run_folder(manifest['run_id'])}/{file['path']}"
         for manifest in manifests
         for file in manifest["files"]
         if file["table"] == table.name

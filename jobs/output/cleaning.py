@@ -206,14 +206,17 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
         with store.open(path) as source:
             rows = pq.read_table(source, columns=["ablation", "value"]).to_pylist()
         named.update(row["value"] for row in rows if row["ablation"] == "encoder")
-    folder = layout.ABLATION_ENCODERS
-    for name in store.names(folder):
-        below = Store(store.path(f"{folder}/{name}"))
+    for path in [
+        f"{folder}/{name}"
+        for folder in (layout.ABLATION_ENCODERS, layout.ABLATION_ENCODERS_BEFORE)
+        for name in store.names(folder)
+    ]:
+        below = Store(store.path(path))
         if not is_root(below):
             continue
         runs = committed(below)
         if not runs or read_manifest(below, runs[-1])["encoder"]["name"] not in named:
-            item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
+            item = Removed("ablation's encoder", path, _size(store, path))
             if not rules.dry_run:
                 store.remove(item.path)
             yield item

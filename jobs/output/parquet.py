@@ -10,6 +10,8 @@ from typing import Any, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.output.tables import ID_COLUMNS
+
 PARQUET_ROWS = 25_000
 
 
@@ -68,7 +70,9 @@ def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows
     the time.
     """
     total, pending = 0, schema.empty_table()
-    repeated = [field.name for field in schema if field.type in (pa.string(), pa.int32())]
+    repeated = [
+        field.name for field in schema if field.type in (pa.string(), pa.int32()) and field.name not in ID_COLUMNS
+    ]
     matrices = [f"{field.name}.list.element" for field in schema if field.type == pa.list_(pa.int64())]
     with (
         HashedFile(path) as file,

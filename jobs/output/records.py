@@ -74,6 +74,7 @@ class SampleUsed(TypedDict):
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
+    `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     """
 
@@ -81,6 +82,7 @@ class Manifest(TypedDict):
     work_key: str
     created_at: str
     formula_version: str
+    layout: int
     encoder: EncoderUsed
     settings: dict[str, Any]
     inputs: list[InputFile]

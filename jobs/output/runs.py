@@ -9,6 +9,7 @@ from jobs.errors import EciError, InputError
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.store import Store
+from jobs.output.tables import TABLES_LAYOUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,14 +26,29 @@ def latest(store: Store) -> str:
 
 
 def read_manifest(store: Store, run_id: str) -> Manifest:
-    """Return a committed run's manifest. Raises InputError for an id that is not one of them."""
+    """Return a committed run's manifest.
+
+    Raises:
+        InputError: the id is not one of them, or the run was written by a newer version.
+    """
     if run_id not in committed(store):
         raise InputError(f"{store.path()}: no run {run_id!r}; runs: {', '.join(committed(store)[-5:]) or 'none'}")
     path = layout.manifest_in(layout.run_folder(run_id))
     try:
-        return cast(Manifest, json.loads(store.read_text(path)))
+        found = cast(Manifest, json.loads(store.read_text(path)))
     except (OSError, ValueError) as error:
         raise EciError(f"{store.path(path)}: cannot be read: {error}") from error
+    if layout_of(found) > TABLES_LAYOUT:
+        raise InputError(
+            f"{store.path(path)}: its tables have layout {layout_of(found)}, and this version of eci-lake reads up to "
+            f"{TABLES_LAYOUT}; use the version that wrote it, or a newer one"
+        )
+    return found
+
+
+def layout_of(manifest: Manifest) -> int:
+    """Return the layout of a run's tables (TABLES_LAYOUT when it is this version's)."""
+    return int(manifest.get("layout", 1))
 
 
 def committed(store: Store) -> list[str]:

@@ -13,7 +13,7 @@ from typing import cast
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
-from jobs.output.tables import FORMULA_VERSION, TABLES
+from jobs.output.tables import FORMULA_VERSION, TABLES, TABLES_LAYOUT
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
@@ -79,6 +79,7 @@ def make_manifest(
         "work_key": key,
         "created_at": created.isoformat(),
         "formula_version": FORMULA_VERSION,
+        "layout": TABLES_LAYOUT,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],

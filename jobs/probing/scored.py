@@ -6,7 +6,7 @@ lake is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +17,20 @@ from jobs.ids import from_arrow, lookup, positions_of, unique
 from jobs.output import layout
 from jobs.output.store import Store
 from jobs.probing.sample import Ids, Rows, lowest
-from jobs.work.layout import fold_name
 
 IDS = ("query_id", "positive_id", "negative_id")
 
 
 class ScoredParts:
-    """The published scores of a run's parts (fold, part), read as far as they are needed."""
+    """The published scores of a run, file by file, read as far as they are needed. A file's place: (fold, part)."""
 
-    def __init__(self, store: Store, folder: str, parts: Sequence[tuple[int, int]]) -> None:
-        """Take the parts, in order, and the folder of the run below the store's root."""
+    def __init__(self, store: Store, folder: str, paths: Iterable[str]) -> None:
+        """Take the files of scores, and the folder of the run below the store's root."""
         self._store, self._folder = store, folder
+        places = ((*layout.scores_place(path), path) for path in paths)
+        self._paths = {(int(fold), part): path for fold, part, path in places}
         self._left: dict[int, list[tuple[int, int]]] = {}
-        for place in parts:
+        for place in sorted(self._paths):
             self._left.setdefault(place[0], []).append(place)
         self._queries: dict[tuple[int, int], Ids] = {}
         self._reached = dict.fromkeys(self._left, -1)
@@ -67,8 +68,7 @@ class ScoredParts:
         return Rows.joined(found)
 
     def _table(self, place: tuple[int, int], columns: Sequence[str]) -> pa.Table:
-        path = layout.scores_part(fold_name(place[0]), place[1])
-        with self._store.open(f"{self._folder}/{path}") as file:
+        with self._store.open(f"{self._folder}/{self._paths[place]}") as file:
             return pq.read_table(file, columns=list(columns))
 
 
