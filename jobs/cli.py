@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from importlib.metadata import version as distribution_version
 from typing import Annotated, NoReturn
 
 import typer
@@ -38,6 +39,7 @@ PATH = """eci ranks sources of hard negatives before any training. The way from 
   eci report --out demo-out                             the same as a page to look at and to show
   eci run --triples 'lake/*.parquet' --out OUT          your own triples: query, positive, negative, source
   eci rank --out OUT                                    the ranking, with intervals
+  eci runs --out OUT                                    all runs there, newest first
   eci sql "SELECT * FROM source_eci" --out OUT          every table, in SQL
   eci init nightly.toml                                 a settings file with every option
 
@@ -53,8 +55,12 @@ def start(
     no_color: Annotated[
         bool, typer.Option("--no-color", envvar="NO_COLOR", help="Plain text on a terminal, too.")
     ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Rank sources of hard negatives for dense retrievers before any training."""
+    if version:
+        typer.echo(f"eci-lake {distribution_version('eci-lake')}")
+        raise typer.Exit
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
         os.environ["ECI_TRACEBACK"] = "1"

@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
+from jobs.commands.options import Json, Memory, Out, Quiet, RunId, Workers, bytes_of, filled
 from jobs.commands.showing import echo_json, print_probe, progress_for
-
-RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
-
 
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.errors import InputError, nearest
@@ -22,8 +23,11 @@ MOST_ROWS = 200
 def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: str | None = None) -> None:
     """Write a query's rows: a table (the first MOST_ROWS), CSV, JSON (an array, a row a line), or a Parquet file.
 
+    Args:
+        stream: where text goes.  output: a file, in its place; it appears when it is whole.
+
     Raises:
-        InputError: the format is unknown, or `parquet` has no `output`.
+        InputError: the format is unknown, `parquet` has no `output`, or a table has one.
     """
     if kind not in ROW_FORMATS:
         raise InputError(f"--format {kind!r} is not known{nearest(kind, ROW_FORMATS)} ({', '.join(ROW_FORMATS)})")
@@ -31,20 +35,31 @@ def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: 
         if output is None:
             raise InputError("--format parquet is no text: give --output FILE")
         _write_parquet(reader, output)
-    elif kind == "csv":
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(reader.schema.names)
-        for batch in reader:
-            writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
-    elif kind == "json":
-        lead = "["
-        for batch in reader:
-            for row in batch.to_pylist(maps_as_pydicts="lossy"):
-                stream.write(f"{lead}{to_json(row)}")
-                lead = ",\n"
-        stream.write("[]\n" if lead == "[" else "]\n")
+    elif output is not None:
+        if kind == "table":
+            raise InputError(
+                "--output writes all rows to a file, a table shows some: give --format csv, json or parquet"
+            )
+        with _attempt(output) as path, open(path, "w", encoding="utf-8", newline="") as file:
+            WRITERS[kind](reader, file)
     else:
-        _write_table(reader, stream)
+        WRITERS[kind](reader, stream)
+
+
+def _write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(reader.schema.names)
+    for batch in reader:
+        writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
+
+
+def _write_json(reader: pa.RecordBatchReader, stream: TextIO) -> None:
+    lead = "["
+    for batch in reader:
+        for row in batch.to_pylist(maps_as_pydicts="lossy"):
+            stream.write(f"{lead}{to_json(row)}")
+            lead = ",\n"
+    stream.write("[]\n" if lead == "[" else "]\n")
 
 
 def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
@@ -52,9 +67,13 @@ def _write_parquet(reader: pa.RecordBatchReader, output: str) -> None:
 
     from jobs.output.parquet import write_parquet
 
-    folder, name = os.path.split(os.path.abspath(output))
-    with Store(folder).attempt(name) as path:
+    with _attempt(output) as path:
         write_parquet(path, (pa.Table.from_batches([batch]) for batch in reader), reader.schema)
+
+
+def _attempt(output: str) -> AbstractContextManager[str]:
+    folder, name = os.path.split(os.path.abspath(output))
+    return Store(folder).attempt(name)
 
 
 def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
@@ -75,6 +94,9 @@ def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
     make_console().print(table)
     if shown > MOST_ROWS:
         stream.write(f"... the first {MOST_ROWS} rows; --format csv or json gives all\n")
+
+
+WRITERS = {"csv": _write_csv, "json": _write_json, "table": _write_table}
 
 
 def _is_number(kind: str) -> bool:

@@ -45,8 +45,9 @@ def run(
     finally:
         close()
     if json:
-        told = {"run_id": result.run_id, "out": result.out, "totals": result.totals, "unchanged": result.unchanged}
-        echo_json(told)
+        from jobs.finished.result import ranking_of
+
+        echo_json({**ranking_of(result.out, result.run_id), "out": result.out, "unchanged": result.unchanged})
     else:
         print_ranking(result.out, result.run_id)
     if result.unchanged:

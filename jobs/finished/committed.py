@@ -18,7 +18,7 @@ from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.output.records import InputFile, Manifest, SourceRow
-from jobs.output.runs import latest, read_manifest, read_published
+from jobs.output.runs import named, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI
 from jobs.scoring.moments import folds_of_table
@@ -28,7 +28,7 @@ IDS = ("query_id", "positive_id", "negative_id")
 
 @dataclass(frozen=True)
 class Finished:
-    """A committed run. `run_id` is a whole id; `Finished.open` takes None for the newest."""
+    """A committed run. `run_id` is a whole id; `Finished.open` takes its beginning, or None for the newest."""
 
     store: Store
     run_id: str
@@ -37,7 +37,7 @@ class Finished:
     def open(cls, out: str, run_id: str | None = None) -> Finished:
         """Open a run. Raises InputError where there is none, or none with this id."""
         store = Store(out)
-        found = cls(store, run_id or latest(store))
+        found = cls(store, named(store, run_id))
         _ = found.manifest
         return found
 

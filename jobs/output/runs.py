@@ -25,6 +25,24 @@ def latest(store: Store) -> str:
         ) from None
 
 
+def named(store: Store, given: str | None = None) -> str:
+    """Return the whole id of a run that is named by the beginning of its id, or by nothing: the newest.
+
+    Raises:
+        InputError: there is no finished run, none of this name, or more than one.
+    """
+    if given is None:
+        return latest(store)
+    runs = committed(store)
+    found = [r for r in runs if r == given] or [r for r in runs if given and r.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join((found if len(found) > 1 else runs)[-5:]) or "none"
+    if len(found) > 1:
+        raise InputError(f"{store.path()}: {given!r} begins the ids of {len(found)} runs ({listed}); give more of it")
+    raise InputError(f"{store.path()}: no run {given!r}; runs: {listed}")
+
+
 def read_manifest(store: Store, run_id: str) -> Manifest:
     """Return a committed run's manifest.
 

@@ -20,7 +20,7 @@ from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
-from jobs.output.runs import latest, read_manifest
+from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.reports.charts import charts
 from jobs.reports.data import ReportData, read_report
@@ -64,7 +64,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         EciError: the run's tables cannot be read.
     """
     store = Store(out)
-    run_id = run_id or latest(store)
+    run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
