@@ -18,6 +18,7 @@ import typer
 
 from jobs.commands import deciding, encoders, reading, running, upkeep, validating
 from jobs.errors import EciError, is_full
+from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
     name="eci",
@@ -58,11 +59,15 @@ def start(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Rank sources of hard negatives for dense retrievers before any training."""
+    if logging.lastResort is not None:  # what warnings go to where nothing else was set up
+        logging.lastResort.setFormatter(ShownFormatter())
     if version:
         typer.echo(f"eci-lake {distribution_version('eci-lake')}")
         raise typer.Exit
     if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(ShownFormatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
         os.environ["ECI_TRACEBACK"] = "1"
     if no_color:
         os.environ["NO_COLOR"] = "1"
@@ -71,7 +76,7 @@ def start(
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"eci: {message}", err=True)
+    typer.echo(f"eci: {shown(message)}", err=True)
     # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -97,7 +102,7 @@ def main() -> None:
         app(standalone_mode=True)
     except EciError as error:
         if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+            typer.echo(shown_lines("".join(traceback.format_exception(error.__cause__))).rstrip(), err=True)
         _fail(str(error), error.exit_code)
     except (_StoppedError, KeyboardInterrupt):
         _fail("stopped; finished tasks are kept, the same command goes on from there", 1)

@@ -14,7 +14,7 @@ from jobs.commands.options import (
     bytes_of,
     filled,
 )
-from jobs.commands.showing import echo_json, print_ranking
+from jobs.commands.showing import echo_json, print_ranking, say
 
 
 def report(
@@ -30,7 +30,7 @@ def report(
     """
     from jobs.reports.page import report as write
 
-    typer.echo(write(out, run_id, to))
+    say(write(out, run_id, to))
 
 
 def rank(
@@ -89,7 +89,7 @@ def runs(out: Out, json: Json = False) -> None:
         echo_json(rows)
         return
     for line in run_lines(rows, out):
-        typer.echo(line)
+        say(line)
 
 
 def diff(
@@ -110,7 +110,7 @@ def diff(
         echo_json(found)
         return
     for line in diff_lines(found):
-        typer.echo(line)
+        say(line)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from jobs.errors import InputError, nearest
 from jobs.output.store import Store
 from jobs.terminal.console import make_console, to_json
+from jobs.terminal.escape import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,9 +49,14 @@ def write_rows(reader: pa.RecordBatchReader, kind: str, stream: TextIO, output: 
 
 def _write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(reader.schema.names)
+    terminal = stream.isatty()  # a file or a program gets what is there
+
+    def cell(value: Any) -> Any:
+        return "" if value is None else shown(value) if terminal and isinstance(value, str) else value
+
+    writer.writerow(map(cell, reader.schema.names))
     for batch in reader:
-        writer.writerows(["" if v is None else v for v in row.values()] for row in batch.to_pylist())
+        writer.writerows(map(cell, row.values()) for row in batch.to_pylist())
 
 
 def _write_json(reader: pa.RecordBatchReader, stream: TextIO) -> None:
@@ -82,17 +88,19 @@ def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for field in reader.schema:
-        table.add_column(field.name, overflow="fold", justify="right" if _is_number(str(field.type)) else "left")
-    shown = 0
+        table.add_column(
+            Text(shown(field.name)), overflow="fold", justify="right" if _is_number(str(field.type)) else "left"
+        )
+    count = 0
     for batch in reader:
         for row in batch.to_pylist(maps_as_pydicts="lossy"):
-            shown += 1
-            if shown <= MOST_ROWS:
-                table.add_row(*(Text(_cell(value)) for value in row.values()))
-        if shown > MOST_ROWS:
+            count += 1
+            if count <= MOST_ROWS:
+                table.add_row(*(Text(shown(_cell(value))) for value in row.values()))
+        if count > MOST_ROWS:
             break
     make_console().print(table)
-    if shown > MOST_ROWS:
+    if count > MOST_ROWS:
         stream.write(f"... the first {MOST_ROWS} rows; --format csv or json gives all\n")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Out
-from jobs.commands.showing import echo_json
+from jobs.commands.showing import echo_json, say
 from jobs.errors import AttentionError, InputError
 
 
@@ -46,15 +46,15 @@ def gc(
     kinds = dict.fromkeys(item.kind for item in cleaned.removed)
     for kind in kinds:
         items = [item for item in cleaned.removed if item.kind == kind]
-        typer.echo(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
+        say(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
         for item in items if kind not in MANY else ():
-            typer.echo(f"    {item.path}")
+            say(f"    {item.path}")
     if not kinds:
-        typer.echo("Nothing to remove.")
+        say("Nothing to remove.")
     if cleaned.left:
-        typer.echo(cleaned.left)
+        say(cleaned.left)
     if cleaned.others:
-        typer.echo(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+        say(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
 
 
 MANY = ("cache file", "attempt")  # counted only
@@ -70,7 +70,7 @@ def init(
     from jobs.settings_file import write_settings
 
     write_settings(path)
-    typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")
+    say(f"{path}: edit `out` and `triples`, then: eci run {path}")
 
 
 def doctor(
@@ -93,9 +93,9 @@ def doctor(
         echo_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+            say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
             if finding.advice:
-                typer.echo(f"     {'':<12} -> {finding.advice}")
+                say(f"     {'':<12} -> {finding.advice}")
     bad = [finding.what for finding in findings if not finding.ok]
     if bad:
         raise AttentionError(f"needs attention: {', '.join(bad)}")

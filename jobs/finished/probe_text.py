@@ -12,6 +12,7 @@ from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, points
 from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
+from jobs.terminal.escape import shown
 
 
 def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Table:
@@ -48,7 +49,7 @@ def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Tab
         ]  # fmt: skip
         table.add_row(
             ranked(row["rank"], row["rank_low"], row["rank_high"]),
-            Text(row["source"]),
+            Text(shown(row["source"])),
             points(row["gain"]),
             interval(row["gain_low"], row["gain_high"]),
             gain_bar(row, low, high),

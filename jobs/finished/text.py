@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs.output.records import PairRow, SampleUsed, SourceRow
 from jobs.terminal.console import TOO_FEW, duration, interval, number
+from jobs.terminal.escape import shown
 
 BAR = 28
 
@@ -42,7 +43,7 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
     for row in rows:
         table.add_row(
             ranked(row["rank"], row["rank_lo"], row["rank_hi"]),
-            Text(row["source"]),
+            Text(shown(row["source"])),
             number(row["eci"], top),
             interval(row["eci_lo"], row["eci_hi"], top),
             bar(row["eci_lo"], row["eci"], row["eci_hi"], top),

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from jobs.terminal.escape import shown
+
 PLAIN_WIDTH = 160
 TOO_FEW = "too few"
 
@@ -22,8 +24,8 @@ def make_console(stderr: bool = False, color: bool = True) -> Console:
 
 
 def to_json(value: Any) -> str:
-    """Return rows as JSON, one line a document; NaN becomes null."""
-    return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    """Return rows as JSON, one line a document that a terminal can show; NaN becomes null."""
+    return shown(orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
 def _plain(value: Any) -> Any:
