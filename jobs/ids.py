@@ -54,7 +54,7 @@ def id_array(ids: Iterable[bytes]) -> np.ndarray:
 def from_arrow(column: Any) -> np.ndarray:
     """Return an Arrow column of ids as an S16 array (a view where it is one chunk of 16-byte binaries).
 
-    Taken are binaries, UUIDs (published by versions before 0.4), and the text of published tables.
+    Taken are binaries, UUIDs (tables of layout 1), and the text of published tables.
     """
     if pa.types.is_string(column.type):
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
