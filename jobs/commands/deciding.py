@@ -6,12 +6,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
-from jobs.commands.showing import echo_json, print_probe, progress_for
+from jobs.commands.options import Json, Memory, Out, Quiet, RunId, Workers, bytes_of, filled
+from jobs.commands.showing import echo_json, print_probe, progress_for, say
 from jobs.errors import InputError
-
-RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
-
 
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
@@ -43,7 +40,7 @@ def mix(
         echo_json(found)
         return
     for line in mix_lines(found, parts is not None):
-        typer.echo(line)
+        say(line)
 
 
 def select(
@@ -91,10 +88,10 @@ def select(
         echo_json(manifest)
         return
     for name, count in manifest["sources"].items():
-        typer.echo(f"{count:>12,}  {name}")
+        say(f"{count:>12,}  {name}")
     files = manifest["files"]
     records = sum(file["records"] for file in files)
-    typer.echo(
+    say(
         f"{manifest['triples']:>12,}  triples, best {manifest['choice']['by']} first, in {records:,} records of "
         f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
     )
@@ -126,7 +123,7 @@ def ablate(
         echo_json(rows)
         return
     for line in ablation_lines(rows):
-        typer.echo(line)
+        say(line)
 
 
 def probe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cached_property
+from os.path import isdir
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
+RunId = Annotated[str | None, typer.Option("--run", help="A run's id, or how it begins (default: the newest).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[
     int | None, typer.Option(envvar="ECI_WORKERS", help="Worker processes (default: one for each core).")
@@ -43,6 +45,25 @@ def filled(address: str | None) -> str | None:
             "an address to write to is empty (--to, --output: an unset variable?); give a file or a folder"
         )
     return address
+
+
+QUOTED = "A glob goes in quotes, for eci and not the shell to expand: --triples 'lake/*.parquet'"
+DATA = (
+    ".parquet",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".csv",
+    ".tsv",
+    ".arrow",
+    ".feather",
+    ".txt",
+    ".gz",
+    ".zst",
+    ".bz2",
+    ".xz",
+)
+"""Endings that no settings file has."""
 
 
 def filled_here(path: str | None) -> str | None:
@@ -131,7 +152,11 @@ def add_command(app: typer.Typer, function: Callable[..., Any], options: Callabl
         def params(self, nothing: Any) -> None: ...
 
         def make_context(self, *args: Any, **extra: Any) -> Any:
-            return self.whole.make_context(*args, **extra)
+            context = self.whole.make_context(*args, **{**extra, "allow_extra_args": True})
+            if context.args:
+                some = ", ".join(context.args[:3]) + (", ..." if len(context.args) > 3 else "")
+                raise InputError(f"eci {context.info_name} does not know what to do with {some}. {QUOTED}")
+            return context
 
     def named() -> None: ...
 
@@ -172,6 +197,8 @@ def config_of(values: dict[str, Any]) -> RunConfig:
 
     given = given_of(values)
     path = given.pop("config", None)
+    if path and _is_data(path):
+        raise InputError(f"{path} is no settings file: triples go with --triples. {QUOTED}")
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
     if "triples" in one:
@@ -197,6 +224,15 @@ def inputs_of(one: dict[str, Any]) -> list[dict[str, Any]]:
             f"--source {one['source']} names all triples, and --triples {named[0]}=... some of them; give one of the two"
         )
     return [one | {"triples": of} | ({} if name is None else {"source": name}) for name, of in paths.items()]
+
+
+def _is_data(path: str) -> bool:
+    """Return whether a settings file's place holds triples, as where --triples was forgotten or a glob was not quoted."""
+    return (
+        path.lower().removesuffix(".gz").removesuffix(".zst").endswith(DATA)
+        or any(c in path for c in "*?")
+        or isdir(path)
+    )
 
 
 def bytes_of(memory: str | None) -> int:

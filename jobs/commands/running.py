@@ -19,7 +19,7 @@ from jobs.commands.options import (
     inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, passed_line, print_made_again, print_ranking, progress_for, tell_named
+from jobs.commands.showing import echo_json, passed_line, print_made_again, print_ranking, progress_for, say, tell_named
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -40,14 +40,15 @@ def run(
 
     config = config_of(values)
     progress, close = progress_for(quiet or log_json)
-    log = (lambda line: typer.echo(line, err=True)) if log_json else None
+    log = (lambda line: say(line, err=True)) if log_json else None
     try:
         result = run_job(config, progress, log)
     finally:
         close()
     if json:
-        told = {"run_id": result.run_id, "out": result.out, "totals": result.totals, "unchanged": result.unchanged}
-        echo_json(told)
+        from jobs.finished.result import ranking_of
+
+        echo_json({**ranking_of(result.out, result.run_id), "out": result.out, "unchanged": result.unchanged})
     else:
         print_ranking(result.out, result.run_id)
         if not result.unchanged:
@@ -55,7 +56,7 @@ def run(
     tell_named(result.named_after_files)
     if result.unchanged:
         if not json:
-            typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
+            say("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
     elif strict:
         from jobs.decide.diff import attention
 
@@ -93,12 +94,12 @@ def ingest(
         return
     passed = [{"path": file.path, "what": file.what} for file in files if file.passed_over]
     if passed:
-        typer.echo(passed_line(passed))
+        say(passed_line(passed))
     for name, count in done.triples.items():
-        typer.echo(f"{count:>12,} triples of {name or '(no source)'}")
+        say(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():
-        typer.echo(f"{count:>12,} rejected: {reason}")
-    typer.echo(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
+        say(f"{count:>12,} rejected: {reason}")
+    say(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
 
 
 def plan(values: dict[str, Any], json: Json = False) -> None:
@@ -114,9 +115,9 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
         echo_json(plan)
     else:
         for line in plan_lines(plan):
-            typer.echo(line)
+            say(line)
         if plan["passed_over"]:
-            typer.echo(passed_line(plan["passed_over"]))
+            say(passed_line(plan["passed_over"]))
 
 
 def status(out: Out, json: Json = False) -> None:
@@ -133,12 +134,12 @@ def status(out: Out, json: Json = False) -> None:
     for state in found:
         rows = f", {state['rows_done']:,} of {state['rows']:,} rows" if state["rows"] else ""
         rate = f" at {state['rows_per_second']:,.0f} a second" if state["rows_per_second"] else ""
-        typer.echo(
+        say(
             f"{state['run_id']}: {state['stage']}, {state['tasks_done']} of {state['tasks']} tasks{rows}{rate}; "
             f"last heard {state['time']}; {state['held_by'] or 'not running: the same eci run goes on from here'}"
         )
     if not found:
-        typer.echo("No unfinished run.")
+        say("No unfinished run.")
 
 
 def demo(
@@ -155,13 +156,12 @@ def demo(
 
     progress, close = progress_for(quiet)
     try:
-        result = run_demo(
-            out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True)
-        )
+        result = run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else say(line, err=True))
     finally:
         close()
     print_ranking(result.out, None)
-    typer.echo(f'\nThe lake is {out}/lake, the tables are in {out}. Next: eci sql "SHOW TABLES" --out {out}')
+    say("")
+    say(f'The lake is {out}/lake, the tables are in {out}. Next: eci sql "SHOW TABLES" --out {out}')
 
 
 def register(app: typer.Typer) -> None:

@@ -8,9 +8,27 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from jobs.output.records import NamedSource, SourceRow
     from jobs.probing.answer import Probed
     from jobs.terminal.progress import Progress
+
+
+def say(line: str, err: bool = False) -> None:
+    """Print one line, with what control characters there are in names and texts escaped."""
+    from jobs.terminal.escape import shown
+
+    typer.echo(shown(line), err=err)
+
+
+def tell(console: Console, line: str) -> None:
+    """Print one line as `say` does, on a console."""
+    from rich.text import Text
+
+    from jobs.terminal.escape import shown
+
+    console.print(Text(shown(line)), soft_wrap=True)
 
 
 def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
@@ -24,7 +42,7 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
     if console.is_terminal:
         bars = Bars(console)
         return bars, bars.close
-    return Lines(lambda line: typer.echo(line, err=True)), lambda: None
+    return Lines(lambda line: say(line, err=True)), lambda: None
 
 
 def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
@@ -45,23 +63,22 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
         console.print(ranking_table(found["ranking"]))
     console.print()
     for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
-        console.print(line, markup=False, soft_wrap=True)
+        tell(console, line)
     for loss in found["losses"]:
-        console.print(f"{loss_line(loss)}.", markup=False, soft_wrap=True)
+        tell(console, f"{loss_line(loss)}.")
     totals = found["totals"]
     for line in [*near_positive_lines(found["ranking"]), *repeated_lines(totals)]:
-        console.print(line, markup=False, soft_wrap=True)
+        tell(console, line)
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
     read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
     if found["passed_over"]:
-        console.print(passed_line(found["passed_over"]), markup=False, soft_wrap=True)
-    console.print(
+        tell(console, passed_line(found["passed_over"]))
+    tell(
+        console,
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
         f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
         f"in this run. {read_as}Run {found['run_id']}.",
-        markup=False,
-        soft_wrap=True,
     )
 
 
@@ -73,7 +90,7 @@ def print_made_again(out: str, run_id: str) -> None:
     kinds = {"finished tasks": again["tasks"], "cached files": again["cache_files"], "vectors of texts": again["texts"]}
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     if told:
-        typer.echo(f"Found damaged or missing, and made again: {told}.")
+        say(f"Found damaged or missing, and made again: {told}.")
 
 
 def tell_named(named: Sequence[NamedSource]) -> None:
@@ -82,7 +99,7 @@ def tell_named(named: Sequence[NamedSource]) -> None:
 
     line = named_line(named)
     if line is not None:
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def passed_line(files: Sequence[Mapping[str, Any]]) -> str:
@@ -117,7 +134,7 @@ def print_probe(probed: Probed, ranking: Sequence[SourceRow]) -> None:
     console.print(probe_table(probed.rows, ranking))
     console.print()
     for line in _answer_of(probed, ranking):
-        console.print(line, markup=False, soft_wrap=True)
+        tell(console, line)
 
 
 def _answer_of(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Out, filled_here
-from jobs.commands.showing import echo_json
+from jobs.commands.showing import echo_json, say
 from jobs.errors import AttentionError, EciError, InputError
 
 
@@ -46,15 +46,15 @@ def gc(
     kinds = dict.fromkeys(item.kind for item in cleaned.removed)
     for kind in kinds:
         items = [item for item in cleaned.removed if item.kind == kind]
-        typer.echo(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
+        say(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
         for item in items if kind not in MANY else ():
-            typer.echo(f"    {item.path}")
+            say(f"    {item.path}")
     if not kinds:
-        typer.echo("Nothing to remove.")
+        say("Nothing to remove.")
     if cleaned.left:
-        typer.echo(cleaned.left)
+        say(cleaned.left)
     if cleaned.others:
-        typer.echo(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+        say(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
 
 
 def verify(
@@ -76,9 +76,9 @@ def verify(
         echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
     else:
         for fault in found.faults:
-            typer.echo(f"{fault.path}: {fault.what}")
+            say(f"{fault.path}: {fault.what}")
         for path in found.others:
-            typer.echo(f"{path}: no committed run; left alone")
+            say(f"{path}: no committed run; left alone")
         if not found.faults:
             typer.echo(f"All is as it was written: {found.files:,} files, {found.runs:,} runs.")
     if found.faults:
@@ -100,7 +100,7 @@ def init(
     from jobs.settings_file import write_settings
 
     write_settings(path)
-    typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")
+    say(f"{path}: edit `out` and `triples`, then: eci run {path}")
 
 
 def doctor(
@@ -123,9 +123,9 @@ def doctor(
         echo_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+            say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
             if finding.advice:
-                typer.echo(f"     {'':<12} -> {finding.advice}")
+                say(f"     {'':<12} -> {finding.advice}")
     bad = [finding.what for finding in findings if not finding.ok]
     if bad:
         raise AttentionError(f"needs attention: {', '.join(bad)}")

@@ -7,7 +7,9 @@ nothing is embedded again. Sample sizes need the moments only. The table is OUT/
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -31,6 +33,7 @@ from jobs.output.catalog import write_catalog
 from jobs.output.leftovers import scratch
 from jobs.output.parquet import write_sealed
 from jobs.output.root import require
+from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run as run_job
@@ -106,7 +109,7 @@ def ablate(
 
     Args:
         only: kinds of perturbation (none: all).  corpus: files of passages for another idf.
-        encoders: names of encoders to run the whole job with; their runs stay below OUT/ablations/encoders.
+        encoders: names of encoders to run the whole job with; their runs stay below OUT/ablation-encoders.
         memory: bytes to stay within (0: the default share of the machine).
 
     Raises:
@@ -220,7 +223,7 @@ def _add_part(part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], s
 
 
 def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, Any]:
-    """Run the whole job over the run's inputs with another encoder, below OUT/ablations, and return its row.
+    """Run the whole job over the run's inputs with another encoder, below OUT/ablation-encoders, and return its row.
 
     Raises:
         InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
@@ -232,10 +235,22 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
     # what the run itself has let through is not asked for again
     config = make_config({**kept, "allow_rejects": True, "encoder": encoder, "out": run.store.path()})
     choice = encoder_choice(config)
-    below = run.store.path(f"{layout.ABLATION_ENCODERS}/{choice.fingerprint}")
-    result = run_job(config.model_copy(update={"out": below}), progress)
+    result = run_job(config.model_copy(update={"out": _encoder_root(run.store, choice.fingerprint)}), progress)
     eci = {row["source"]: row["eci"] for row in result.ranking.to_pylist() if row["kind"] == "source"}
     return row_of(run, "encoder", choice.label, eci)
+
+
+def _encoder_root(store: Store, fingerprint: str) -> str:
+    """Return the root for an encoder's runs. One where an older version had it is moved; an object store can't move it."""
+    here, before = f"{layout.ABLATION_ENCODERS}/{fingerprint}", f"{layout.ABLATION_ENCODERS_BEFORE}/{fingerprint}"
+    if store.exists(here) or not store.exists(before):
+        return store.path(here)
+    if not store.local:
+        return store.path(before)
+    store.move_folder(before, here)
+    with suppress(OSError):  # others are in it
+        os.rmdir(store.path(layout.ABLATION_ENCODERS_BEFORE))
+    return store.path(here)
 
 
 def ablation_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -14,11 +14,12 @@ from jobs.finished.result import probed_of
 from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
 from jobs.ranking.mixtures import best_of, mix_of
+from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
 
-def parse_parts(text: str) -> dict[str, float]:
-    """Return source -> share of `dense=0.5,llm=0.5`.
+def parse_parts(text: str, option: str = "--parts") -> dict[str, float]:
+    """Return source -> share of `dense=0.5,llm=0.5`. `option`: what errors name.
 
     Raises:
         InputError: it is not of that form, a share is negative, or they do not sum to 1.
@@ -31,11 +32,13 @@ def parse_parts(text: str) -> dict[str, float]:
         except ValueError:
             share = -1.0
         if not equals or not name.strip() or not 0.0 <= share <= 1.0 or name.strip() in shares:
-            raise InputError(f"--parts {item.strip()!r} is not SOURCE=SHARE with a share from 0 to 1, each source once")
+            raise InputError(
+                f"{option} {item.strip()!r} is not SOURCE=SHARE with a share from 0 to 1, each source once"
+            )
         shares[name.strip()] = share
     total = sum(shares.values())
     if abs(total - 1.0) > 1e-6:
-        raise InputError(f"--parts: the shares sum to {total:g}, not to 1")
+        raise InputError(f"{option}: the shares sum to {total:g}, not to 1")
     return {name: share / total for name, share in shares.items()}
 
 
@@ -113,7 +116,7 @@ def _probe_against(run: Finished, shares: dict[str, float]) -> dict[str, Any] | 
 def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
     """Return the shares that `--mix` names: `best`, or `dense=0.5,llm=0.5`; sources without a share are left out."""
     if text != "best":
-        return {name: share for name, share in parse_parts(text).items() if share > 0.0}
+        return {name: share for name, share in parse_parts(text, "--mix").items() if share > 0.0}
     row = next((row for row in Finished.open(out, run_id).rows if row["kind"] == "mixture"), None)
     if row is None:
         raise InputError("--mix best: this run has one source only; there is nothing to mix")
@@ -129,7 +132,7 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
     lines.append("")
     lines.append(
         f"{'This' if given else 'The best'} mixture: ECI {number(found['eci'], top)}, 95 % interval "
-        f"{number(found['eci_lo'], top)} .. {number(found['eci_hi'], top)}, purity {found['purity']:.3f}."
+        f"{span(found['eci_lo'], found['eci_hi'], top)}, purity {found['purity']:.3f}."
     )
     if len(used) == 1 and not given:
         lines.append(f"No mixture is better than {found['best_source']} alone.")
@@ -137,7 +140,7 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
         word = "decided" if found["gain_decided"] else "NOT decided"
         lines.append(
             f"Gain over {found['best_source']}, the best source alone: {number(found['gain'], top)}, 95 % "
-            f"interval {number(found['gain_lo'], top)} .. {number(found['gain_hi'], top)}: {word}."
+            f"interval {span(found['gain_lo'], found['gain_hi'], top)}: {word}."
         )
     against = found["probe_against"]
     if against is not None:

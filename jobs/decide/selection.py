@@ -24,7 +24,7 @@ from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
-from jobs.ids import from_arrow, unique
+from jobs.ids import as_uuid, from_arrow, unique
 from jobs.machine import available_cores, default_memory
 from jobs.output import layout
 from jobs.output.leftovers import filling, scratch
@@ -143,7 +143,11 @@ class Selection:
     def _folds(self) -> Iterator[pa.Table]:
         paths = groupby(self.run.files("scores"), lambda path: layout.scores_place(path)[0])
         for _, files in paths:
-            yield pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
+            scores = pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
+            for name in ("triple_id", *IDS):  # half as much to hold and to sort
+                at = scores.schema.get_field_index(name)
+                scores = scores.set_column(at, name, as_uuid(from_arrow(scores[name])))
+            yield scores
 
     def _budgets(self) -> pa.Table:
         """Return (grp, most): the total, or what the shares make of it and of what there is of each source."""

@@ -16,7 +16,6 @@ from jobs.finished.committed import Finished
 from jobs.finished.vectors import vectors_of
 from jobs.formats.source_names import named_path
 from jobs.ids import from_arrow, lookup, tidy, unique
-from jobs.output import layout
 from jobs.output.leftovers import scratch
 from jobs.output.records import SourceRow
 from jobs.output.store import Store
@@ -83,9 +82,7 @@ def probe(
     names = sorted(asked.sources or run.sources)
     with scratch() as folder:
         if not asked.triples:
-            places = (layout.scores_place(path) for path in run.files("scores"))
-            parts = sorted((int(fold), part) for fold, part in places)
-            reader = ScoredParts(run.read, parts)
+            reader = ScoredParts(run.read, run.files("scores"))
             rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
             return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
         with scored(_config(run, asked, workers, memory), progress) as files:

@@ -19,7 +19,7 @@ from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.output import layout
 from jobs.output.records import InputFile, Manifest, SourceRow
-from jobs.output.runs import latest, read_manifest
+from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI
 from jobs.output.verified import read_published
@@ -30,7 +30,7 @@ IDS = ("query_id", "positive_id", "negative_id")
 
 @dataclass(frozen=True)
 class Finished:
-    """A committed run. `run_id` is a whole id; `Finished.open` takes None for the newest."""
+    """A committed run. `run_id` is a whole id; `Finished.open` takes its beginning, or None for the newest."""
 
     store: Store
     run_id: str
@@ -39,7 +39,7 @@ class Finished:
     def open(cls, out: str, run_id: str | None = None) -> Finished:
         """Open a run. Raises InputError where there is none, or none with this id."""
         store = Store(out)
-        found = cls(store, run_id or latest(store))
+        found = cls(store, named(store, run_id))
         _ = found.manifest
         return found
 

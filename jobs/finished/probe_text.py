@@ -10,7 +10,9 @@ from rich.text import Text
 from jobs.finished.text import BAR, ranked
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, points
+from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
+from jobs.terminal.escape import shown
 
 
 def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Table:
@@ -41,13 +43,13 @@ def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Tab
         score = scores.get(row["source"])
         numbers = ["", "", "", ""] if score is None else [
             number(score["eci"], top),
-            f"{number(score['eci_lo'], top)} .. {number(score['eci_hi'], top)}",
+            span(score["eci_lo"], score["eci_hi"], top),
             f"{score['violation_rate']:.1%}",
             f"{score['n_examples']:,}",
         ]  # fmt: skip
         table.add_row(
             ranked(row["rank"], row["rank_low"], row["rank_high"]),
-            Text(row["source"]),
+            Text(shown(row["source"])),
             points(row["gain"]),
             interval(row["gain_low"], row["gain_high"]),
             gain_bar(row, low, high),

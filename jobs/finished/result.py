@@ -11,7 +11,7 @@ from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
 from jobs.output import layout
 from jobs.output.records import PASSED_OVER, Loss, Manifest, NamedSource, StageTimes, Totals
-from jobs.output.runs import latest, read_manifest
+from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
 from jobs.output.verified import read_published
@@ -29,7 +29,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         InputError: there is no such run.
     """
     store = Store(out)
-    run_id = run_id or latest(store)
+    run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
     return {
         "run_id": run_id,
@@ -89,7 +89,7 @@ def rank(out: str, run_id: str | None = None, by: str = "probe") -> RunResult:
     """
     check_order(by)
     store = Store(out)
-    return result_of(store, run_id or latest(store), by)
+    return result_of(store, named(store, run_id), by)
 
 
 def check_order(by: str) -> None:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
 from jobs.probing.answer import all_tied
-from jobs.terminal.console import duration, number
+from jobs.terminal.console import TOO_FEW, duration, interval, number
+from jobs.terminal.escape import shown
 
 BAR = 28
 NAMED = 12
@@ -45,9 +46,9 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
     for row in rows:
         table.add_row(
             ranked(row["rank"], row["rank_lo"], row["rank_hi"]),
-            Text(row["source"]),
+            Text(shown(row["source"])),
             number(row["eci"], top),
-            f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}",
+            interval(row["eci_lo"], row["eci_hi"], top),
             bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
             f"{row['purity']:.3f}",
             f"{row['hardness']:.3f}",
@@ -104,15 +105,16 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
     if not rows:
         return ["No source was scored."]
+    few = too_few(rows)
     if len(rows) == 1:
-        return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
+        return [f"{rows[0]['source']} is the only source; a second one is needed to rank.", *few]
     if tied := all_tied(rows):
         value = number(rows[0]["eci"], rows[0]["eci"])
         return [f"All {tied} sources are tied at an ECI of {value}: the order of their names is no ranking."]
     best, second = rows[0]["source"], rows[1]["source"]
     pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
     top = rows[0]["eci"]
-    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
+    lead = f"{number(pair['difference'], top)}, 95 % interval {interval(pair['lo'], pair['hi'], top)}"
     lines = [f"By ECI, {best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
     order = [row["source"] for row in rows]
     open_pairs = [
@@ -121,7 +123,26 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     if open_pairs:
         shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")
         lines.append(f"Not decided: {shown}.")
-    return lines
+    return [*lines, *few]
+
+
+def too_few(rows: Sequence[SourceRow]) -> list[str]:
+    """Return a sentence on the sources that have no interval, none where all have one. `rows`: of source_eci."""
+    without = [row for row in rows if row["kind"] == "source" and not _finite(row["eci_se"])]
+    if not without:
+        return []
+    said = ", ".join(f"{row['source']} ({_counted(row)})" for row in without[:8])
+    more = f" and {len(without) - 8} more" if len(without) > 8 else ""
+    return [f"{TOO_FEW.capitalize()} queries for an interval, which takes two folds of them at least: {said}{more}."]
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _counted(row: SourceRow) -> str:
+    queries, folds = row["n_queries"], int(row["folds_done"])
+    return f"{queries:,} {'query' if queries == 1 else 'queries'} in {folds} fold{'s' * (folds != 1)}"
 
 
 def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from jobs.output import layout
 from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest
 from jobs.output.root import require
-from jobs.output.runs import committed, named, read_manifest
+from jobs.output.runs import committed, latest_says, read_manifest
 from jobs.output.sealed import is_page_whole
 from jobs.output.store import Store
 from jobs.output.verified import Verdicts
@@ -121,7 +121,7 @@ class _Looked:
     def root(self, runs: list[str]) -> None:
         """Look at what lies beside the runs."""
         store = self.store
-        latest = named(store)
+        latest = latest_says(store)
         if runs or latest is not None:
             self.files += 1
             if latest not in self.manifests:

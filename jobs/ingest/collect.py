@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from jobs.ids import (
     Side,
     as_arrow,
-    as_uuid,
+    as_text,
     buckets_of,
     first_of_run,
     from_arrow,
@@ -53,7 +53,7 @@ def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origi
     table = pa.table(
         {
             "run_id": pa.repeat(job.run_id, len(found)),
-            "text_id": as_uuid(wanted),
+            "text_id": as_text(wanted),
             "side": found["side"],
             "user_id": found["user_id"],
             "text": found["text"],

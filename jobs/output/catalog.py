@@ -2,6 +2,9 @@
 
 Both come from one list of statements. `eci sql` makes its views afresh, so that it follows LATEST even where OUT was
 moved; it can read the files of OUT and nothing else, and its settings are locked.
+
+The views of catalog.duckdb look for their files where OUT was when it was written, or below DuckDB's `file_search_path`
+where that is set: so a catalog that was moved or copied with its root needs one SET and no other change.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from jobs.errors import DamagedError, notice, reason_of
 from jobs.output import layout
 from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest, value_of
-from jobs.output.runs import latest, read_manifest, whole
+from jobs.output.runs import latest, layout_of, read_manifest, whole
 from jobs.output.store import Store
-from jobs.output.tables import ABLATIONS, HISTORIES, RUNS, TABLES, Table, sql_type
+from jobs.output.tables import ABLATIONS, HISTORIES, ID_COLUMNS, RUNS, TABLES, TABLES_LAYOUT, Table, sql_type
 from jobs.output.verified import check
 
 
@@ -32,13 +35,35 @@ def literal(text: str) -> str:
 # The names, types and literals that go into statements are this package's own, or quoted by `literal`.
 
 
-def _view(name: str, table: Table, files: list[str], comment: str) -> list[str]:
+def rows_of(files: str, table: Table, layout_of_run: int) -> str:
+    """Return the SELECT of a table's rows with the columns' types of today.
+
+    Args:
+        files: SQL of a list of paths.  layout_of_run: of the run's tables (`runs.layout_of`).
+    """
+    ids = [column.name for column in table.columns if column.name in ID_COLUMNS] if layout_of_run < 2 else []
+    as_text = ", ".join(f"""replace("{name}"::VARCHAR, '-', '') AS "{name}\"""" for name in ids)
+    replaced = f" REPLACE ({as_text})" if ids else ""
+    return f"SELECT *{replaced} FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)"
+
+
+def listed(paths: list[str]) -> str:
+    """Return the SQL of a list of paths."""
+    return f"[{', '.join(map(literal, paths))}]"
+
+
+def _below(store: Store, paths: list[str]) -> str:
+    """Return the SQL of a list of paths that are given relative to the root."""
+    base = f"CASE WHEN current_setting('file_search_path') = '' THEN {literal(store.path() + '/')} ELSE '' END"
+    return f"list_transform({listed(paths)}, lambda path: {base} || path)"
+
+
+def _view(store: Store, name: str, table: Table, files: list[str], comment: str, layout_of_run: int) -> list[str]:
     """Return the statements that make a view of some files, without rows where there is none."""
-    listed = ", ".join(literal(file) for file in files)
     # Files of older versions may lack a column that has been added since: it is null for their rows.
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
     nothing = ", ".join(f'NULL::{sql_type(column.type)} AS "{column.name}"' for column in table.columns)
+    rows = rows_of(_below(store, files), table, layout_of_run)
     found = f" UNION ALL BY NAME ({rows})" if files else ""
     statements = [f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM ((SELECT {nothing} WHERE false){found})"]
     return statements + _comments(name, table, comment)
@@ -59,15 +84,15 @@ def views(store: Store) -> list[list[str]]:
     manifests = whole(store)
     statements = []
     for table in TABLES:
-        files = _paths(store, [manifests[newest]], table)
-        statements.append(_view(table.name, table, files, f"newest run: {table.grain}"))
+        files, comment = _paths([manifests[newest]], table), f"newest run: {table.grain}"
+        statements.append(_view(store, table.name, table, files, comment, layout_of(manifests[newest])))
     for table in HISTORIES:
-        files = _paths(store, _with_whole(store, manifests, table), table)
-        statements.append(_view(f"{table.name}_history", table, files, f"all runs: {table.grain}"))
-    perturbed = [store.path(path) for path in _ablations(store, manifests)]
+        files, comment = _paths(_with_whole(store, manifests, table), table), f"all runs: {table.grain}"
+        statements.append(_view(store, f"{table.name}_history", table, files, comment, TABLES_LAYOUT))
+    perturbed = _ablations(store, manifests)
     if perturbed:
         comment = f"all runs that were perturbed: {ABLATIONS.grain}"
-        statements.append(_view("ablations", ABLATIONS, perturbed, comment))
+        statements.append(_view(store, "ablations", ABLATIONS, perturbed, comment, TABLES_LAYOUT))
     rows = ", ".join(f"({', '.join(_run_row(manifest))})" for manifest in manifests.values())
     names = ", ".join(column.name for column in RUNS.columns)
     made = f"CREATE OR REPLACE VIEW runs AS SELECT * FROM (VALUES {rows}) AS t({names})"
@@ -98,10 +123,10 @@ def _ablations(store: Store, runs: Iterable[str]) -> list[str]:
     return found
 
 
-def _paths(store: Store, manifests: list[Manifest], table: Table) -> list[str]:
-    """Return the files of a table in some runs."""
+def _paths(manifests: list[Manifest], table: Table) -> list[str]:
+    """Return the files of a table in some runs, relative to the root."""
     return [
-        store.path(f"{layout.run_folder(manifest['run_id'])}/{file['path']}")
+        f"{layout.run_folder(manifest['run_id'])}/{file['path']}"
         for manifest in manifests
         for file in manifest["files"]
         if file["table"] == table.name

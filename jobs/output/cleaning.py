@@ -214,9 +214,12 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
             notice(f"no ablation's encoder was removed: {error}")
             return
         named.update(row["value"] for row in rows if row["ablation"] == "encoder")
-    folder = layout.ABLATION_ENCODERS
-    for name in store.names(folder):
-        below = Store(store.path(f"{folder}/{name}"))
+    for path in [
+        f"{folder}/{name}"
+        for folder in (layout.ABLATION_ENCODERS, layout.ABLATION_ENCODERS_BEFORE)
+        for name in store.names(folder)
+    ]:
+        below = Store(store.path(path))
         if not is_root(below):
             continue
         runs = committed(below)
@@ -226,7 +229,7 @@ def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
             notice(f"{below.path()} stays: {error}")
             continue
         if not used & named:
-            item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
+            item = Removed("ablation's encoder", path, _size(store, path))
             if not rules.dry_run:
                 store.remove(item.path)
             yield item

@@ -14,7 +14,7 @@ from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.records import Manifest
-from jobs.output.runs import named
+from jobs.output.runs import latest_says
 from jobs.output.sealed import sealed
 from jobs.output.store import Store
 
@@ -52,6 +52,6 @@ def point_latest(store: Store, run_id: str, before: str | None = None) -> None:
         store.write_text(layout.LATEST, run_id + "\n")
     elif not store.put_if(layout.LATEST, run_id + "\n", before):
         raise EciError(
-            f"{store.path(layout.LATEST)}: names {named(store)} now, which another run has put there since this one began; "
+            f"{store.path(layout.LATEST)}: names {latest_says(store)} now, which another run has put there since this one began; "
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )

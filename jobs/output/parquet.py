@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import DamagedError, reason_of
+from jobs.output.tables import ID_COLUMNS
 
 if TYPE_CHECKING:
     from jobs.output.store import Store
@@ -93,7 +94,9 @@ def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows
     the time.
     """
     total, pending = 0, schema.empty_table()
-    repeated = [field.name for field in schema if field.type in (pa.string(), pa.int32())]
+    repeated = [
+        field.name for field in schema if field.type in (pa.string(), pa.int32()) and field.name not in ID_COLUMNS
+    ]
     matrices = [f"{field.name}.list.element" for field in schema if field.type == pa.list_(pa.int64())]
     with (
         HashedFile(path) as file,

@@ -118,6 +118,7 @@ class Manifest(TypedDict):
 
     `named_after_files`: the sources that neither --source nor a record has named.
     `losses`: the sources that lost most of their rows, with --allow-rejects.
+    `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     """
@@ -126,6 +127,7 @@ class Manifest(TypedDict):
     work_key: str
     created_at: str
     formula_version: str
+    layout: int
     encoder: EncoderUsed
     settings: dict[str, Any]
     inputs: list[InputFile]

@@ -14,7 +14,7 @@ from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.sealed import is_sealed, unsealed
 from jobs.output.store import Store
-from jobs.output.tables import TABLES
+from jobs.output.tables import TABLES, TABLES_LAYOUT
 
 UNSEALED = frozenset(Manifest.__annotations__)
 """What a manifest of an older version may hold: it has no hash of itself, and nothing that is not known."""
@@ -39,7 +39,7 @@ def newest(store: Store) -> str | None:
 
     What LATEST says wrong, and manifests that cannot be read, are named on the error stream.
     """
-    run_id = named(store)
+    run_id = latest_says(store)
     if run_id is not None:
         try:
             read_manifest(store, run_id)
@@ -53,7 +53,7 @@ def newest(store: Store) -> str | None:
     return found
 
 
-def named(store: Store) -> str | None:
+def latest_says(store: Store) -> str | None:
     """Return what LATEST says, None where there is no such file; it may be damaged."""
     try:
         return store.read_bytes(layout.LATEST).decode(errors="backslashreplace").strip()
@@ -61,6 +61,24 @@ def named(store: Store) -> str | None:
         return None
     except OSError as error:
         return reason_of(error)
+
+
+def named(store: Store, given: str | None = None) -> str:
+    """Return the whole id of a run that is named by the beginning of its id, or by nothing: the newest.
+
+    Raises:
+        InputError: there is no finished run, none of this name, or more than one.
+    """
+    if given is None:
+        return latest(store)
+    runs = committed(store)
+    found = [r for r in runs if r == given] or [r for r in runs if given and r.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join((found if len(found) > 1 else runs)[-5:]) or "none"
+    if len(found) > 1:
+        raise InputError(f"{store.path()}: {given!r} begins the ids of {len(found)} runs ({listed}); give more of it")
+    raise InputError(f"{store.path()}: no run {given!r}; runs: {listed}")
 
 
 def read_manifest(store: Store, run_id: str) -> Manifest:
@@ -73,7 +91,7 @@ def read_manifest(store: Store, run_id: str) -> Manifest:
     try:
         if not layout.RUN_ID.fullmatch(run_id):
             raise FileNotFoundError
-        return _manifest(store.read_text(path), run_id)
+        found = _manifest(store.read_text(path), run_id)
     except (FileNotFoundError, NotADirectoryError):
         listed = ", ".join(committed(store)[-5:]) or "none"
         raise InputError(f"{store.path()}: no run {run_id[:100]!r}; runs: {listed}") from None
@@ -82,6 +100,17 @@ def read_manifest(store: Store, run_id: str) -> Manifest:
             f"{store.path(path)}: the manifest is damaged: {reason_of(error)}; restore it from a backup, or remove the run's "
             "folder and run again"
         ) from error
+    if layout_of(found) > TABLES_LAYOUT:
+        raise InputError(
+            f"{store.path(path)}: its tables have layout {layout_of(found)}, and this version of eci-lake reads up to "
+            f"{TABLES_LAYOUT}; use the version that wrote it, or a newer one"
+        )
+    return found
+
+
+def layout_of(manifest: Manifest) -> int:
+    """Return the layout of a run's tables (TABLES_LAYOUT when it is this version's)."""
+    return int(manifest.get("layout", 1))
 
 
 def _manifest(text: str, run_id: str) -> Manifest:

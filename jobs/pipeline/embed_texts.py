@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.config import RunConfig
-from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
+from jobs.ids import Side, as_text, buckets_of, id_array, lookup, order_of, text_id, unique
 from jobs.output import layout
 from jobs.output.root import claim
 from jobs.output.store import Store
@@ -58,7 +58,7 @@ def _write(job: Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[S
         table = pa.table(
             {
                 "run_id": pa.repeat(job.run_id, len(at)),
-                "text_id": as_uuid(ids[at]),
+                "text_id": as_text(ids[at]),
                 "side": pa.array([side for side, _ in chosen], pa.string()),
                 "user_id": pa.nulls(len(at), pa.string()),
                 "text": pa.array([text for _, text in chosen], pa.large_string()),

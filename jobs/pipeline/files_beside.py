@@ -31,16 +31,16 @@ from jobs.work.layout import Origin
 
 
 class Scored(NamedTuple):
-    """Files that were scored: the job, their sources, and the tasks that left vectors (with --vectors)."""
+    """Files that were scored: the job, their sources, their files of scores, the tasks that left vectors (--vectors)."""
 
     job: Job
     sources: list[str]
-    parts: list[tuple[int, int]]
+    paths: list[str]
     given: list[Origin]
 
     def reader(self) -> ScoredParts:
         """Return what reads their scored triples."""
-        return ScoredParts(partial(read_unfinished, self.job), self.parts)
+        return ScoredParts(partial(read_unfinished, self.job), self.paths)
 
     def vectors(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return unit vectors float32 (n, d) of ascending distinct ids S16 (n,), zeros for none, and which there are."""
@@ -70,7 +70,8 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
         try:
             with Cluster(config, job.threads, progress) as cluster:
                 ran = Stages(config, prepared, job, cluster).run()
-            parts = [(int(fold), k) for fold, done in ran.done.settle.items() for k in range(len(done["parts"]))]
-            yield Scored(ran.job, ran.sources, sorted(parts), origins("vectors", ran.done.vectors))
+            folds = ran.done.settle.items()
+            paths = [layout.scores_part(fold, k) for fold, done in folds for k in range(len(done["parts"]))]
+            yield Scored(ran.job, ran.sources, paths, origins("vectors", ran.done.vectors))
         finally:
             store.remove(job.work)

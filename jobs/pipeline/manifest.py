@@ -14,7 +14,7 @@ from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.ingest.inputs import named_after_files
 from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
-from jobs.output.tables import FORMULA_VERSION, TABLES
+from jobs.output.tables import FORMULA_VERSION, TABLES, TABLES_LAYOUT
 from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
@@ -91,6 +91,7 @@ def make_manifest(
         "work_key": key,
         "created_at": created.isoformat(),
         "formula_version": FORMULA_VERSION,
+        "layout": TABLES_LAYOUT,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [{**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files],  # type: ignore[typeddict-item]

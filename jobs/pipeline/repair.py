@@ -12,7 +12,7 @@ from jobs.errors import EciError, notice
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.commit import point_latest, seen
-from jobs.output.runs import named, newest, whole
+from jobs.output.runs import latest_says, newest, whole
 from jobs.output.sealed import unsealed
 from jobs.output.store import Store
 from jobs.reports.page import report
@@ -28,7 +28,7 @@ def repair(store: Store) -> set[str]:
     for run_id in left.values():
         if run_id in manifests and manifests[run_id]["created_at"] >= manifests[found]["created_at"]:
             found = run_id
-    if named(store) != found:
+    if latest_says(store) != found:
         point_latest(store, found, seen(store))
     if not store.exists(layout.report_in(layout.run_folder(found))):
         try:

@@ -28,7 +28,7 @@ from jobs.probing.adapter import BATCH
 from jobs.probing.sample import LEAST_QUERIES
 from jobs.probing.trials import budget_of
 from jobs.ranking.hybrids import BEST_OF
-from jobs.terminal.console import duration
+from jobs.terminal.console import duration, size_in_words
 from jobs.vectors.cache import Cache
 from jobs.vectors.embed import encoder_of
 from jobs.vectors.exchange import shared_files
@@ -138,7 +138,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     """Return a plan as lines to read."""
     about = "" if plan["rows_exact"] else "about "
     lines = [
-        f"reads      {plan['files']:,} files, {_size(plan['bytes_in'])}, format {', '.join(plan['formats'])}: "
+        f"reads      {plan['files']:,} files, {size_in_words(plan['bytes_in'])}, format {', '.join(plan['formats'])}: "
         f"{about}{plan['rows']:,} rows",
         f"texts      about {plan['texts']:,} distinct, of them {plan['queries']:,} queries",
     ]
@@ -152,10 +152,10 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
             f"with {plan['encoder']}{measured}"
         )
     lines += [
-        f"writes     about {_size(plan['bytes_published'])} of tables, {_size(plan['bytes_cache'])} of cache; "
-        f"{_size(plan['bytes_work'])} of work files until the commit",
+        f"writes     about {size_in_words(plan['bytes_published'])} of tables, {size_in_words(plan['bytes_cache'])} of cache; "
+        f"{size_in_words(plan['bytes_work'])} of work files until the commit",
         f"runs       {plan['tasks']:,} tasks on {plan['workers']} workers of {plan['threads_per_worker']} thread(s), "
-        f"{_size(plan['memory_per_worker'])} of memory each",
+        f"{size_in_words(plan['memory_per_worker'])} of memory each",
         f"takes      about {duration(plan['seconds'])} ({duration(plan['seconds_embedding'])} of it embedding)",
     ]
     return lines + _look_lines(plan)
@@ -230,11 +230,3 @@ def _speed(config: RunConfig, prepared: Prepared, sample: Sample) -> float | Non
     for side in ("query", "passage"):
         encoder.encode([text for s, text in chosen if s == side], side)  # type: ignore[arg-type]
     return len(chosen) / (time.perf_counter() - started)
-
-
-def _size(value: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:,.0f} {unit}" if value >= 10 or unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return ""

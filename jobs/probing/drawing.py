@@ -16,6 +16,7 @@ import pyarrow as pa
 from jobs.config import Probe
 from jobs.errors import EciError
 from jobs.ids import as_arrow, from_arrow, lookup, unique
+from jobs.output import layout
 from jobs.probing.measure import Vectors
 from jobs.probing.sample import AROUND, Ids, Sample, draw, most_texts, too_few
 from jobs.probing.scored import ScoredParts
@@ -50,7 +51,8 @@ class Seen:
 def draw_task(job: Job, name: str, seen: list[Seen], sources: list[str], probe: Probe) -> Drawn:
     """Draw the sample and write it with its vectors. `seen`: what was scored, look by look."""
     places = {(fold, part): (number, look.exchanged) for look in seen for fold, part, number in look.numbered()}
-    reader = ScoredParts(partial(read_unfinished, job), sorted(places))
+    paths = [layout.scores_part(fold_name(fold), part) for fold, part in places]
+    reader = ScoredParts(partial(read_unfinished, job), paths)
     rows = reader.rows(reader.lowest(AROUND * probe.queries), sources)
     sample = draw(rows, probe.queries, probe.pool, most_texts(job.dim))
     why = too_few(sample, probe.halvings)

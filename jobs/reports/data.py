@@ -20,11 +20,23 @@ from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from jobs.errors import DamagedError, notice
 from jobs.output import layout
+from jobs.output.catalog import listed, rows_of
 from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest, PairRow, SourceRow, value_of
-from jobs.output.runs import committed, whole
+from jobs.output.runs import committed, layout_of, whole
 from jobs.output.store import Store
-from jobs.output.tables import MOMENTS, PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
+from jobs.output.tables import (
+    MOMENTS,
+    PROBE_CURVE,
+    PROBE_PAIRS,
+    REJECTS,
+    SCORES,
+    SOURCE_ECI,
+    SOURCE_PAIRS,
+    SOURCE_PROBE,
+    TEXTS,
+    Table,
+)
 from jobs.output.verified import check, file_of, opened, read_published
 from jobs.probing.answer import Probed
 
@@ -100,8 +112,9 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
     pairs = [pair for pair in every if pair["a"] in shown and pair["b"] in shown]
     files = _files(store, folder, manifest)
     with _database(store, memory, threads) as con:
-        for name in ("scores", "texts", "rejects"):
-            _view(con, name, files.get(name, []))
+        for table in (SCORES, TEXTS, REJECTS):
+            if table.name in files:
+                con.sql(rows_of(listed(files[table.name]), table, layout_of(manifest))).create_view(table.name)
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
@@ -147,11 +160,6 @@ def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDB
         if not store.local:
             con.register_filesystem(store.filesystem()[0])
         yield con
-
-
-def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
-    if paths:
-        con.read_parquet(paths, hive_partitioning=False).create_view(name)
 
 
 def _histograms(

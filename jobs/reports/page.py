@@ -6,9 +6,11 @@ Covers: the page's sections and the two ways to write it. Does not cover: readin
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
-from jobs.output.runs import latest, read_manifest
+from jobs.output.runs import named, read_manifest
 from jobs.output.sealed import sealed_page
 from jobs.output.store import Store, file_at
 from jobs.reports.charts import charts
@@ -30,7 +32,10 @@ from jobs.reports.sections import sections
 
 MOST_BYTES = 5_000_000
 FOLDER = Path(__file__).parent
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
+POLICY = (
+    "default-src 'none'; style-src {style}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""What the browser lets the page do: its own style sheet and scripts run, by their hashes, and nothing else at all."""
 
 
 def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30, threads: int = 1) -> str | None:
@@ -71,7 +76,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     """
     store = Store(out)
     target, name = (store, "") if to is None else file_at(to)
-    run_id = run_id or latest(store)
+    run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
@@ -119,13 +124,19 @@ def bundle() -> str:
     return script
 
 
+def _hash(text: str) -> str:
+    """Return what a policy names an inline script or style sheet by."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
 def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
+    policy = POLICY.format(style=_hash(style), scripts=f"{_hash(bundle)} {_hash(script)}")
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI report {run}</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><a class="skip" href="#main">Skip to the report</a>

@@ -8,7 +8,7 @@ from jobs.output.records import SourceRow
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
-from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text
+from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, span, table, text
 from jobs.reports.marks import Figures, drawn
 from jobs.reports.probe import gain_cell, probe_section
 from jobs.reports.sample import sample_section
@@ -78,12 +78,11 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
     name = (
         row["source"] if row["kind"] == "source" or row["kind"] in row["source"] else f"{row['source']} ({row['kind']})"
     )
-    low, high = num(row["eci_lo"], digits), num(row["eci_hi"], digits)
     return [
         Cell(rank, float(row["rank"] or 1e9)),
         text(name, strong=row["rank"] == 1),
         num(row["eci"], digits),
-        Cell(f"{low.text} to {high.text}", low.sort),
+        span(row["eci_lo"], row["eci_hi"], digits),
         num(row["information"], digits),
         num(row["misinformation"], digits),
         num(row["purity"]),
@@ -181,7 +180,7 @@ def _mixture(data: ReportData, figures: Figures) -> str:
     gain = more if single > 0 else "no single source has any"
     if single > 0 and best["eci"] < single * 1.0005:
         gain = "no more than the best single source alone"
-    interval = f"95 % interval {num(best['eci_lo'], digits).text} to {num(best['eci_hi'], digits).text}"
+    interval = f"95 % interval {span(best['eci_lo'], best['eci_hi'], digits).text}"
     lead = f"The best mixture has ECI {best['eci']:.{digits}f} ({interval}): {gain}."
     return section("mixture", "Best mixture", lead, drawn(figures, "mixture"))
 

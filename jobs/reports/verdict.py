@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.probing.answer import all_tied, answer
 from jobs.reports.data import ReportData, by_eci, digits_of
-from jobs.reports.html_parts import esc, num, tiles
+from jobs.reports.html_parts import esc, span, tiles
 from jobs.reports.sample import sampled, used
 
 ECI = (
@@ -89,7 +89,7 @@ def _by_score(data: ReportData) -> tuple[str, str]:
         return first, ""
     rest = (
         f"Its ECI differs from that of {esc(second['source'])} by {pair['difference']:.{digits}f}, "
-        f"95 % interval {num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}, "
+        f"95 % interval {span(pair['lo'], pair['hi'], digits).text}, "
         f"by a paired jackknife over {best['folds_done']} folds of the queries."
     )
     return first, rest

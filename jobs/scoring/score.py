@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
 from eci_sql.udfs import Texts, register
+from jobs.ids import as_text, from_arrow
 from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
@@ -123,7 +124,7 @@ def _published(job: Job, fold: int, scored: pa.Table) -> pa.Table:
     }
     for name in SCORES.schema.names:
         if name.endswith("_id") and name not in columns:
-            columns[name] = pa.ExtensionArray.from_storage(pa.uuid(), scored[name].combine_chunks())
+            columns[name] = as_text(from_arrow(scored[name]))
         elif name not in columns:
             columns[name] = scored[name]
     return pa.table({name: columns[name] for name in SCORES.schema.names}, schema=SCORES.schema)

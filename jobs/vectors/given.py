@@ -116,8 +116,9 @@ def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[Origin]) ->
             for chunk in range(unit.chunks):
                 batch = file.get_batch(chunk * job.buckets + bucket)
                 at = lookup(ids, from_arrow(batch["id"]))
+                there = np.flatnonzero(at >= 0)  # none of them in a bucket without texts
                 # first wins within a batch too: reversed assignment leaves the first
-                new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
+                new = there[~present[at[there]]][::-1]
                 rows = matrix_of(batch["vector"], np.float32, job.dim)
                 vectors[at[new]] = rows[new]
                 present[at[new]] = True

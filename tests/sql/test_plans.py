@@ -59,7 +59,7 @@ STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
     "select/counts": ({"chosen": SELECTED}, {}),
     "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
     "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
-    "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000-0000-0000-0000-000000000000"], "most": 9}),
+    "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000000000000000000000000000"], "most": 9}),
     "report/rejects": ({"rejects": REJECTS.schema}, {"most": 9}),
 }
 TARGETS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -232,3 +234,19 @@ def test_json_for_scripts_round_trips():
     value = {"a": ["</script>", "<!--", "\u2028\u2029&", 'quote " and \\']}
     text = embedded_json(value)
     assert json.loads(text) == value and not re.search("[<>&\u2028\u2029]", text)
+
+
+def test_the_policy_of_the_page_names_its_own_scripts_and_styles_by_their_hashes_and_allows_no_other(eci, tmp_path):
+    assert eci("report", "--out", hostile_out(), "--to", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_bytes().decode()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[1]
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    assert "unsafe" not in policy and rules["default-src"] == ["'none'"]
+
+    def hashes(pattern: str) -> list[str]:
+        found = re.findall(pattern, page, re.DOTALL)
+        return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in found]
+
+    assert rules["style-src"] == hashes(r"<style>(.*?)</style>") and len(rules["style-src"]) == 1
+    assert rules["script-src"] == hashes(r"<script>(.*?)</script>") and len(rules["script-src"]) == 2
+    assert not re.search(r"<[^>]* (style|on\w+)=", page.split("<script")[0])
