@@ -80,7 +80,9 @@ def verify(
         for path in found.others:
             say(f"{path}: no committed run; left alone")
         if not found.faults:
-            typer.echo(f"All is as it was written: {found.files:,} files, {found.runs:,} runs.")
+            typer.echo(
+                f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}."
+            )
     if found.faults:
         raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
 

@@ -96,12 +96,29 @@ def embed_again(job: Job, bucket: int, at: np.ndarray, vectors: np.ndarray, pres
 def encode(job: Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the vectors float16 (n, d) of texts (columns side, text), and the real and padded tokens they took."""
     encoder = encoder_of(str(job.encoder), job.threads)
-    vectors = np.empty((len(texts), job.dim), dtype=np.float16)
     before = encoder.tokens_seen
+    vectors = encode_texts(encoder, texts, job.dim, report)
+    after = encoder.tokens_seen
+    return vectors, (int(after[0] - before[0]), int(after[1] - before[1]))
+
+
+def is_encoder(name: str, fingerprint: str) -> bool:
+    """Return whether the encoder of this name is there, and is the one of a fingerprint."""
+    from onnx_models.cards import load_card
+    from onnx_models.errors import EncoderError
+
+    try:
+        return load_card(name).fingerprint == fingerprint
+    except EncoderError:
+        return False
+
+
+def encode_texts(encoder: Encoder, texts: pl.DataFrame, dim: int, report: Report) -> np.ndarray:
+    """Return the vectors float16 (n, d) of texts (columns side, text)."""
+    vectors = np.empty((len(texts), dim), dtype=np.float16)
     for side in ("query", "passage"):
         at = np.flatnonzero((texts["side"] == side).to_numpy())
         for indices, rows in encoder.encode_batches(texts["text"].gather(at).to_list(), side):
             vectors[at[indices]] = rows
             report(len(indices))
-    after = encoder.tokens_seen
-    return vectors, (int(after[0] - before[0]), int(after[1] - before[1]))
+    return vectors

@@ -13,13 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from threadpoolctl import threadpool_limits
 
+from jobs import errors
 from jobs.config import make_config
 from jobs.errors import InputError
+from jobs.finished.committed import Finished
 from jobs.finished.result import RunResult
+from jobs.finished.vectors import spool_vectors, vectors_of
+from jobs.ids import from_arrow
 from jobs.output.runs import read_manifest
 from jobs.output.sealed import unsealed
 from jobs.output.store import Store
@@ -61,6 +66,11 @@ def stopped(folder: Path, settings: dict[str, Any], lake: VectorLake) -> Stopped
         with pytest.raises(OSError, match="Input/output error"):
             run_here(folder / "out", lake, settings)
     return Stopped(folder / "out", lake, settings, tables_of(folder / "right", right.run_id))
+
+
+@pytest.fixture(autouse=True)
+def _said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_SAID", set())
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +238,30 @@ def test_a_cache_that_is_damaged_or_gone_when_a_run_goes_on_is_made_again(
     again = read_manifest(Store(str(out)), result.run_id)["made_again"]
     assert again["texts"] > 0 and again["tasks"] == 0
     assert (again["cache_files"] > 0) == (harm is damage_cache)
+
+
+def test_vectors_of_a_finished_run_that_the_cache_has_lost_are_embedded_again(
+    embedded: Stopped, tmp_path: Path, caplog: Any
+) -> None:
+    """Else `eci select`, `ablate` and `probe` would say "run again", and the run "nothing is new"."""
+    out = tmp_path / "out"
+    shutil.copytree(embedded.out, out)
+    embedded.again(out)
+    run = Finished.open(str(out))
+    ids = np.concatenate([from_arrow(table["text_id"]).copy() for table in run.texts(["text_id"])])
+    ids.sort()
+    right = spool_vectors(run, str(tmp_path)).take(ids)
+    files = sorted((out / "cache").rglob("*.parquet"))
+    for look in (lambda: spool_vectors(run, str(tmp_path)).take(ids), lambda: vectors_of(run, ids, str(tmp_path))[0]):
+        damage_cache(out)
+        errors._SAID.clear()
+        for path in sorted((out / "cache").rglob("*.parquet"))[1::3]:
+            path.unlink()
+        caplog.clear()
+        assert np.allclose(look(), right, atol=2e-3)
+        assert "missing or damaged in the cache, and embedded again" in caplog.text
+        assert len(list((out / "cache").rglob("*.parquet"))) >= len(files) // 2
+        assert np.allclose(look(), right, atol=2e-3)
 
 
 def test_a_file_removed_while_a_run_goes_on_is_named_and_the_next_one_makes_it_again(
