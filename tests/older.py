@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.output.sealed import unsealed
+
 IDS = ("triple_id", "query_id", "positive_id", "negative_id", "text_id")
 
 
 def as_layout_1(out: Path, run_id: str) -> None:
     """Turn a run's files into those of layout 1: ids are UUIDs, scores lie in folders `fold=NN`, texts in `bucket=NNN`."""
     folder = out / "runs" / run_id
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    manifest: dict[str, Any] = unsealed((folder / "manifest.json").read_text())
     del manifest["layout"]
     for file in manifest["files"]:
         before = folder / file["path"]
@@ -35,4 +38,6 @@ def as_layout_1(out: Path, run_id: str) -> None:
         before.unlink()
         (folder / file["path"]).parent.mkdir(exist_ok=True)
         pq.write_table(table, folder / file["path"])
+        data = (folder / file["path"]).read_bytes()
+        file |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (folder / "manifest.json").write_text(json.dumps(manifest))

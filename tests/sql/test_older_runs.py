@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.output.catalog import write_catalog
 from jobs.output.query import query
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.reports.data import read_report
 from jobs.terminal.progress import Silent
@@ -89,14 +91,18 @@ def test_commands_read_a_run_of_layout_1_as_they_read_their_own(both: tuple[Path
     assert len(ablated[0]) > 2 and ablated[1] == ablated[0]
 
 
-def test_a_run_of_a_newer_layout_is_refused_in_one_line(both: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_of_a_newer_layout_is_refused_in_one_line(
+    both: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.copytree(both[0], tmp_path / "out")
     (path,) = (tmp_path / "out" / "runs").glob("*/manifest.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"layout": 3}))
-    with pytest.raises(InputError, match=r"manifest.json: its tables have layout 3, and this version .* up to 2; use"):
-        Finished.open(str(tmp_path / "out"))
-    with pytest.raises(InputError, match="layout 3"):
+    path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": 3})))
+    why = r"manifest.json: its tables have layout 3, and this version .* up to 2; use"
+    with pytest.raises(InputError, match=why):
+        Finished.open(str(tmp_path / "out"), path.parent.name)
+    with pytest.raises(InputError, match="no finished run here that can be read"):
         query(Store(str(tmp_path / "out")), "FROM source_eci")
+    assert re.search(why, caplog.text)
 
 
 def test_an_encoder_s_root_among_the_ablations_is_moved_and_the_table_opens(
