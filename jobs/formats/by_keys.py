@@ -15,6 +15,7 @@ from jobs.formats.names import Columns, check_columns, renamed
 from jobs.formats.qrels import DOCUMENT_NAMES, QUERY_NAMES
 from jobs.formats.record_format import first_of
 from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
+from jobs.formats.unread import SQUAD, refusal
 
 Keyed = Mapping[str, Any]
 
@@ -136,6 +137,8 @@ def _mapped(keys: set[str], record: Keyed) -> str:
 def _refuse_company(path: str, keys: set[str], objects: Sequence[Keyed]) -> None:
     """Raise InputError when the records are judgements, passages or queries: what goes with triples."""
     labeled.refuse_scored_pairs(path, objects)
+    if "paragraphs" in keys or {"context", "question", "answers"} <= keys:
+        raise refusal(path, SQUAD)
     if keys & set(QUERY_NAMES) and keys & set(DOCUMENT_NAMES):
         raise InputError(f"{path}: judgements (keys {shown(keys)}); name the file with --qrels")
     texts = keys & {*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES}

@@ -66,9 +66,9 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
             )
         names, searched = _names(pattern, what)
         names = _without_root(names, pattern, searched, out)
+        if "://" in pattern:
+            names = [filesystem(pattern)[0].unstrip_protocol(name) for name in names]
         beside = _beside(names) if searched else {}
-        fs, _ = filesystem(pattern)
-        address = fs.unstrip_protocol if "://" in pattern else str
         kept = [name for name in names if name not in beside]
         if strange := next((name for name in kept if not is_utf8(name)), None):
             raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
@@ -78,8 +78,8 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
             )
             kind = "folder with no files in it" if searched == "folder" else "path or pattern that matches no file"
             raise InputError(f"{what}: {pattern} is a {kind}{held}; give a file, a folder of files or a glob in quotes")
-        files.update(address(name) for name in kept)
-        passed |= {address(name): why for name, why in beside.items()}
+        files.update(kept)
+        passed |= beside
     return Found(sorted(files), sorted((name, why) for name, why in passed.items() if name not in files))
 
 

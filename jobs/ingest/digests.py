@@ -14,6 +14,7 @@ from typing import Any
 from jobs.errors import InputError
 from jobs.formats.opening import filesystem
 from jobs.ingest.inputs import File, file_of
+from jobs.output.records import PASSED_OVER
 from jobs.output.store import Store
 from jobs.output.verified import BLOCK, Verdicts
 from jobs.work.job import Job
@@ -45,6 +46,8 @@ def _digest(file: File) -> Digest:
 def require_same(files: Iterable[File], digests: Mapping[str, Digest]) -> None:
     """Raise InputError for a file that is not what its digest was made of: it was changed while the run read it."""
     for file in files:
+        if file.passed_over:
+            continue
         kept = digests[f"{file.what} {file.path}"]
         if _seen(file) != kept["seen"] and _digest(file)["digest"] != kept["digest"]:
             raise _changed(file)
@@ -64,6 +67,8 @@ def first_changed(inputs: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the path of the first input (of a manifest) that is not what was read, None where all are."""
     verdicts = Verdicts(HERE)
     for given in inputs:
+        if str(given["what"]).startswith(PASSED_OVER):
+            continue
         kind, _, said = str(given.get("digest", "")).partition(":")
         try:
             if kind == "etag":

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from jobs.config import make_config
@@ -122,6 +123,19 @@ def test_the_output_root_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     assert names(".", out="OUT") == ["x.jsonl"]
     assert names("../" + tmp_path.name, out="./OUT/") == ["x.jsonl"]
+
+
+def test_a_folder_behind_an_address() -> None:
+    memory = fsspec.filesystem("memory")
+    listed = json.dumps({"_data_files": [{"filename": "data.arrow"}], "_split": "train"})
+    for name, text in {"README.md": "x", "x.jsonl": ROW, "about.json": '{"k": 5}', "s/state.json": listed,
+                       "s/data.arrow": ROW, "s/cache-1.arrow": ROW, "out/runs/1/scores.jsonl": ROW}.items():  # fmt: skip
+        memory.pipe(f"/finding/{name}", text.encode())
+    found = find(["memory://finding"], "triples", "memory://finding/out")
+    assert found.files == ["memory:///finding/s/data.arrow", "memory:///finding/x.jsonl"]
+    assert [os.path.basename(name) for name, _ in found.passed_over] == [
+        "README.md", "about.json", "cache-1.arrow", "state.json"
+    ]  # fmt: skip
 
 
 EMPTY = {"0.jsonl": "", "1.json": "[]", "2.csv": "query,positive,negative,source\n", "3.jsonl": "\n \n", "4.parquet": "",

@@ -211,6 +211,12 @@ REFUSED = [
     (b"x.txt" + b"\0" * 252 + b"ustar\0", "a tar archive"),
     (b'{"query": {"0": "a text", "1": "b"}, "pos": {}}', "JSON by columns"),
     (b'{"query": ["a text", "b text"], "pos": ["c d", "e f"]}', "JSON by columns"),
+    (b'{"version": "2", "data": [{"title": "t", "paragraphs": []}]}', "fits no known format"),
+    (b'{"data": [{"title": "t", "paragraphs": []}], "version": "2"}', "SQuAD's JSON"),
+    (
+        b'{"id": "1", "context": "c", "question": "q", "answers": {"text": ["a"]}}\n',
+        "SQuAD's JSON: .*; it has no negatives",
+    ),
     (b'{"query": "q", "passage": "p", "score": 0.5}\n', "pairs with a score and no label"),
     (b'{"sentence1": "q", "sentence2": "p", "label": 1}\n', "fits no known format"),
     (b'{"query-id": "q", "corpus-id": "p", "label": 1}\n', "judgements"),

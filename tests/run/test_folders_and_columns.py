@@ -103,6 +103,5 @@ def test_the_handed_parts(eci: Eci, cases: Path) -> None:
     """120 rows in one part, none in the other."""
     told = eci("ingest", "--triples", cases / "parts", "--to", "to", "--json", "--quiet")
     assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout) == {
-        "triples": {"bm25": 40, "dense": 40, "random": 40}, "rejects": {}, "files": 1
-    }  # fmt: skip
+    said = json.loads(told.stdout)
+    assert (said["triples"], said["rejects"], said["files"]) == ({"bm25": 40, "dense": 40, "random": 40}, {}, 1)
