@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -91,9 +90,7 @@ def test_commands_read_a_run_of_layout_1_as_they_read_their_own(both: tuple[Path
     assert len(ablated[0]) > 2 and ablated[1] == ablated[0]
 
 
-def test_a_run_of_a_newer_layout_is_refused_in_one_line(
-    both: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_of_a_newer_layout_is_refused_in_one_line(both: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(both[0], tmp_path / "out")
     (path,) = (tmp_path / "out" / "runs").glob("*/manifest.json")
     path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": 3})))
@@ -102,7 +99,6 @@ def test_a_run_of_a_newer_layout_is_refused_in_one_line(
         Finished.open(str(tmp_path / "out"), path.parent.name)
     with pytest.raises(InputError, match="no finished run here that can be read"):
         query(Store(str(tmp_path / "out")), "FROM source_eci")
-    assert re.search(why, caplog.text)
 
 
 def test_an_encoder_s_root_among_the_ablations_is_moved_and_the_table_opens(
