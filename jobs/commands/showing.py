@@ -44,7 +44,13 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     else:
         console.print(ranking_table(found["ranking"]))
     console.print()
-    for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
+    warning = (found["lexical"] or {}).get("warning")
+    lines = [
+        *_answer(found, by),
+        *sample_lines(found["sample"], found["left_to_embed"]),
+        *([warning] if warning else []),
+    ]
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())

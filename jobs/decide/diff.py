@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from jobs.config import Strict
 from jobs.finished.committed import Finished
 from jobs.output.records import InputFile, SourceRow, value_of
-from jobs.output.runs import committed
+from jobs.output.runs import committed, same_tokens
 from jobs.output.store import Store
 
 COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
@@ -35,6 +35,8 @@ def diff(out: str, run_a: str, run_b: str) -> dict[str, Any]:
     """
     a, b = Finished.open(out, run_a), Finished.open(out, run_b)
     differs = [name for name in COMPARABLE if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
+    if not differs and not same_tokens(a.manifest, b.manifest):
+        differs = ["tokens of scripts without spaces"]
     return {
         "run_a": a.run_id,
         "run_b": b.run_id,

@@ -40,6 +40,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
+        "lexical": manifest.get("lexical"),
     }
 
 

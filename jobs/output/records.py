@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class InputFile(TypedDict):
@@ -71,10 +71,26 @@ class SampleUsed(TypedDict):
     open_pairs: list[tuple[str, str]]
 
 
+class LexicalSide(TypedDict):
+    """What a run's tokens are like.
+
+    tokens: the version of the tokenizers.  unspaced: texts that have, or may have, characters of scripts without spaces
+    (tokenizer `word`).  queries, queries_apart: queries with texts, and those of them that have no token in common with
+    any of their positives.  warning: a sentence where these are most.
+    """
+
+    tokens: int
+    unspaced: int
+    queries: int
+    queries_apart: int
+    warning: str | None
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
 
     run_id: str
@@ -91,6 +107,7 @@ class Manifest(TypedDict):
     sample: SampleUsed
     rejects: dict[str, int]
     why_no_probe: str | None
+    lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
 
 

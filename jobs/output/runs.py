@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jobs.errors import EciError, InputError
 from jobs.output import layout
-from jobs.output.records import Manifest
+from jobs.output.records import LexicalSide, Manifest
 from jobs.output.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+UNSPACED = 0.01
+"""Texts with characters of scripts without spaces, as a share of all, up to which another way of cutting them matters not."""
+_FIRST_TOKENS = LexicalSide(tokens=1, unspaced=0, queries=0, queries_apart=0, warning=None)
 
 
 def latest(store: Store) -> str:
@@ -33,6 +37,16 @@ def read_manifest(store: Store, run_id: str) -> Manifest:
         return cast(Manifest, json.loads(store.read_text(path)))
     except (OSError, ValueError) as error:
         raise EciError(f"{store.path(path)}: cannot be read: {error}") from error
+
+
+def same_tokens(a: Manifest, b: Manifest) -> bool:
+    """Return whether two runs with the same tokenizer take the same tokens of their texts, but for a few texts."""
+    sides = [manifest.get("lexical") or _FIRST_TOKENS for manifest in (a, b)]
+    if sides[0]["tokens"] == sides[1]["tokens"]:
+        return True
+    return all(
+        side["unspaced"] <= UNSPACED * manifest["totals"]["texts"] for side, manifest in zip(sides, (a, b), strict=True)
+    )
 
 
 def committed(store: Store) -> list[str]:

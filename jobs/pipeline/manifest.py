@@ -12,13 +12,16 @@ from typing import cast
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
-from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
+from jobs.ingest.tokens import TOKENS
+from jobs.output.records import LexicalSide, Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
 from jobs.work.summaries import Done, PublishedFile
 
+APART = 0.5
+"""Queries that have no token in common with their positives, as a share of all, beyond which a run says so."""
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
 
@@ -89,6 +92,7 @@ def make_manifest(
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
         "why_no_probe": _why_no_probe(config, done),
+        "lexical": _lexical(config, done),
         "stages": stages,
     }
 
@@ -99,6 +103,23 @@ def _why_no_probe(config: RunConfig, done: Done) -> str | None:
     if done.gains:
         return None
     return [drawn["why_not"] for drawn in done.draw.values()][-1]
+
+
+def _lexical(config: RunConfig, done: Done) -> LexicalSide:
+    queries = sum(s["queries"] for s in done.score.values())
+    apart = sum(s["queries_apart"] for s in done.score.values())
+    warning = None
+    if config.kappa and apart > APART * queries:
+        others = " or ".join(f"--tokenizer {name}" for name in ("char3", "wordpiece") if name != config.tokenizer)
+        warning = (
+            f"{apart:,} of {queries:,} queries ({apart / queries:.0%}) have no {config.tokenizer} token in common with any of "
+            f"their positives: overlaps say little about these texts. Try {others}; where queries and passages are in "
+            "different languages, --kappa 0 leaves overlaps out."
+        )
+    unspaced = sum(s["unspaced"] for s in done.collect.values())
+    return {
+        "tokens": TOKENS, "unspaced": unspaced, "queries": queries, "queries_apart": apart, "warning": warning,
+    }  # fmt: skip
 
 
 def _named(file: PublishedFile) -> TableFile:

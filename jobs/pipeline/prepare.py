@@ -18,12 +18,13 @@ from jobs.formats.records import parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
+from jobs.ingest.tokens import TOKENS
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 6  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 7  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
@@ -86,6 +87,7 @@ def prepare(config: RunConfig) -> Prepared:
     identity = {
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
+        "tokens": TOKENS,
         "formula": FORMULA_VERSION,
         "files": sorted((asdict(file) for file in files), key=lambda file: (file["what"], file["path"])),
         "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],

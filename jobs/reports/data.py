@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.records import Manifest, PairRow, SourceRow, value_of
-from jobs.output.runs import committed
+from jobs.output.runs import committed, read_manifest, same_tokens
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.probing.answer import Probed
@@ -101,7 +102,7 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
-    history, others = _history(store, manifest["run_id"], ranking)
+    history, others = _history(store, manifest, ranking)
     return ReportData(
         manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
         history, others, _ablations(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
@@ -236,17 +237,24 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
     return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
 
 
-def _history(store: Store, run_id: str, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
+def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
     same = {key: value_of(ranking[0], key) for key in SAME} if ranking else {}
-    for other in [run for run in committed(store) if run != run_id][-MOST_RUNS:]:
+    for other in [run for run in committed(store) if run != manifest["run_id"]][-MOST_RUNS:]:
         found = _rows(store, f"{layout.run_folder(other)}/{SOURCE_ECI.files}")
-        if found and all(found[0][key] == value for key, value in same.items()):
+        alike = found and all(found[0][key] == value for key, value in same.items())
+        if alike and _same_tokens(store, manifest, other):
             rows += found
         else:
             others += 1
     return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others
+
+
+def _same_tokens(store: Store, manifest: Manifest, other: str) -> bool:
+    with suppress(EciError):
+        return same_tokens(manifest, read_manifest(store, other))
+    return False
 
 
 def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:

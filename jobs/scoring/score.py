@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
-from eci_sql.udfs import Texts, register
+from eci_sql.udfs import Texts, TokenSets, register
+from jobs.ids import first_of_run
 from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
@@ -46,6 +47,7 @@ def score_task(
     """
     moments = Moments(sources, job.dim)
     members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
+    labelled = np.zeros(2, dtype=np.int64)
     fold, folder = parts.fold, fold_name(parts.fold)
     weights = token_weights(job)
     # memory that one part has touched serves the next, which costs no page faults
@@ -55,6 +57,7 @@ def score_task(
             with reading(job, PARTS, folder) as file:
                 rows = pa.Table.from_batches([file.get_batch(part)])
             texts.vectors, texts.sets = receive(job, first + part - parts.start, exchanged, weights, room)
+            labelled += queries_apart(texts.sets, rows["q_ref"].to_numpy(), rows["p_ref"].to_numpy())
             scored, rejected = score_part(con, job, rows)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             add_moments(moments, scored, texts.vectors)
@@ -73,7 +76,31 @@ def score_task(
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
     rejected = sum(map(len, rejects))
-    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": rejected, "published": published}
+    return {
+        "scored": sum(by_source.values()),
+        "by_source": by_source,
+        "rejected": rejected,
+        "queries": int(labelled[0]),
+        "queries_apart": int(labelled[1]),
+        "published": published,
+    }
+
+
+def queries_apart(sets: TokenSets, queries: np.ndarray, positives: np.ndarray) -> tuple[int, int]:
+    """Return how many queries there are, and how many of them have no token in common with any of their positives.
+
+    Args:
+        queries, positives: refs int32 (m,), pairs that may repeat. Those whose texts are absent count for neither.
+    """
+    labels = np.sort((queries.astype(np.int64) << 32) | positives)
+    labels = labels[first_of_run(labels)]
+    query, positive = labels >> 32, labels & 0xFFFFFFFF
+    there = sets.known[query] & sets.known[positive]
+    query, positive = query[there], positive[there]
+    met = np.zeros(len(sets.known), dtype=bool)
+    met[query[sets.meet(query, positive)]] = True
+    query = query[first_of_run(query)]
+    return len(query), int(np.count_nonzero(~met[query]))
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:

@@ -86,11 +86,15 @@ class Settled(Summary):
 
 
 class Collected(Summary):
-    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens."""
+    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens.
+
+    `unspaced`: the texts that have, or may have, characters of scripts without spaces; 0 but with the tokenizer `word`.
+    """
 
     texts: int
     passages: int
     tokens: int
+    unspaced: int
 
 
 class Vocabulary(Summary):
@@ -121,11 +125,17 @@ class Sent(Summary):
 
 
 class Scored(Summary):
-    """`score`: triples scored, by source too, and those without a usable vector."""
+    """`score`: triples scored, by source too, and those without a usable vector.
+
+    `queries`: those of the parts whose texts are there; `queries_apart`: those of them that have no token in common with
+    any of their positives.
+    """
 
     scored: int
     by_source: dict[str, int]
     rejected: int
+    queries: int
+    queries_apart: int
 
 
 class Distinct(Summary):
