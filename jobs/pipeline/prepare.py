@@ -1,7 +1,7 @@
-"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads no row.
+"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads the first rows alone.
 
-Everything that can be wrong with the input as a whole (nothing there, wrong columns, unknown encoder, too little
-memory) is found here, before anything is written.
+Everything that can be wrong with the input as a whole (nothing there, wrong columns, ids where texts are needed, unknown
+encoder, too little memory) is found here where the first rows show it, before anything is written.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
 from jobs.ingest.tokens import TOKENS
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
+from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
@@ -83,6 +84,9 @@ def prepare(config: RunConfig) -> Prepared:
         vectors += [
             TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))
         ]
+    if choice.name is not None:
+        sizes = {file.path: file.size for file in files if file.what == "triples"}
+        require_texts_of_heads(inputs, sizes, {t.side for t in texts})
     buckets = config.buckets or _buckets(sum(file.size for file in files))
     identity = {
         "version": version("eci-lake"),

@@ -7,6 +7,7 @@ estimates: files may hold the same queries (one file a source) or others (shards
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
 from jobs.pipeline.prepare import Prepared
+from jobs.pipeline.requirements import ids_alone, require_texts
 from jobs.ranking.looks import ABOUT, FIRST_QUERIES
 
 PIECES = 16
@@ -47,9 +49,14 @@ class Sample:
 
 
 def sample_of(prepared: Prepared) -> Sample:
-    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries."""
+    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries.
+
+    Raises InputError where they hold ids whose texts are nowhere.
+    """
     sample, keys, texts, sources = Sample(), set[bytes](), set[tuple[Side, str]](), set[str]()
+    alone: Counter[str] = Counter()
     for frame in _pieces(prepared):
+        alone.update(ids_alone(frame, prepared.indexed))
         before = len(sample.passages), len(keys)
         columns = [_keys(frame, role, side, texts) for role, side in ROLES]
         for query, *passages in zip(*columns, strict=True):
@@ -59,6 +66,8 @@ def sample_of(prepared: Prepared) -> Sample:
         sample.rows += len(frame)
         sample.pieces.append((len(frame), len(sample.passages) - before[0], len(keys) - before[1]))
         sources.update(frame["source"].drop_nulls().to_list())
+    if prepared.encoder.name is not None:
+        require_texts(alone, sample.rows)
     for task in prepared.texts if not texts else ():
         found = next(iter(read_texts(task.unit, task.options, task.side)), None)
         some = found.texts["text"].head(SAMPLE_TEXTS).to_list() if found else []

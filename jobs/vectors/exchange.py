@@ -63,7 +63,13 @@ def exchange_task(job: Job, name: str, buckets: list[int], parts: list[PartRange
                 for part in range(start, stop)
             )
             total.update(_send(_columns(job, bucket, number, vector_units), wanted, out, schema))
-    return {"texts": total["texts"], "sent": total["sent"], "without_vector": total["without_vector"]}
+    return {
+        "texts": total["texts"],
+        "sent": total["sent"],
+        "without_vector": total["without_vector"],
+        "queries": total["queries"],
+        "queries_without": total["queries_without"],
+    }
 
 
 def _send(
@@ -73,16 +79,27 @@ def _send(
     for ids in wanted:
         out.write_batch(columns.batch(lookup(columns.ids, ids), schema))
         sent += len(ids)
-    return {"texts": len(columns.ids), "sent": sent, "without_vector": int((columns.scale == 0).sum())}
+    without = columns.scale == 0
+    return {
+        "texts": len(columns.ids),
+        "sent": sent,
+        "without_vector": int(without.sum()),
+        "queries": int(columns.query.sum()),
+        "queries_without": int((without & columns.query).sum()),
+    }
 
 
 @dataclass
 class _Columns:
-    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens."""
+    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens.
+
+    `query`: bool (n,), which are queries.
+    """
 
     ids: np.ndarray
     vectors: np.ndarray
     scale: np.ndarray
+    query: np.ndarray
     known: pa.Array
     tokens: pa.ListArray
     _room: np.ndarray = field(init=False)
@@ -114,7 +131,8 @@ def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[Origi
     else:
         vectors, valid = cache_of(job).load(ids)
     tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
-    return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
+    query = pc.equal(sets["side"], "query").to_numpy()
+    return _Columns(ids, vectors, unit_scale(vectors, valid), query, sets["known"].combine_chunks(), tokens)
 
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:

@@ -51,10 +51,11 @@ class Indexed(Summary):
 
 
 class VectorsRead(Summary):
-    """`vectors`: rows of a unit, those without a usable vector, chunks, and a digest of the content in hexadecimal."""
+    """`vectors`: rows of a unit, those without a usable vector, others without a side, chunks, and a digest in hexadecimal."""
 
     rows: int
     bad: int
+    sideless: int
     chunks: int
     digest: str
 
@@ -117,11 +118,13 @@ class Embedded(Summary):
 
 
 class Sent(Summary):
-    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector."""
+    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector; of both the queries."""
 
     texts: int
     sent: int
     without_vector: int
+    queries: int
+    queries_without: int
 
 
 class Scored(Summary):
