@@ -22,6 +22,7 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
+from jobs.pipeline.main_guard import noticing
 from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
 from jobs.work.job import Job
@@ -149,9 +150,10 @@ class Cluster:
     def _start_workers(self) -> Any:
         """Start the cluster; where a local worker dies while it starts, everything is started once more."""
         if not self.config.cluster:
-            with suppress(RuntimeError):
+            with suppress(RuntimeError), noticing():
                 return self._start()
-        return self._start()
+        with noticing():
+            return self._start()
 
     def _start(self) -> Any:
         if self.config.cluster:

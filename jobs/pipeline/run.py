@@ -23,6 +23,7 @@ from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.status import Recorded
@@ -43,6 +44,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
         HeldError: another run holds the output root.
         EciError: a stage failed; a rerun goes on from the finished tasks.
     """
+    leave_if_imported()
     store = Store(config.out)
     fresh = not store.exists("")
     prepared = prepare(config)
