@@ -54,6 +54,6 @@ def noticing() -> Iterator[None]:
 def _unguarded() -> InputError:
     script = getattr(sys.modules["__main__"], "__file__", None) or "the script"
     return InputError(
-        f"{script}: worker processes import this script, and it starts the run again in each of them: put what it does below "
-        'the line `if __name__ == "__main__":`'
+        f"{script}: worker processes import this script, and it starts the run again in each of them: in a script of your own, "
+        "call jobs.run below `if __name__ == '__main__':`"
     )

@@ -54,7 +54,7 @@ def test_a_script_without_a_guard_ends_with_one_error_that_says_what_to_add(
     assert done.stderr.count("Traceback") == (call == PLAIN), done.stderr
     assert done.returncode == (call == PLAIN)
     assert "mine.py: worker processes import this script" in told
-    assert 'if __name__ == "__main__":' in told
+    assert "call jobs.run below `if __name__ == '__main__':`" in told
     assert "held by" not in told and "60 scored" not in told
     assert not (tmp_path / "OUT").exists()
 
