@@ -27,6 +27,8 @@ _BLOCKS = (
     (0xE0B8, 0xE0BB), (0xE180, 0xE182), (0xE19E, 0xE19F), (0xE380, 0xE9BF), (0xEAA7, 0xEAA7), (0xEAA9, 0xEAA9),
     (0xEFA4, 0xEFAB), (0xEFBC, 0xEFBE), (0xF091, 0xF091), (0xF096, 0xF096), (0xF09A, 0xF09B), (0xF0A0, 0xF0BF),
 )  # fmt: skip
+_LOWEST = 0xE0
+_CACHE_BYTES = 1 << 17
 _OPENS = np.zeros(1 << 16, dtype=bool)
 for _first, _last in _BLOCKS:
     _OPENS[_first : _last + 1] = True
@@ -58,13 +60,17 @@ def unspaced(texts: pl.Series) -> np.ndarray:
     column = texts.filter(pl.Series(found)).to_arrow(compat_level=pl.CompatLevel.oldest())
     offsets = np.frombuffer(column.buffers()[1], dtype=np.int64)[column.offset : column.offset + len(column) + 1]
     data = np.frombuffer(column.buffers()[2], dtype=np.uint8)[: offsets[-1]]
-    # of the bytes that can open such a character those that stand for much else are left out before any is looked at:
-    # E2, of quotation marks and dashes, and E1 with what follows it in Vietnamese
-    lead, second = data[:-1], data[1:]
-    at = np.flatnonzero((lead > 0xE2) | (lead == 0xE0) | ((lead == 0xE1) & (second < 0xA0)))
-    at = at[_OPENS[(data[at].astype(np.uint16) << 8) | data[at + 1]]]
+    at = np.concatenate([_opened(data, start) for start in range(0, len(data), _CACHE_BYTES)])
     found[found] = np.diff(np.searchsorted(at, offsets)) > 0
     return found
+
+
+def _opened(data: np.ndarray, start: int) -> np.ndarray:
+    """Return where characters of such blocks begin in _CACHE_BYTES bytes from `start` on, int64."""
+    lead, second = data[start : start + _CACHE_BYTES], data[start + 1 : start + 1 + _CACHE_BYTES]
+    at = np.flatnonzero(lead >= _LOWEST)
+    opened: np.ndarray = start + at[_OPENS[(lead[at].astype(np.uint16) << 8) | second[at]]]
+    return opened
 
 
 def cut_runs(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
