@@ -164,6 +164,16 @@ def first_of_run(ordered: np.ndarray) -> np.ndarray:
     return first
 
 
+def newly_met(at: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the rows that found something (`at`, -1 for nothing) that is not `present` yet.
+
+    The last comes first: what is assigned by these rows is of the first one where several have found the same.
+    """
+    rows = np.flatnonzero(at >= 0)
+    new: np.ndarray = rows[~present[at[rows]]][::-1]
+    return new
+
+
 def lookup(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return each wanted id's index in a sorted array of distinct ids, int64, -1 where it is not there."""
     if not len(table):

@@ -62,7 +62,13 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     else:
         console.print(ranking_table(found["ranking"]))
     console.print()
-    for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
+    warning = (found["lexical"] or {}).get("warning")
+    lines = [
+        *_answer(found, by),
+        *sample_lines(found["sample"], found["left_to_embed"]),
+        *([warning] if warning else []),
+    ]
+    for line in lines:
         tell(console, line)
     for loss in found["losses"]:
         tell(console, f"{loss_line(loss)}.")

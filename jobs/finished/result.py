@@ -45,6 +45,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
         "losses": manifest.get("losses", []),
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
+        "lexical": manifest.get("lexical"),
     }
 
 

@@ -26,6 +26,7 @@ from jobs.ingest.distinct_texts import plain_keys, smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output import layout
 from jobs.output.tables import TEXTS
+from jobs.unspaced import unspaced
 from jobs.work.files import publish, reading, write_partitions, writing
 from jobs.work.job import Job
 from jobs.work.layout import REQUESTS, SETS, TEXTS_OF, TEXTS_SCHEMA, TOKENS, USERS, Origin, PartRange, fold_name
@@ -63,8 +64,15 @@ def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origi
     _write_users(job, name, found)
     frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
+    cut = int(unspaced(frame["text"]).sum()) if job.tokenizer == "word" else 0
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
-    return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary, "published": [published]}
+    return {
+        "texts": len(wanted),
+        "passages": len(passages),
+        "tokens": vocabulary,
+        "unspaced": cut,
+        "published": [published],
+    }
 
 
 def _write_users(job: Job, name: str, found: pa.Table) -> None:

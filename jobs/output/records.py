@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 PASSED_OVER = "passed over: "
 """How `InputFile.what` begins for a file that the input names and that holds no record."""
@@ -113,6 +113,21 @@ class MadeAgain(TypedDict):
     texts: int
 
 
+class LexicalSide(TypedDict):
+    """What a run's tokens are like.
+
+    tokens: the version of the tokenizers.  unspaced: texts that have, or may have, characters of scripts without spaces
+    (tokenizer `word`).  queries, queries_apart: queries with texts, and those of them that have no token in common with
+    any of their positives.  warning: a sentence where these are most.
+    """
+
+    tokens: int
+    unspaced: int
+    queries: int
+    queries_apart: int
+    warning: str | None
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
@@ -121,6 +136,7 @@ class Manifest(TypedDict):
     `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
+    `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
 
     run_id: str
@@ -141,6 +157,7 @@ class Manifest(TypedDict):
     losses: list[Loss]
     why_no_probe: str | None
     made_again: MadeAgain
+    lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from jobs.errors import DamagedError, InputError, notice, reason_of
 from jobs.output import layout
-from jobs.output.records import Manifest
+from jobs.output.records import LexicalSide, Manifest
 from jobs.output.sealed import is_sealed, unsealed
 from jobs.output.store import Store
 from jobs.output.tables import TABLES, TABLES_LAYOUT
@@ -21,6 +21,10 @@ UNSEALED = frozenset(Manifest.__annotations__)
 NEEDED = {
     "created_at": str, "encoder": dict, "settings": dict, "inputs": list, "files": list, "totals": dict, "stages": dict,
 }  # fmt: skip
+
+UNSPACED = 0.01
+"""Texts with characters of scripts without spaces, as a share of all, up to which another way of cutting them matters not."""
+_FIRST_TOKENS = LexicalSide(tokens=1, unspaced=0, queries=0, queries_apart=0, warning=None)
 
 
 def latest(store: Store) -> str:
@@ -131,6 +135,16 @@ def _is_file(file: object) -> bool:
         return False
     known = any(table.name == file.get("table") and table.holds(path) for table in TABLES)
     return known and isinstance(file.get("bytes"), int) and isinstance(file.get("sha256"), str)
+
+
+def same_tokens(a: Manifest, b: Manifest) -> bool:
+    """Return whether two runs with the same tokenizer take the same tokens of their texts, but for a few texts."""
+    sides = [manifest.get("lexical") or _FIRST_TOKENS for manifest in (a, b)]
+    if sides[0]["tokens"] == sides[1]["tokens"]:
+        return True
+    return all(
+        side["unspaced"] <= UNSPACED * manifest["totals"]["texts"] for side, manifest in zip(sides, (a, b), strict=True)
+    )
 
 
 def committed(store: Store) -> list[str]:

@@ -23,6 +23,7 @@ from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.machine import address_space
+from jobs.pipeline.main_guard import noticing
 from jobs.pipeline.resumed import Key, Resumed
 from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
@@ -148,9 +149,10 @@ class Cluster:
     def _start_workers(self) -> Any:
         """Start the cluster; where a local worker dies while it starts, everything is started once more."""
         if not self.config.cluster:
-            with suppress(RuntimeError):
+            with suppress(RuntimeError), noticing():
                 return self._start()
-        return self._start()
+        with noticing():
+            return self._start()
 
     def _start(self) -> Any:
         if self.config.cluster:

@@ -15,6 +15,7 @@ from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.tasks import embed_tasks
 from jobs.terminal.progress import Progress
 from jobs.vectors.embed import cache_of
@@ -33,6 +34,7 @@ def embed_texts(
     Raises:
         InputError: the encoder is unknown.  EciError: a task failed.
     """
+    leave_if_imported()
     job = job_for(config, layout.work_folder(layout.TEXTS_TO_EMBED), BUCKETS)
     store = Store(config.out)
     claim(store, config.adopt)

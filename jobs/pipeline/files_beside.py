@@ -17,6 +17,7 @@ from jobs.output.root import require
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import prepare
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.tasks import origins
@@ -61,6 +62,7 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
         InputError: the input or the settings are wrong, or OUT is no output root.
         HeldError: a run holds it.  EciError: a stage failed.
     """
+    leave_if_imported()
     store = Store(config.out)
     require(store)
     prepared = prepare(config)

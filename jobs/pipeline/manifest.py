@@ -13,7 +13,8 @@ from typing import cast
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.ingest.inputs import named_after_files
-from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
+from jobs.ingest.tokens import TOKENS
+from jobs.output.records import LexicalSide, Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, TABLES, TABLES_LAYOUT
 from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
@@ -21,6 +22,8 @@ from jobs.ranking.looks import Sample
 from jobs.work.job import Job
 from jobs.work.summaries import Done, PublishedFile
 
+APART = 0.5
+"""Queries that have no token in common with their positives, as a share of all, beyond which a run says so."""
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
 
@@ -111,6 +114,7 @@ def make_manifest(
             "cache_files": sum(s["damaged_cache_files"] for s in [*done.embed.values(), *done.exchange.values()]),
             "texts": sum(s["embedded_again"] for s in done.exchange.values()),
         },
+        "lexical": _lexical(config, done),
         "stages": stages,
     }
 
@@ -121,6 +125,23 @@ def _why_no_probe(config: RunConfig, done: Done) -> str | None:
     if done.gains:
         return None
     return [drawn["why_not"] for drawn in done.draw.values()][-1]
+
+
+def _lexical(config: RunConfig, done: Done) -> LexicalSide:
+    queries = sum(s["queries"] for s in done.score.values())
+    apart = sum(s["queries_apart"] for s in done.score.values())
+    warning = None
+    if config.kappa and apart > APART * queries:
+        others = " or ".join(f"--tokenizer {name}" for name in ("char3", "wordpiece") if name != config.tokenizer)
+        warning = (
+            f"{apart:,} of {queries:,} queries ({apart / queries:.0%}) have no {config.tokenizer} token in common with any of "
+            f"their positives: overlaps say little about these texts. Try {others}; where queries and passages are in "
+            "different languages, --kappa 0 leaves overlaps out."
+        )
+    unspaced = sum(s["unspaced"] for s in done.collect.values())
+    return {
+        "tokens": TOKENS, "unspaced": unspaced, "queries": queries, "queries_apart": apart, "warning": warning,
+    }  # fmt: skip
 
 
 def _named(file: PublishedFile) -> TableFile:

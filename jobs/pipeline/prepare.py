@@ -1,7 +1,7 @@
-"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads no row.
+"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads the first rows alone.
 
-Everything that can be wrong with the input as a whole (nothing there, wrong columns, unknown encoder, too little
-memory) is found here, before anything is written.
+Everything that can be wrong with the input as a whole (nothing there, wrong columns, ids where texts are needed, unknown
+encoder, too little memory) is found here where the first rows show it, before anything is written.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from jobs.formats.records import holds_nothing, parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 from jobs.ingest.inputs import File, InputTask, TextTask, all_empty, file_of, input_tasks, text_indexes
+from jobs.ingest.tokens import TOKENS
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
+from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 7  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 8  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
@@ -84,10 +86,14 @@ def prepare(config: RunConfig) -> Prepared:
         vectors += [
             TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))
         ]
+    if choice.name is not None:
+        sizes = {file.path: file.size for file in files if file.what == "triples"}
+        require_texts_of_heads(inputs, sizes)
     buckets = config.buckets or _buckets(sum(file.size for file in files))
     identity = {
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
+        "tokens": TOKENS,
         "formula": FORMULA_VERSION,
         "files": sorted(
             (asdict(file) for file in files if not file.passed_over), key=lambda file: (file["what"], file["path"])

@@ -26,6 +26,7 @@ from jobs.output.verified import check as check_files
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.repair import repair
 from jobs.pipeline.stages import Stages
@@ -47,6 +48,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
         HeldError: another run holds the output root.
         EciError: a stage failed; a rerun goes on from the finished tasks.
     """
+    leave_if_imported()
     store = Store(config.out)
     fresh = not store.exists("")
     prepared = prepare(config)

@@ -18,6 +18,7 @@ from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
+from jobs.pipeline.requirements import require_matches, require_texts, require_usable
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
 from jobs.probing.sample import MOST_QUERIES
@@ -46,10 +47,6 @@ class Ran:
     information: list[Information]
     sample: Sample
     made_again: int
-
-
-IDS_ALONE = 0.01
-"""Ids without a text, as a share of the rows, beyond which a file of texts must be missing."""
 
 
 class Stages:
@@ -104,27 +101,15 @@ class Stages:
             self._stage("index", tasks.index_tasks(self.prepared))
         if self.prepared.vectors:
             self._stage("vectors", tasks.vectors_tasks(self.prepared))
+            require_usable(self.done.vectors)
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
         require_same(self.prepared.files, self.done.digests())
-        self._require_texts()
+        if self.job.encoder is not None:
+            alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
+            require_texts(alone, sum(summary["rows"] for summary in self.done.ingest.values()))
         self._require_kept()
-
-    def _require_texts(self) -> None:
-        """Raise InputError where an encoder would have to embed what is named by an id alone."""
-        alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
-        rows = sum(summary["rows"] for summary in self.done.ingest.values())
-        # single ones among many are rejected for themselves, where no vector is found for them
-        if self.job.encoder is None or alone.total() <= IDS_ALONE * rows:
-            return
-        named = {"query": ("queries", "--queries"), "passage": ("passages", "--corpus")}
-        told = " and ".join(f"{count:,} {named[side][0]}" for side, count in sorted(alone.items()))
-        options = " and ".join(named[side][1] for side in sorted(alone))
-        raise InputError(
-            f"{told} are named by an id alone, and the encoder needs their texts: give {options} (files of texts by id), or "
-            "vectors by id with --vectors"
-        )
 
     def _require_rows(self) -> None:
         if any(sum(summary["parts"]) for summary in self.done.settle.values()):
@@ -172,6 +157,11 @@ class Stages:
             self._stage("embed", tasks.embed_tasks(self.job, parts if suffix else None, suffix), texts or None)
         vectors = tasks.origins("vectors", self.done.vectors)
         self._stage("exchange", tasks.exchange_tasks(self.job, parts, vectors, suffix))
+        if self.job.encoder is None:
+            buckets = [file["path"] for summary in self.done.collect.values() for file in summary["published"]]
+            require_matches(
+                self.job, self.done.exchange.values(), [v.unit.path for v in self.prepared.vectors], buckets
+            )
         rows = sum(sum(self.done.settle[fold_name(fold)]["parts"][start:stop]) for fold, start, stop in parts)
         scores = tasks.score_tasks(self.job, parts, self.sources, suffix)
         self._stage("score", scores, rows)

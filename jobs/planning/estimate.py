@@ -7,6 +7,7 @@ estimates: files may hold the same queries (one file a source) or others (shards
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -19,7 +20,9 @@ from jobs.formats.columnar import container_of, parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
+from jobs.ingest.inputs import InputTask
 from jobs.pipeline.prepare import Prepared
+from jobs.pipeline.requirements import ids_alone, require_texts, sides_by_id
 from jobs.ranking.looks import ABOUT, FIRST_QUERIES
 
 PIECES = 16
@@ -48,9 +51,14 @@ class Sample:
 
 
 def sample_of(prepared: Prepared) -> Sample:
-    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries."""
+    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries.
+
+    Raises InputError where they hold ids whose texts are nowhere.
+    """
     sample, keys, texts, sources = Sample(), set[bytes](), set[tuple[Side, str]](), set[str]()
-    for name, frame in _pieces(prepared):
+    alone: Counter[str] = Counter()
+    for item, frame in _pieces(prepared):
+        alone.update(ids_alone(frame, sides_by_id(item)))
         before = len(sample.passages), len(keys)
         columns = [_keys(frame, role, side, texts) for role, side in ROLES]
         for query, *passages in zip(*columns, strict=True):
@@ -59,8 +67,10 @@ def sample_of(prepared: Prepared) -> Sample:
         keys.update(key for column in columns for key in column if key is not None)
         sample.rows += len(frame)
         sample.pieces.append((len(frame), len(sample.passages) - before[0], len(keys) - before[1]))
-        sample.met[name] = set(frame["source"].drop_nulls().to_list())
-        sources |= sample.met[name]
+        sample.met[item.name] = set(frame["source"].drop_nulls().to_list())
+        sources |= sample.met[item.name]
+    if prepared.encoder.name is not None:
+        require_texts(alone, sample.rows)
     for task in prepared.texts if not texts else ():
         found = next(iter(read_texts(task.unit, task.options, task.side)), None)
         some = found.texts["text"].head(SAMPLE_TEXTS).to_list() if found else []
@@ -69,7 +79,7 @@ def sample_of(prepared: Prepared) -> Sample:
     return sample
 
 
-def _pieces(prepared: Prepared) -> Iterator[tuple[str, pl.DataFrame]]:
+def _pieces(prepared: Prepared) -> Iterator[tuple[InputTask, pl.DataFrame]]:
     """Yield (task, rows): some rows of each of a few units: SAMPLE_ROWS together, spread over the row groups where it is Parquet."""
     items = _spread([item for item in prepared.inputs if item.unit is not None], PIECES)
     for item in items:
@@ -86,7 +96,7 @@ def _pieces(prepared: Prepared) -> Iterator[tuple[str, pl.DataFrame]]:
                     break
         frame = pl.concat(frames) if frames else pl.DataFrame()
         if len(frame):
-            yield item.name, frame
+            yield item, frame
 
 
 def _row_groups(unit: Unit, rows: int, least: int) -> list[Unit]:

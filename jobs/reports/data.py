@@ -23,7 +23,7 @@ from jobs.output import layout
 from jobs.output.catalog import listed, rows_of
 from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest, PairRow, SourceRow, value_of
-from jobs.output.runs import committed, layout_of, whole
+from jobs.output.runs import committed, layout_of, same_tokens, whole
 from jobs.output.store import Store
 from jobs.output.tables import (
     MOMENTS,
@@ -118,7 +118,7 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
-    history, others = _history(store, manifest["run_id"], ranking)
+    history, others = _history(store, manifest, ranking)
     return ReportData(
         manifest, ranking, pairs, shown, histograms, _spectra(store, folder, manifest, shown), examples, rejects,
         history, others, _ablations(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
@@ -248,18 +248,19 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
     return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
 
 
-def _history(store: Store, run_id: str, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
+def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
     same = {key: value_of(ranking[0], key) for key in SAME} if ranking else {}
-    runs = [run for run in committed(store) if run != run_id][-MOST_RUNS:]
-    for other, manifest in whole(store, runs).items():
+    runs = [run for run in committed(store) if run != manifest["run_id"]][-MOST_RUNS:]
+    for other, its in whole(store, runs).items():
         try:
-            found = _rows(store, layout.run_folder(other), manifest, SOURCE_ECI)
+            found = _rows(store, layout.run_folder(other), its, SOURCE_ECI)
         except DamagedError as error:
             notice(f"run {other} is left out of the history: {error}")
             found = []
-        if found and all(found[0][key] == value for key, value in same.items()):
+        alike = found and all(found[0][key] == value for key, value in same.items())
+        if alike and same_tokens(manifest, its):
             rows += found
         else:
             others += 1

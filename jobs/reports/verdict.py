@@ -37,9 +37,14 @@ def answer_section(data: ReportData) -> str:
     return (
         f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
         f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
-        f'{data.manifest["settings"]["temperature"]:g}.{part}</p>{tiles(boxes)}<p class="note">'
+        f'{data.manifest["settings"]["temperature"]:g}.{part}{esc(_lexical(data))}</p>{tiles(boxes)}<p class="note">'
         f"{GAIN if data.probe else ''}{ECI}</p></section>"
     )
+
+
+def _lexical(data: ReportData) -> str:
+    side = data.manifest.get("lexical")
+    return f" {side['warning']}" if side and side["warning"] else ""
 
 
 def verdict(data: ReportData) -> tuple[str, str]:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
-from eci_sql.udfs import Texts, register
-from jobs.ids import as_text, from_arrow
+from eci_sql.udfs import Texts, TokenSets, register
+from jobs.ids import as_text, first_of_run, from_arrow
 from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
@@ -49,6 +49,7 @@ def score_task(
     moments = Moments(sources, job.dim)
     members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
     near = Counter[str]()
+    labelled = np.zeros(2, dtype=np.int64)
     fold, folder = parts.fold, fold_name(parts.fold)
     weights = token_weights(job)
     # memory that one part has touched serves the next, which costs no page faults
@@ -58,6 +59,7 @@ def score_task(
             with reading(job, PARTS, folder) as file:
                 rows = pa.Table.from_batches([file.get_batch(part)])
             texts.vectors, texts.sets, plain = receive(job, first + part - parts.start, exchanged, weights, room)
+            labelled += queries_apart(texts.sets, rows["q_ref"].to_numpy(), rows["p_ref"].to_numpy())
             scored, rejected = score_part(con, job, rows)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             add_moments(moments, scored, texts.vectors)
@@ -83,6 +85,8 @@ def score_task(
         "near_positive": dict(near),
         "rejected": lost.total(),
         "rejected_by_source": dict(lost),
+        "queries": int(labelled[0]),
+        "queries_apart": int(labelled[1]),
         "published": published,
     }
 
@@ -91,6 +95,23 @@ def near_positive(scored: pa.Table, plain: np.ndarray) -> dict[str, int]:
     """Return how many negatives of each source are their positive but for case and white space. `plain`: by text."""
     positive, negative = (plain[scored[ref].to_numpy()] for ref in ("p_ref", "n_ref"))
     return Counter(scored["source"].filter(pa.array((positive == negative) & (positive > 0))).to_pylist())
+
+
+def queries_apart(sets: TokenSets, queries: np.ndarray, positives: np.ndarray) -> tuple[int, int]:
+    """Return how many queries there are, and how many of them have no token in common with any of their positives.
+
+    Args:
+        queries, positives: refs int32 (m,), pairs that may repeat. Those whose texts are absent count for neither.
+    """
+    labels = np.sort((queries.astype(np.int64) << 32) | positives)
+    labels = labels[first_of_run(labels)]
+    query, positive = labels >> 32, labels & 0xFFFFFFFF
+    there = sets.known[query] & sets.known[positive]
+    query, positive = query[there], positive[there]
+    met = np.zeros(len(sets.known), dtype=bool)
+    met[query[sets.meet(query, positive)]] = True
+    query = query[first_of_run(query)]
+    return len(query), int(np.count_nonzero(~met[query]))
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:

@@ -72,6 +72,8 @@ def exchange_task(job: Job, name: str, buckets: list[int], parts: list[PartRange
         "without_vector": total["without_vector"],
         "embedded_again": total["embedded_again"],
         "damaged_cache_files": total["damaged_cache_files"],
+        "queries": total["queries"],
+        "queries_without": total["queries_without"],
     }
 
 
@@ -82,16 +84,27 @@ def _send(
     for ids in wanted:
         out.write_batch(columns.batch(lookup(columns.ids, ids), schema))
         sent += len(ids)
-    return {"texts": len(columns.ids), "sent": sent, "without_vector": int((columns.scale == 0).sum())}
+    without = columns.scale == 0
+    return {
+        "texts": len(columns.ids),
+        "sent": sent,
+        "without_vector": int(without.sum()),
+        "queries": int(columns.query.sum()),
+        "queries_without": int((without & columns.query).sum()),
+    }
 
 
 @dataclass
 class _Columns:
-    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens, plain."""
+    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens, plain.
+
+    `query`: bool (n,), which are queries.
+    """
 
     ids: np.ndarray
     vectors: np.ndarray
     scale: np.ndarray
+    query: np.ndarray
     known: pa.Array
     tokens: pa.ListArray
     plain: pa.Array
@@ -135,7 +148,8 @@ def _columns(
         total.update(embedded_again=int(lost.sum()), damaged_cache_files=cache.damaged)
     tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
     known, plain = (sets[name].combine_chunks() for name in ("known", "plain"))
-    return _Columns(ids, vectors, unit_scale(vectors, valid), known, tokens, plain)
+    query = pc.equal(sets["side"], "query").to_numpy()
+    return _Columns(ids, vectors, unit_scale(vectors, valid), query, known, tokens, plain)
 
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:

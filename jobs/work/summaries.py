@@ -64,10 +64,11 @@ class Indexed(Summary):
 
 
 class VectorsRead(Summary):
-    """`vectors`: rows of a unit, those without a usable vector, chunks, and a digest of the content in hexadecimal."""
+    """`vectors`: rows of a unit, those without a usable vector, others without a side, chunks, and a digest in hexadecimal."""
 
     rows: int
     bad: int
+    sideless: int
     chunks: int
     digest: str
 
@@ -103,11 +104,15 @@ class Settled(Summary):
 
 
 class Collected(Summary):
-    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens."""
+    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens.
+
+    `unspaced`: the texts that have, or may have, characters of scripts without spaces; 0 but with the tokenizer `word`.
+    """
 
     texts: int
     passages: int
     tokens: int
+    unspaced: int
 
 
 class Vocabulary(Summary):
@@ -131,7 +136,7 @@ class Embedded(Summary):
 
 
 class Sent(Summary):
-    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector.
+    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector; of both the queries.
 
     `embedded_again`: texts whose vectors the cache has lost since they were embedded; damaged cache files.
     """
@@ -141,12 +146,16 @@ class Sent(Summary):
     without_vector: int
     embedded_again: int
     damaged_cache_files: int
+    queries: int
+    queries_without: int
 
 
 class Scored(Summary):
     """`score`: triples scored, and those without a usable vector, both by source too.
 
     `near_positive`: by source, those whose negative is the positive but for case and white space.
+    `queries`: those of the parts whose texts are there; `queries_apart`: those of them that have no token in common with
+    any of their positives.
     """
 
     scored: int
@@ -154,6 +163,8 @@ class Scored(Summary):
     near_positive: dict[str, int]
     rejected: int
     rejected_by_source: dict[str, int]
+    queries: int
+    queries_apart: int
 
 
 class Distinct(Summary):
