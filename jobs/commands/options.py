@@ -46,6 +46,7 @@ def filled(address: str | None) -> str | None:
 
 
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
+INGEST_SETTINGS = ("corpus", "queries", "skip_bad_files")
 SPELLED = {"hybrids": "--hybrid"}
 
 
@@ -58,6 +59,13 @@ def input_options(required: bool = True) -> dict[str, Any]:
     from jobs.config import Input
 
     return {name: _option(name, field, required and field.is_required()) for name, field in Input.model_fields.items()}
+
+
+def ingest_options() -> dict[str, Any]:
+    """Return name -> annotation of what `eci ingest` takes: what the triples are, and the texts that their ids stand for."""
+    from jobs.config import RunConfig
+
+    return input_options() | {name: _option(name, RunConfig.model_fields[name]) for name in INGEST_SETTINGS}
 
 
 def run_options() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.options import (
+    INGEST_SETTINGS,
     Json,
     Out,
     Quiet,
@@ -15,7 +16,7 @@ from jobs.commands.options import (
     config_of,
     filled,
     given_of,
-    input_options,
+    ingest_options,
     run_options,
 )
 from jobs.commands.showing import echo_json, print_ranking, progress_for
@@ -73,23 +74,29 @@ def ingest(
     from dataclasses import asdict
 
     from jobs.config import make_config
-    from jobs.ingest.canonical import ingest_to
-    from jobs.ingest.inputs import input_tasks
+    from jobs.ingest.canonical import FOLDER, ingest_to
 
-    config = make_config({"inputs": [given_of(values)], "out": to}, "options")
+    given = given_of(values)
+    whole = {name: given.pop(name) for name in INGEST_SETTINGS if name in given}
+    config = make_config({"inputs": [given], "out": to, **whole}, "options")
     progress, close = progress_for(quiet)
     try:
-        done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
+        done = ingest_to(config, progress)
     finally:
         close()
     if json:
         echo_json(asdict(done))
         return
     for name, count in done.triples.items():
-        typer.echo(f"{count:>12,} triples of {name or '(no source)'}")
+        typer.echo(f"{count:>12,} triples of {name}")
     for reason, count in done.rejects.items():
         typer.echo(f"{count:>12,} rejected: {reason}")
-    typer.echo(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
+    if done.ids_alone:
+        typer.echo(
+            f"{done.ids_alone:>12,} of the triples hold an id in place of a text: give --corpus and --queries, here or to eci run"
+        )
+    rejected = f"; rejected records are in {to}/{FOLDER}" if done.rejects else "; no record was rejected"
+    typer.echo(f"{done.files} file{'s' * (done.files != 1)} in {to}{rejected}")
 
 
 def plan(values: dict[str, Any], json: Json = False) -> None:
@@ -156,6 +163,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
     add_command(app, run, run_options)
     add_command(app, plan, run_options)
-    add_command(app, ingest, input_options)
+    add_command(app, ingest, ingest_options)
     app.command()(status)
     app.command()(demo)

@@ -10,6 +10,7 @@ from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
 from jobs.formats.opening import expand, filesystem
 from jobs.formats.recognise import recognise
+from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 
 
@@ -82,6 +83,19 @@ def _options(config: RunConfig, item: Input, separator: str) -> Options:
         corpus=config.corpus,
         queries=config.queries,
     )
+
+
+def text_tasks(config: RunConfig, separator: str) -> tuple[list[TextTask], list[File]]:
+    """Return the tasks over --queries and --corpus, and the files behind them. Raises InputError."""
+    tasks: list[TextTask] = []
+    files: list[File] = []
+    sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
+    for side, patterns in sides:
+        for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
+            files.append(file_of(path, side))
+            options = Options(title_separator=separator)
+            tasks += [TextTask(f"{len(tasks) + i:06d}", u, side, options) for i, u in enumerate(text_units(path))]
+    return tasks, files
 
 
 def file_of(path: str, what: str) -> File:

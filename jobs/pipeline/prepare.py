@@ -15,9 +15,8 @@ from jobs.errors import InputError
 from jobs.formats.base import Options
 from jobs.formats.opening import expand
 from jobs.formats.records import parquet_units
-from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
-from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
+from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
@@ -69,13 +68,8 @@ def prepare(config: RunConfig) -> Prepared:
     choice = encoder_choice(config)
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)
-    texts: list[TextTask] = []
-    sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
-    for side, patterns in sides:
-        for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
-            files.append(file_of(path, side))
-            options = Options(title_separator=separator)
-            texts += [TextTask(f"{len(texts) + i:06d}", u, side, options) for i, u in enumerate(text_units(path))]
+    texts, text_files = text_tasks(config, separator)
+    files += text_files
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
         files.append(file_of(path, "vectors"))
