@@ -80,6 +80,12 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     return lines
 
 
+def used_of(sample: SampleUsed) -> str:
+    """Return how many of the queries a run has used: `740 of 3,000 queries (24.7%)`."""
+    used, total = sample["queries"], sample["all_queries"]
+    return f"{used:,} of {total:,} queries ({used / max(total, 1):.1%})"
+
+
 def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
     """Return what a run over a sample of the queries used and left open, and what a whole run costs beyond it.
 
@@ -88,7 +94,7 @@ def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
     used, total = sample["queries"], sample["all_queries"]
     if sample["decided"] is None and used == total:
         return []
-    lines = [f"Used {used:,} of {total:,} queries ({used / max(total, 1):.1%}) in {sample['looks']} look(s)."]
+    lines = [f"Used {used_of(sample)} in {sample['looks']} look{'s' * (sample['looks'] != 1)}."]
     if sample["decided"] is not None:
         still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
         lines.append(
