@@ -16,10 +16,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
 
 app = typer.Typer(
     name="eci",
+    cls=Grouped,
     help="Rank sources of hard negatives for dense retrievers before any training.",
     no_args_is_help=False,
     add_completion=True,
@@ -29,19 +31,6 @@ app = typer.Typer(
 
 for topic in (running, reading, deciding, validating, encoders, upkeep):
     topic.register(app)
-
-
-PATH = """eci ranks sources of hard negatives before any training. The way from here:
-
-  eci doctor                                            what works on this machine
-  eci demo --out demo-out                               real triples, a whole run, a ranking (minutes)
-  eci report --out demo-out                             the same as a page to look at and to show
-  eci run --triples 'lake/*.parquet' --out OUT          your own triples: query, positive, negative, source
-  eci rank --out OUT                                    the ranking, with intervals
-  eci sql "SELECT * FROM source_eci" --out OUT          every table, in SQL
-  eci init nightly.toml                                 a settings file with every option
-
-eci --help lists all commands, eci COMMAND --help explains one."""
 
 
 @app.callback(invoke_without_command=True)
@@ -61,7 +50,7 @@ def start(
     if no_color:
         os.environ["NO_COLOR"] = "1"
     if context.invoked_subcommand is None:
-        typer.echo(PATH)
+        print_overview(context)
 
 
 def _fail(message: str, code: int) -> NoReturn:

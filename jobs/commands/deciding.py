@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
-from jobs.commands.showing import echo_json, print_probe, progress_for
+from jobs.commands.showing import echo_json, print_probe, progress_for, say
 
 RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
 
@@ -44,8 +44,7 @@ def mix(
     if json:
         echo_json(found)
         return
-    for line in mix_lines(found, parts is not None):
-        typer.echo(line)
+    say(*mix_lines(found, parts is not None))
 
 
 def select(
@@ -96,15 +95,15 @@ def select(
         echo_json(manifest)
         return
     for name, count in manifest["sources"].items():
-        typer.echo(f"{count:>12,}  {name}")
+        say(f"{count:>12,}  {name}")
     files = manifest["files"]
     records = sum(file["records"] for file in files)
-    typer.echo(
+    say(
         f"{manifest['triples']:>12,}  triples, {manifest['order']}, in {records:,} records of "
         f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
     )
     if manifest["sample"] is not None:
-        typer.echo(f"From a sample: {used_of(manifest['sample'])}; nothing is known of the triples of the others.")
+        say(f"From a sample: {used_of(manifest['sample'])}; nothing is known of the triples of the others.")
 
 
 def ablate(

@@ -15,6 +15,8 @@ from jobs.commands.options import (
 )
 from jobs.commands.showing import echo_json, print_ranking
 
+ROWS = "table, tsv, csv, json or parquet (default: table on a terminal, else tsv)."
+
 
 def report(
     out: Out,
@@ -53,7 +55,7 @@ def rank(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
-    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
+    format: Annotated[str | None, typer.Option(help=ROWS)] = None,
     output: Annotated[str | None, typer.Option(callback=filled, help="The file to write, for parquet.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it is ended.")] = None,
     memory: Annotated[

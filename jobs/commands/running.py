@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from jobs.commands.options import (
     ingest_options,
     run_options,
 )
-from jobs.commands.showing import echo_json, print_ranking, progress_for
+from jobs.commands.showing import echo_json, print_ranking, progress_for, say
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -39,6 +40,7 @@ def run(
     from jobs.pipeline.run import run as run_job
 
     config = config_of(values)
+    started = time.monotonic()
     progress, close = progress_for(quiet or log_json)
     log = (lambda line: typer.echo(line, err=True)) if log_json else None
     try:
@@ -49,11 +51,10 @@ def run(
         told = {"run_id": result.run_id, "out": result.out, "totals": result.totals, "unchanged": result.unchanged}
         echo_json(told)
     else:
-        print_ranking(result.out, result.run_id)
-    if result.unchanged:
-        if not json:
-            typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
-    elif strict:
+        if result.unchanged:
+            say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
+        print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
+    if strict and not result.unchanged:
         from jobs.decide.diff import attention
 
         found = attention(result.out, result.run_id, config.strict)
@@ -88,15 +89,15 @@ def ingest(
         echo_json(asdict(done))
         return
     for name, count in done.triples.items():
-        typer.echo(f"{count:>12,} triples of {name}")
+        say(f"{count:>12,} triples of {name}")
     for reason, count in done.rejects.items():
-        typer.echo(f"{count:>12,} rejected: {reason}")
+        say(f"{count:>12,} rejected: {reason}")
     if done.ids_alone:
-        typer.echo(
+        say(
             f"{done.ids_alone:>12,} of the triples hold an id in place of a text: give --corpus and --queries, here or to eci run"
         )
     rejected = f"; rejected records are in {to}/{FOLDER}" if done.rejects else "; no record was rejected"
-    typer.echo(f"{done.files} file{'s' * (done.files != 1)} in {to}{rejected}")
+    say(f"{done.files} file{'s' * (done.files != 1)} in {to}{rejected}")
 
 
 def plan(values: dict[str, Any], json: Json = False) -> None:
@@ -120,20 +121,21 @@ def status(out: Out, json: Json = False) -> None:
     Example: eci status --out demo-out
     """
     from jobs.pipeline.status import status_of
+    from jobs.terminal.progress import unit_of
 
     found = status_of(out)
     if json:
         echo_json(found)
         return
     for state in found:
-        rows = f", {state['rows_done']:,} of {state['rows']:,} rows" if state["rows"] else ""
+        rows = f", {state['rows_done']:,} of {state['rows']:,} {unit_of(state['stage'])}" if state["rows"] else ""
         rate = f" at {state['rows_per_second']:,.0f} a second" if state["rows_per_second"] else ""
-        typer.echo(
+        say(
             f"{state['run_id']}: {state['stage']}, {state['tasks_done']} of {state['tasks']} tasks{rows}{rate}; "
             f"last heard {state['time']}; {state['held_by'] or 'not running: the same eci run goes on from here'}"
         )
     if not found:
-        typer.echo("No unfinished run.")
+        say("No unfinished run.")
 
 
 def demo(
@@ -148,15 +150,14 @@ def demo(
     """
     from jobs.demo.demo import run_demo
 
+    started = time.monotonic()
     progress, close = progress_for(quiet)
     try:
-        result = run_demo(
-            out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True)
-        )
+        run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True))
     finally:
         close()
-    print_ranking(result.out, None)
-    typer.echo(f'\nThe lake is {out}/lake, the tables are in {out}. Next: eci sql "SHOW TABLES" --out {out}')
+    say(f"The lake is {out}/lake, the tables are in {out}.")
+    print_ranking(out, None, seconds=time.monotonic() - started)
 
 
 def register(app: typer.Typer) -> None:
