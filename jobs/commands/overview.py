@@ -67,15 +67,22 @@ def overview(names: list[str], width: int) -> list[str]:
     size = max(2 + len(" ".join(parts)) for parts, _ in WAY) + 2
     for parts, meaning in WAY:
         if width - size >= LEAST_MEANING:
-            lines.append(f"  {' '.join(parts)}".ljust(size) + meaning)
+            lines += _beside(f"  {' '.join(parts)}", size, meaning, width)
         else:
             lines += _broken(parts, width) + wrapped(f"      {meaning}", width)
     lines += ["", "All commands:"]
     size = max(map(len, GROUPS)) + 4
     for group, those in grouped(names).items():
-        first, *others = wrapped(" " * size + ", ".join(those), width)
-        lines += [f"  {group}".ljust(size) + first[size:], *others]
+        lines += _beside(f"  {group}", size, ", ".join(those), width)
     return [*lines, "", *wrapped("eci --help says what each is for, eci COMMAND --help explains one.", width)]
+
+
+def _beside(head: str, size: int, text: str, width: int) -> list[str]:
+    """Return a text beside a head of `size` cells."""
+    from jobs.terminal.fitting import wrapped
+
+    first, *others = wrapped(" " * size + text, width)
+    return [head.ljust(size) + first[size:], *others]
 
 
 def _broken(parts: tuple[str, ...], width: int) -> list[str]:

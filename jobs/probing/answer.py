@@ -145,7 +145,7 @@ def not_decided(order: Sequence[str], still: Iterable[tuple[str, str]], lead: st
     if not groups:
         return []
     more = f"; and {len(groups) - MOST_GROUPS} more groups" if len(groups) > MOST_GROUPS else ""
-    return [f"{lead}: {'; '.join(' = '.join(group) for group in groups[:MOST_GROUPS])}{more}."]
+    return [f"{lead}: {'; '.join(named(group) for group in groups[:MOST_GROUPS])}{more}."]
 
 
 def ties(order: Sequence[str], still: Iterable[tuple[str, str]]) -> list[list[str]]:

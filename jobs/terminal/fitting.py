@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
 LEAST_TABLE = 60
 NAMES = 24
 """Cells that a name has at least while there is a column left that may go."""
+LEAST_PART = 7
 GAP = "  "
 
 Command = Sequence[Sequence[str]]
@@ -53,12 +54,9 @@ def fitted(columns: Sequence[Column], width: int) -> list[str]:
     while _least(kept) > width and (going := [column for column in kept if column.goes]):
         kept.remove(min(going, key=lambda column: column.goes))
     room = width - sum(column.width for column in kept if not column.name) - len(GAP) * (len(kept) - 1)
-    sizes = [min(column.width, max(room, 1)) if column.name else column.width for column in kept]
+    kept = [replace(column, cells=cut_names(column.cells, max(room, 1))) if column.name else column for column in kept]
     rows = zip(*((column.head, *column.cells) for column in kept), strict=True)
-    return [
-        GAP.join(_placed(cell, column, size) for cell, column, size in zip(row, kept, sizes, strict=True)).rstrip()
-        for row in rows
-    ]
+    return [GAP.join(map(_placed, row, kept)).rstrip() for row in rows]
 
 
 def _least(columns: Sequence[Column]) -> int:
@@ -66,10 +64,9 @@ def _least(columns: Sequence[Column]) -> int:
     return sum(sizes) + len(GAP) * (len(columns) - 1)
 
 
-def _placed(cell: str, column: Column, size: int) -> str:
-    text = cut_middle(cell, size) if column.name else cell
-    space = " " * (size - cell_len(text))
-    return space + text if column.right else text + space
+def _placed(cell: str, column: Column) -> str:
+    space = " " * (column.width - cell_len(cell))
+    return space + cell if column.right else cell + space
 
 
 def _listed(columns: Sequence[Column], width: int) -> list[str]:
@@ -89,12 +86,45 @@ def _listed(columns: Sequence[Column], width: int) -> list[str]:
     return lines
 
 
-def cut_middle(text: str, width: int) -> str:
-    """Return a text in at most so many cells (1 or more), with `…` for what is left out in its middle."""
+def cut_names(names: Sequence[str], width: int) -> list[str]:
+    """Return names in at most so many cells, cut so that as many as can be stay different from one another."""
+    found = [cut_middle(name, width) for name in names]
+    wanted = len(set(names))
+    for left in range(width - 2, 0, -1):
+        if len(set(found)) == wanted:
+            break
+        other = [cut_middle(name, width, left) for name in names]
+        found = max(found, other, key=lambda those: len(set(those)))
+    return found
+
+
+def cut_middle(text: str, width: int, left: int | None = None) -> str:
+    """Return a text in at most so many cells (1 or more), with `…` for what is left out in its middle.
+
+    Of sources pooled, `a+b`, each is cut, where that leaves some of each.
+
+    Args:
+        left: cells before the `…` (None: half of them).
+    """
     if cell_len(text) <= width:
         return text
-    left = width // 2
+    parts = text.split("+")
+    each = (width - len(parts) + 1) // len(parts)
+    if len(parts) > 1 and each >= LEAST_PART and all(parts):
+        return _cut_parts(parts, width - len(parts) + 1, left)
+    left = width // 2 if left is None else left
     return _start(text, left) + "…" + _start(text[::-1], width - 1 - left)[::-1]
+
+
+def _cut_parts(parts: list[str], room: int, left: int | None) -> str:
+    """Return parts cut to `room` cells together: what a short one does not need goes to the next ones."""
+    order = sorted(range(len(parts)), key=lambda i: cell_len(parts[i]))
+    cut = list(parts)
+    for place, i in enumerate(order):
+        share = room // (len(parts) - place)
+        cut[i] = cut_middle(parts[i], share, None if left is None else min(left, share - 2))
+        room -= cell_len(cut[i])
+    return "+".join(cut)
 
 
 def _start(text: str, width: int) -> str:
