@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.output.records import PairRow, SampleUsed, SourceRow
-from jobs.probing.answer import not_decided, score_lead, tied_by_score
+from jobs.probing.answer import not_decided, score_first, score_lead, tied_by_score
 from jobs.terminal.console import duration, number
 from jobs.terminal.fitting import Column
 
@@ -55,10 +55,8 @@ def ranked(rank: int | None, low: int | None, high: int | None) -> str:
 
 def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer by ECI in sentences: the leader and its lead, and between which sources nothing is decided."""
-    if not rows:
-        return ["No source was scored."]
-    if len(rows) == 1:
-        return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
+    if len(rows) < 2:
+        return [score_first(rows)]
     return [*score_lead(rows, pairs), *tied_by_score(rows, pairs)]
 
 

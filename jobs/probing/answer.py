@@ -121,6 +121,20 @@ def harms(probed: Probed) -> list[str]:
     return lines
 
 
+def score_first(rows: Sequence[SourceRow]) -> str:
+    """Return what to train on going by ECI alone, or that several may be best. `rows`: of source_eci, in the order of rank."""
+    if not rows:
+        return "No source was scored."
+    best = rows[0]["source"]
+    if len(rows) == 1:
+        return f"{best} is the only source; a second one is needed to rank."
+    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
+    if tied:
+        return f"A tie. No single winner yet: {best} ranks first of {len(rows)} sources by ECI, but {named(tied)} may be as good."
+    lead = f"ahead of {rows[1]['source']}, and the lead is decided"
+    return f"Train on the negatives of {best}: it ranks first of {len(rows)} sources by ECI, {lead}."
+
+
 def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return how far the first by ECI is ahead of the second. `rows`: two or more of source_eci, in the order of rank."""
     best, second = rows[0]["source"], rows[1]["source"]

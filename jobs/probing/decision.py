@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import PairRow, ProbeRow, SourceRow
-from jobs.probing.answer import Probed, agreement, beside_next, first_of, harms, named, score_lead, tied_by_score
+from jobs.probing.answer import Probed, agreement, beside_next, first_of, harms, score_first, score_lead, tied_by_score
 from jobs.terminal.fitting import Command
 
 TRAIN = "train"
@@ -56,19 +56,14 @@ def decide(
     why = (why_no_probe,) if why_no_probe else ()
     rows = [row for row in ranking if row["rank"] is not None]
     if not rows:
-        return Decision((), (), False, ("No source was scored.",), why)
+        return Decision((), (), False, (score_first(rows),), why)
     best = rows[0]
     parts = tuple(part["source"] for part in best["parts"] or ()) if best["kind"] == "hybrid" else (best["source"],)
     if len(rows) == 1:
-        said = f"{best['source']} is the only source; a second one is needed to rank."
-        return Decision((best["source"],), parts, False, (said,), why)
+        return Decision((best["source"],), parts, False, (score_first(rows),), why)
     same = [best["source"], *(row["source"] for row in rows[1:] if row["rank_lo"] == 1)]
-    lead, ties = score_lead(rows, pairs), tied_by_score(rows, pairs)
-    if len(same) > 1:
-        first = f"A tie. By ECI nothing is decided between {named(same)}: train on any of them."
-    else:
-        first = f"Train on {best['source']}, by ECI alone."
-    return Decision(tuple(same), parts, False, (first, *lead), (*ties, *why))
+    said = (score_first(rows), *score_lead(rows, pairs))
+    return Decision(tuple(same), parts, False, said, (*tied_by_score(rows, pairs), *why))
 
 
 def _by_probe(probed: Probed, ranking: Sequence[SourceRow]) -> Decision:

@@ -89,12 +89,14 @@ def test_where_every_source_harms_there_is_nothing_to_select() -> None:
 def test_without_a_probe_eci_answers_and_a_tie_is_one() -> None:
     ranking, pairs = rows("source_eci"), rows("source_pairs")
     alone = decide(None, ranking, pairs, "Too few queries for a probe.")
-    assert alone.said[0] == "Train on dense-aware, by ECI alone." and alone.said[1].endswith(": decided.")
+    lead = "it ranks first of 8 sources by ECI, ahead of dense-band, and the lead is decided."
+    assert alone.said[0] == f"Train on the negatives of dense-aware: {lead}" and alone.said[1].endswith(": decided.")
     assert alone.notes[-1] == "Too few queries for a probe."
     tied = copy.deepcopy(ranking)
     tied[0]["rank_hi"], tied[1]["rank_lo"] = 2, 1
     found = decide(None, tied, [p | {"decided": False} for p in pairs])
-    assert found.said[0].startswith("A tie. By ECI nothing is decided between dense-aware and dense-band")
+    tie = "A tie. No single winner yet: dense-aware ranks first of 8 sources by ECI, but dense-band may be as good."
+    assert found.said[0] == tie
     assert found.said[1].endswith("NOT decided.") and found.sources == ("dense-aware", "dense-band")
     one = decide(None, ranking[:1], [])
     assert one.said == ("dense-aware is the only source; a second one is needed to rank.",)
