@@ -111,8 +111,7 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     if json:
         echo_json(plan)
     else:
-        for line in plan_lines(plan):
-            typer.echo(line)
+        say(*plan_lines(plan), hanging=11)
 
 
 def status(out: Out, json: Json = False) -> None:

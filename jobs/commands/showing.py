@@ -30,14 +30,14 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
     return Lines(lambda line: typer.echo(line, err=True)), lambda: None
 
 
-def say(*lines: str) -> None:
-    """Print sentences; on a terminal they are broken between words."""
+def say(*lines: str, hanging: int = 0) -> None:
+    """Print sentences; on a terminal they are broken between words, and go on after `hanging` blanks."""
     from jobs.terminal.console import make_console
     from jobs.terminal.fitting import wrapped
 
     console = make_console()
     for line in lines:
-        for part in wrapped(line, console.width) if console.is_terminal else [line]:
+        for part in wrapped(line, console.width, hanging) if console.is_terminal else [line]:
             typer.echo(part)
 
 

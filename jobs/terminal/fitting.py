@@ -6,6 +6,7 @@ table says; names are cut in the middle, and below LEAST_TABLE columns a table b
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -139,28 +140,32 @@ def _start(text: str, width: int) -> str:
 def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
     """Return a text as lines of at most `width` cells, broken between words; a word longer than a line has its own.
 
+    Blanks between words that stay on a line are kept.
+
     Args:
-        hanging: blanks before every line but the first.
+        hanging: blanks before every line but the first, beyond those that the text begins with.
     """
     if cell_len(text) <= width:
         return [text]
     start = len(text) - len(text.lstrip(" "))
-    return _lines(text.split(), width, " " * start, " " * (start + hanging), "")
+    words = [(gap, word) for gap, word in re.findall(r"( *)([^ ]+)", text)]
+    return _lines(words, width, " " * start, " " * (start + hanging), "")
 
 
 def command_lines(command: Command, width: int, indent: int = 2) -> list[str]:
     """Return a command to copy: quoted for a shell, broken between its options with a backslash at the end of a line."""
-    words = [" ".join(map(shlex.quote, part)) for part in command]
+    words = [(" ", " ".join(map(shlex.quote, part))) for part in command]
     return _lines(words, width, " " * indent, " " * (indent + 4), " \\")
 
 
-def _lines(words: Iterable[str], width: int, first: str, later: str, end: str) -> list[str]:
+def _lines(words: Iterable[tuple[str, str]], width: int, first: str, later: str, end: str) -> list[str]:
+    """Return words as lines. `words`: each with the blanks before it.  end: of a line that goes on."""
     lines: list[str] = []
     line, begun = first, False
-    for word in words:
-        if begun and cell_len(line) + 1 + cell_len(word) + len(end) > width:
+    for gap, word in words:
+        if begun and cell_len(line) + len(gap) + cell_len(word) + len(end) > width:
             lines.append(line + end)
             line, begun = later, False
-        line += (" " if begun else "") + word
+        line += (gap if begun else "") + word
         begun = True
     return [*lines, line]

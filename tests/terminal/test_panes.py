@@ -14,8 +14,10 @@ import termios
 from pathlib import Path
 
 import pytest
+import typer
 from rich.cells import cell_len
 
+from jobs.cli import app
 from tests.terminal.panes import COMMANDS, HERE, LONG, WIDTHS, furnish, pane, path_of, plain, printed, shown
 
 RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
@@ -141,6 +143,13 @@ def test_eci_alone_names_the_first_ways_and_groups_every_command(panes: dict[int
         assert all(f"eci {name}" in text for name in ("plan", "probe", "select", "validate"))
         assert all(group in text for group in ("look", "decide", "check", "keep house"))
         assert all(cell_len(line) <= width for line in text.splitlines() if "'lake" not in line)
+
+
+def test_help_lists_every_command_once_in_its_group(folder: Path) -> None:
+    text = printed(folder, ("eci", "--help"), 80).split("\nTo look:\n")[1]
+    names = re.findall(r"^  ([a-z]+)\b", text, re.MULTILINE)
+    assert sorted(names) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert re.findall(r"^(\S.*):$", text, re.MULTILINE)[:3] == ["To decide", "To check", "To keep house"]
 
 
 def test_a_real_terminal_of_eighty_columns_shows_the_same(folder: Path) -> None:

@@ -44,6 +44,16 @@ def test_a_sentence_is_broken_between_words(width: int) -> None:
     assert all(cell_len(a) + 1 + cell_len(b.split()[0]) > width for a, b in zip(lines, lines[1:], strict=False))
 
 
+def test_blanks_that_line_up_stay_and_what_goes_on_hangs_below() -> None:
+    line = "reads      8 files, 5.7 MB, format triples: 23,357 rows"
+    assert wrapped(line, 60, 11) == [line]
+    assert wrapped(line, 30, 11) == [
+        "reads      8 files, 5.7 MB,",
+        "           format triples:",
+        "           23,357 rows",
+    ]
+
+
 @pytest.mark.parametrize("width", [10, 40, 1000])
 def test_a_command_that_is_copied_is_the_same_command_at_any_width(width: int) -> None:
     command = [
