@@ -19,11 +19,13 @@ import typer
 from jobs.addresses import without_secrets
 from jobs.commands import deciding, encoders, reading, running, upkeep, validating
 from jobs.commands.boundary import take_in
+from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
 from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
     name="eci",
+    cls=Grouped,
     help="Rank sources of hard negatives for dense retrievers before any training.",
     no_args_is_help=False,
     add_completion=True,
@@ -33,20 +35,6 @@ app = typer.Typer(
 
 for topic in (running, reading, deciding, validating, encoders, upkeep):
     topic.register(app)
-
-
-PATH = """eci ranks sources of hard negatives before any training. The way from here:
-
-  eci doctor                                            what works on this machine
-  eci demo --out demo-out                               real triples, a whole run, a ranking (minutes)
-  eci report --out demo-out                             the same as a page to look at and to show
-  eci run --triples 'lake/*.parquet' --out OUT          your own triples: query, positive, negative, source
-  eci rank --out OUT                                    the ranking, with intervals
-  eci runs --out OUT                                    all runs there, newest first
-  eci sql "SELECT * FROM source_eci" --out OUT          every table, in SQL
-  eci init nightly.toml                                 a settings file with every option
-
-eci --help lists all commands, eci COMMAND --help explains one."""
 
 
 @app.callback(invoke_without_command=True)
@@ -74,7 +62,7 @@ def start(
     if no_color:
         os.environ["NO_COLOR"] = "1"
     if context.invoked_subcommand is None:
-        typer.echo(PATH)
+        print_overview(context)
 
 
 def _fail(message: str, code: int) -> NoReturn:

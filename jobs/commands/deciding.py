@@ -18,13 +18,18 @@ ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or e
 FILES = "Training files, each one a source of its own, or NAME=PATH; repeat it."
 ALLOW = "Go on where a file loses most of its rows to rejects."
 COLUMNS = "What these files call their columns, such as positive=answer,negative=distractor."
+SAMPLED = "Go on where the run scored a sample of the queries only."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
+
+
+Sampled = Annotated[bool, typer.Option("--sampled", help=SAMPLED)]
 
 
 def mix(
     out: Out,
     parts: Annotated[str | None, typer.Option(help=PARTS)] = None,
     source: Annotated[list[str] | None, typer.Option(help="A source that may be mixed; repeat it.")] = None,
+    sampled: Sampled = False,
     run_id: RunId = None,
     json: Json = False,
 ) -> None:
@@ -35,12 +40,11 @@ def mix(
     from jobs.decide.mixing import mix as find
     from jobs.decide.mixing import mix_lines
 
-    found = find(out, run_id, parts, source)
+    found = find(out, run_id, parts, source, sampled)
     if json:
         echo_json(found)
         return
-    for line in mix_lines(found, parts is not None):
-        say(line)
+    say(*mix_lines(found, parts is not None))
 
 
 def select(
@@ -60,6 +64,7 @@ def select(
     by: Annotated[str | None, typer.Option(help=ORDER)] = None,
     negatives: Annotated[int | None, typer.Option(help=NEGATIVES)] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Triples of a file.")] = 100_000,
+    sampled: Sampled = False,
     memory: Memory = None,
     run_id: RunId = None,
     json: Json = False,
@@ -71,6 +76,7 @@ def select(
     from jobs.decide.mixing import shares_of
     from jobs.decide.selection import Choice
     from jobs.decide.selection import select as write
+    from jobs.finished.text import used_of
 
     choice = Choice(
         sources=tuple(source or ()),
@@ -82,6 +88,7 @@ def select(
         near_duplicates=not no_near_duplicates,
         diverse=diverse,
         by=by,
+        sampled=sampled,
     )
     manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows, negatives)
     if json:
@@ -92,9 +99,11 @@ def select(
     files = manifest["files"]
     records = sum(file["records"] for file in files)
     say(
-        f"{manifest['triples']:>12,}  triples, best {manifest['choice']['by']} first, in {records:,} records of "
+        f"{manifest['triples']:>12,}  triples, {manifest['order']}, in {records:,} records of "
         f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
     )
+    if manifest["sample"] is not None:
+        say(f"From a sample: {used_of(manifest['sample'])}; nothing is known of the triples of the others.")
 
 
 def ablate(

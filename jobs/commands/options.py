@@ -76,6 +76,7 @@ def filled_here(path: str | None) -> str | None:
 
 
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
+INGEST_SETTINGS = ("corpus", "queries", "skip_bad_files")
 SPELLED = {"hybrids": "--hybrid"}
 
 
@@ -89,6 +90,13 @@ def input_options(required: bool = True) -> dict[str, Any]:
 
     fields = {name: Input.model_fields[name] for name in INPUT_OPTIONS}
     return {name: _option(name, field, required and field.is_required()) for name, field in fields.items()}
+
+
+def ingest_options() -> dict[str, Any]:
+    """Return name -> annotation of what `eci ingest` takes: what the triples are, and the texts that their ids stand for."""
+    from jobs.config import RunConfig
+
+    return input_options() | {name: _option(name, RunConfig.model_fields[name]) for name in INGEST_SETTINGS}
 
 
 def run_options() -> dict[str, Any]:

@@ -16,6 +16,8 @@ from jobs.commands.options import (
 )
 from jobs.commands.showing import echo_json, print_ranking, say
 
+ROWS = "table, tsv, csv, json or parquet (default: table on a terminal, else tsv)."
+
 
 def report(
     out: Out,
@@ -54,9 +56,9 @@ def rank(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
-    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
+    format: Annotated[str | None, typer.Option(help=ROWS)] = None,
     output: Annotated[
-        str | None, typer.Option(callback=filled, help="The file to write, for csv, json or parquet.")
+        str | None, typer.Option(callback=filled, help="The file to write, for tsv, csv, json or parquet.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it is ended.")] = None,
     memory: Annotated[

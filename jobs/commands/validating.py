@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.options import Encoder, Json, Memory, Out, Quiet, Workers
-from jobs.commands.showing import echo_json, progress_for, say, tell
+from jobs.commands.showing import echo_json, progress_for, say
 
 
 def validate(
@@ -73,7 +73,7 @@ def print_validation(tables: dict[str, Any]) -> None:
         console.print(part)
     console.print()
     for line in validation_lines(tables):
-        tell(console, line)
+        say(line)
 
 
 def register(app: typer.Typer) -> None:

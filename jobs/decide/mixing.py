@@ -11,6 +11,7 @@ from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.result import probed_of
+from jobs.finished.text import used_of
 from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
 from jobs.ranking.mixtures import best_of, mix_of
@@ -43,23 +44,30 @@ def parse_parts(text: str, option: str = "--parts") -> dict[str, float]:
 
 
 def mix(
-    out: str, run_id: str | None = None, parts: str | None = None, sources: list[str] | None = None
+    out: str,
+    run_id: str | None = None,
+    parts: str | None = None,
+    sources: list[str] | None = None,
+    sampled: bool = False,
 ) -> dict[str, Any]:
     """Return the best mixture, or that of `parts`, as plain values.
 
     Args:
         parts: shares to score, such as `dense=0.5,llm=0.5`; None finds the best.
         sources: the sources that may be mixed (None: all).
+        sampled: whether a run over a sample of the queries will do.
 
     Returns:
-        run_id; shares by source; eci, eci_se, eci_lo, eci_hi, information, misinformation, purity; best_source and
-        the gain over it with gain_se, gain_lo, gain_hi, gain_decided; triples by source in the largest training set
-        of these shares; probe_against, what the probe has against it.
+        run_id; sample, what a run over a sample has used (None: a run over all queries); shares by source; eci, eci_se,
+        eci_lo, eci_hi, information, misinformation, purity; best_source and the gain over it with gain_se, gain_lo,
+        gain_hi, gain_decided; triples by source in the largest training set of these shares; probe_against, what the
+        probe has against it.
 
     Raises:
-        InputError: no such run or source, or the shares are wrong.
+        InputError: no such run or source, the shares are wrong, or the run is over a sample and that is not asked for.
     """
     run = Finished.open(out, run_id)
+    run.require_whole(sampled)
     given = parse_parts(parts) if parts else None
     names = list(given) if given else sources or run.sources
     run.require(names)
@@ -78,6 +86,7 @@ def mix(
     used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
     return {
         "run_id": run.run_id,
+        "sample": run.sample,
         "shares": shares,
         "eci": mixed.score.eci,
         "eci_se": se,
@@ -148,4 +157,6 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
         lines.append(
             f"The probe contradicts: {against['best']} gains {points(against['gain'])} points of nDCG, decidedly more than {parts}."
         )
+    if found["sample"] is not None:
+        lines.append(f"From a sample: {used_of(found['sample'])}; the triples above are those of these queries.")
     return [*lines, f"Run {found['run_id']}."]

@@ -18,7 +18,7 @@ from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.output import layout
-from jobs.output.records import InputFile, Manifest, SourceRow
+from jobs.output.records import InputFile, Manifest, SampleUsed, SourceRow
 from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, SOURCE_ECI
@@ -87,6 +87,24 @@ class Finished:
                 raise InputError(
                     f"run {self.run_id} has no source {name!r}{nearest(name, self.sources)}; it has {listed}"
                 )
+
+    @property
+    def sample(self) -> SampleUsed | None:
+        """What a run over a sample of the queries has used; None for a run over all of them."""
+        found = self.manifest.get("sample")
+        return found if found and found["queries"] < found["all_queries"] else None
+
+    def require_whole(self, sampled: bool) -> None:
+        """Raise InputError for a run over a sample of the queries, unless that is known (`sampled`)."""
+        if self.sample is not None and not sampled:
+            # here, since it loads what draws tables, which who reads a run's tables can do without
+            from jobs.finished.text import used_of
+
+            raise InputError(
+                f"run {self.run_id} scored a sample, {used_of(self.sample)}: nothing is known of the triples of the others; give "
+                "--sampled (from Python: sampled=True) to go on with these, or make a whole run, without --until-decided and "
+                "--sample-queries"
+            )
 
     def examples(self) -> dict[str, int]:
         """Return the scored triples of each source."""

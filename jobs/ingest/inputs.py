@@ -15,6 +15,7 @@ from jobs.formats.opening import filesystem
 from jobs.formats.recognise import recognise
 from jobs.formats.records import columns_of, holds_nothing
 from jobs.formats.source_names import FOLDER, FileSource, file_sources
+from jobs.formats.texts_by_id import text_units
 from jobs.formats.triples import Triples
 from jobs.ids import Side
 from jobs.output.records import PASSED_OVER, NamedSource
@@ -162,6 +163,29 @@ def _options(config: RunConfig, item: Input, separator: str) -> Options:
         corpus=config.corpus if item.corpus is None else item.corpus,
         queries=config.queries if item.queries is None else item.queries,
     )
+
+
+def text_tasks(config: RunConfig, separator: str) -> tuple[list[TextTask], list[File]]:
+    """Return the tasks over files of queries and passages by id, and these files. Raises InputError."""
+    tasks: list[TextTask] = []
+    files: list[File] = []
+    options = Options(title_separator=separator)
+    for (side, patterns), index in text_indexes(config).items():
+        for path in _with_records(patterns, "queries" if side == "query" else "corpus"):
+            files.append(file_of(path, index))
+            tasks += [
+                TextTask(f"{len(tasks) + i:06d}", u, side, options, index) for i, u in enumerate(text_units(path))
+            ]
+    return tasks, files
+
+
+def _with_records(patterns: tuple[str, ...], what: str) -> list[str]:
+    """Return the files of texts that hold any. Raises InputError where none does."""
+    paths = expand(patterns, what)
+    held = [path for path in paths if not holds_nothing(path)]
+    if not held:
+        raise InputError(f"{what}: {all_empty(paths)}")
+    return held
 
 
 def file_of(path: str, what: str) -> File:

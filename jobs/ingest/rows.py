@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 
 from jobs.config import good_source
 from jobs.formats import format_named
-from jobs.formats.base import REJECTS, Options, Unit
+from jobs.formats.base import Options, Unit
 from jobs.formats.sbert_hard_negatives import SbertHardNegatives, passages_are_ids
 from jobs.ids import Side, as_arrow, folds_of
 from jobs.ingest.checks import Checked, check
 from jobs.ingest.distinct_texts import TextSink
 from jobs.ingest.index import Index, open_index
-from jobs.ingest.rejects import work_rejects
+from jobs.ingest.rejects import bad_file, work_rejects
 from jobs.work.files import write_partitions, writing
 from jobs.work.job import Job
 from jobs.work.layout import INGEST_REJECTS, INGEST_TEXTS, TRIPLES
@@ -82,10 +82,9 @@ def _with_ids(unit: Unit, format_name: str, options: Options, indexes: Mapping[S
 
 def bad_file_task(job: Job, name: str, error: str) -> RowsRead:
     """Record a file that cannot be opened as one reject (--skip-bad-files)."""
-    frame = pl.DataFrame([(0, None, "bad_record", error, '""')], schema=REJECTS, orient="row")
     with TextSink(job, INGEST_TEXTS, name), writing(job, TRIPLES, name):
         pass
-    return {"rows": 1, "rejected": work_rejects(job, INGEST_REJECTS, name, [frame]), "chunks": 0, "sources": {},
+    return {"rows": 1, "rejected": work_rejects(job, INGEST_REJECTS, name, [bad_file(error)]), "chunks": 0, "sources": {},
             "by_fold": [0] * job.folds, "ids_alone": {}, "rejected_by_source": {}}  # fmt: skip
 
 

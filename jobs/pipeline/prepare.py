@@ -14,10 +14,9 @@ from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.formats.base import Options
 from jobs.formats.finding import expand
-from jobs.formats.records import holds_nothing, parquet_units
-from jobs.formats.texts_by_id import text_units
+from jobs.formats.records import parquet_units
 from jobs.ids import Side
-from jobs.ingest.inputs import File, InputTask, TextTask, all_empty, file_of, input_tasks, text_indexes
+from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
 from jobs.ingest.tokens import TOKENS
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
@@ -72,14 +71,8 @@ def prepare(config: RunConfig) -> Prepared:
     choice = encoder_choice(config)
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)
-    texts: list[TextTask] = []
-    for (side, patterns), index in text_indexes(config).items():
-        for path in with_records(patterns, "queries" if side == "query" else "corpus"):
-            files.append(file_of(path, index))
-            options = Options(title_separator=separator)
-            texts += [
-                TextTask(f"{len(texts) + i:06d}", u, side, options, index) for i, u in enumerate(text_units(path))
-            ]
+    texts, text_files = text_tasks(config, separator)
+    files += text_files
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
         files.append(file_of(path, "vectors"))
@@ -104,15 +97,6 @@ def prepare(config: RunConfig) -> Prepared:
         **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
     return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
-
-
-def with_records(patterns: tuple[str, ...], what: str) -> list[str]:
-    """Return the files of texts that hold any. Raises InputError where none does."""
-    paths = expand(patterns, what)
-    held = [path for path in paths if not holds_nothing(path)]
-    if not held:
-        raise InputError(f"{what}: {all_empty(paths)}")
-    return held
 
 
 def _buckets(size: int) -> int:

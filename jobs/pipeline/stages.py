@@ -15,6 +15,7 @@ from jobs.errors import InputError
 from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
+from jobs.pipeline.expected import stage_seconds
 from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
@@ -73,6 +74,7 @@ class Stages:
         self._stage("collect", tasks.collect_tasks(self.job, tasks.all_parts(self.done.settle), texts))
         self._stage("vocabulary", tasks.vocabulary_tasks(self.done.collect))
         self.probing = self._probing()
+        self._expect()
         information, sample = self._looks()
         if not self.done.rejects:
             self._together(*self._summaries())
@@ -85,6 +87,14 @@ class Stages:
         return Ran(
             self.job, self.done, self.sources, self.hybrids, information, sample, self.cluster.resumed.made_again
         )
+
+    def _expect(self) -> None:
+        """Tell the progress what is ahead; of a run that may stop early nobody knows."""
+        if self.config.until_decided is not None or self.config.sample_queries is not None:
+            return
+        rows = sum(sum(summary["parts"]) for summary in self.done.settle.values())
+        texts = sum(summary["texts"] for summary in self.done.collect.values()) if self.job.encoder else 0
+        self.cluster.progress.expect(stage_seconds(self.config, self.job.dim, rows, texts, len(self.sources)))
 
     def _together(self, *stages: Stage) -> None:
         for name, found in self.cluster.run(self.job, *(stage for stage in stages if stage.tasks)).items():

@@ -30,6 +30,10 @@ class Recorded:
         self._started: dict[str, float] = {}
         self._written = 0.0
 
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """See Progress."""
+        self._inner.expect(seconds)
+
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """See Progress."""
         self._inner.start(stage, tasks, done, rows)

@@ -8,7 +8,6 @@ or two. The looks of a run with --until-decided stand beside the whole run.
 from __future__ import annotations
 
 import time
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,9 @@ from jobs.ingest.inputs import InputTask, named_after_files
 from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
+from jobs.pipeline.expected import REST_SECONDS, probe_cost, row_seconds
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
-from jobs.probing.adapter import BATCH
-from jobs.probing.sample import LEAST_QUERIES
-from jobs.probing.trials import budget_of
-from jobs.ranking.hybrids import BEST_OF
 from jobs.terminal.console import duration, size_in_words
 from jobs.vectors.cache import Cache
 from jobs.vectors.embed import encoder_of
@@ -35,11 +31,8 @@ from jobs.vectors.exchange import shared_files
 
 MEASURE_TEXTS = 96
 GZIP_RATIO = 3.0
-# Seconds of one core for a row through ingest, settle, exchange and score, as `make bench` shows them (d = 384).
-ROW_SECONDS = 60e-6
 SCORE_ROW_BYTES = 110
 MOMENT_BYTES = 4.5
-FLOPS = 6e10  # of a core in the probe, as `make bench` shows them
 
 
 def make_plan(config: RunConfig) -> dict[str, Any]:
@@ -58,8 +51,8 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     speed = _speed(config, prepared, sample) if new else None
     dim, workers = prepared.encoder.dim, config.cores()
     embed = new / (speed * workers) if speed else 0.0
-    trials, seconds = _probe(config, dim, estimate.queries, sample.sources)
-    other = (rows * ROW_SECONDS * (dim / 384) + trials * seconds) / workers + 5
+    trials, seconds = probe_cost(config, dim, estimate.queries, sample.sources)
+    other = (row_seconds(rows, dim) + trials * seconds) / workers + REST_SECONDS
     return {
         "files": sum(not file.passed_over for file in prepared.files),
         "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
@@ -106,19 +99,6 @@ def _named(prepared: Prepared, sample: Sample) -> list[NamedSource]:
         if item.after_file is not None and item.format in formats and item.name not in sample.met
     }
     return named_after_files(prepared.inputs, sample.met | like)
-
-
-def _probe(config: RunConfig, dim: int, queries: int, sources: int) -> tuple[int, float]:
-    """Return the trials of a run's probe, and the core-seconds of one: its matrix products at FLOPS."""
-    probe = config.probe
-    used = min(queries, probe.queries)
-    if config.no_probe or used < 2 * LEAST_QUERIES or not sources:
-        return 0, 0.0
-    tried = 1 + sources + len(list(combinations(range(min(sources, BEST_OF)), 2)))
-    looks = len(budget_of(probe, 1.0).looks)
-    training = 2 * probe.steps * 4 * BATCH * dim**2
-    judging = looks * used * min(probe.pool, 2 * queries) * dim
-    return tried * probe.halvings, (training + judging) / FLOPS
 
 
 def _looks(estimate: Estimate, new: float, seconds: float, other: float) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.probing.answer import all_tied, answer
+from jobs.probing.answer import all_tied, answer, score_first
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.html_parts import esc, span, tiles
 from jobs.reports.sample import sampled, used
@@ -11,6 +11,7 @@ ECI = (
     "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
     "that comes from likely false negatives. It compares sources under one encoder and temperature, before any training."
 )
+STARTS = ("Train on the negatives of ", "Train on ", "A tie. No single winner yet: ")
 GAIN = (
     "The probe trains a small adapter with each source and measures queries that it was not trained on: its gains are "
     "points of nDCG, and the order of the sources here is theirs. "
@@ -57,11 +58,11 @@ def verdict(data: ReportData) -> tuple[str, str]:
 
 
 def _named(sentence: str, source: str) -> str:
-    """Return the sentence as HTML, with the source's name strong where it says to train on it."""
-    start = f"Train on {source}:"
-    if not sentence.startswith(start):
-        return esc(sentence)
-    return f"Train on <strong>{esc(source)}</strong>:{esc(sentence[len(start) :])}"
+    """Return the sentence as HTML, with the source's name strong where it says to train on it, or which is first."""
+    for start in STARTS:
+        if sentence.startswith(start + source):
+            return f"{esc(start)}<strong>{esc(source)}</strong>{esc(sentence[len(start + source) :])}"
+    return esc(sentence)
 
 
 def _by_score(data: ReportData) -> tuple[str, str]:
@@ -69,27 +70,15 @@ def _by_score(data: ReportData) -> tuple[str, str]:
     rows = by_eci(data)
     digits = digits_of(data.ranking)
     if not rows:
-        return "No source was scored.", ""
+        return esc(score_first(rows)), ""
     best = rows[0]
-    name = f"<strong>{esc(best['source'])}</strong>"
+    first = _named(score_first(rows), best["source"])
     if len(rows) == 1:
-        return f"{name} is the only source; a second one is needed for a ranking.", ""
-    if equal := all_tied(rows):
-        return (
-            f"All {equal} sources are tied: none can be told from another.",
-            "The order of their names is no ranking.",
-        )
+        return first, ""
+    if all_tied(rows):
+        return first, ""
     second = rows[1]
     pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
-    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
-    if not tied:
-        lead = (
-            f"it ranks first of {len(rows)} sources by ECI, ahead of {esc(second['source'])}, and the lead is decided."
-        )
-        first = f"Train on the negatives of {name}: {lead}"
-    else:
-        others = ", ".join(esc(source) for source in tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
-        first = f"No single winner yet: {name} ranks first of {len(rows)} sources, but {others} may be as good."
     if pair is None:
         return first, ""
     rest = (

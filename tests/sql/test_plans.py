@@ -55,7 +55,7 @@ STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
     "select/by_query": ({"candidate": SELECTED}, {}),
     "select/diverse_table": ({"candidate": SELECTED}, {}),
     "select/diverse_piece": ({"piece": SELECTED}, {}),
-    "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {}),
+    "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {"record": 2}),
     "select/counts": ({"chosen": SELECTED}, {}),
     "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
     "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
