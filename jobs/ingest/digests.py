@@ -107,7 +107,8 @@ def _is_local(path: str) -> bool:
 
 
 def _here(path: str) -> str:
-    return os.path.abspath(filesystem(path)[1]).lstrip("/")
+    # input files may lie behind links; what a store holds may not
+    return os.path.realpath(filesystem(path)[1]).lstrip("/")
 
 
 def _etag(path: str) -> str:

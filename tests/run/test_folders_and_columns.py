@@ -25,7 +25,10 @@ def folder(tmp_path: Path) -> Path:
     table = pq.read_table(lake.triples)
     lake.triples.unlink()
     names = {"query": "Claim", "positive": "evidence", "negative": "distractor"}
-    pq.write_table(table.rename_columns([names.get(name, name) for name in table.column_names]), tmp_path / "t.parquet")
+    data = tmp_path.parent / f"{tmp_path.name}-data"
+    data.mkdir()
+    pq.write_table(table.rename_columns([names.get(name, name) for name in table.column_names]), data / "t.parquet")
+    (tmp_path / "t.parquet").symlink_to(data / "t.parquet")
     pq.write_table(table.slice(0, 0), tmp_path / "empty.parquet")
     (tmp_path / "README.md").write_text("# A data set")
     (tmp_path / "stats.json").write_text(json.dumps({"rows": 80}))
@@ -52,7 +55,7 @@ def test_a_folder_night_after_night(eci: Eci, folder: Path) -> None:
     (folder / "README.md").write_text("# Another word")
     (folder / "more.jsonl").write_text("")
     second = eci(*given, "--columns", COLUMNS)
-    assert second.returncode == 0 and "Nothing is new since that run" in second.stdout, second.stderr
+    assert second.returncode == 0 and "Nothing is new since the run below" in second.stdout, second.stderr
     manifest = json.loads(next((folder / "OUT").glob("runs/*/manifest.json")).read_text())
     assert {Path(file["path"]).name: file["what"] for file in manifest["inputs"]} == {
         "t.parquet": "triples", "vectors.parquet": "vectors", "empty.parquet": "passed over: empty",
