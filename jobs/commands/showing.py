@@ -44,7 +44,9 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     else:
         console.print(ranking_table(found["ranking"]))
     console.print()
-    for line in [*_answer(found, by), *sample_lines(found["sample"], found["left_to_embed"])]:
+    said = _answer(found, by)
+    warned = [caution["text"] for caution in found["warnings"] if caution["text"] not in said]
+    for line in [*said, *warned, *sample_lines(found["sample"], found["left_to_embed"])]:
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())

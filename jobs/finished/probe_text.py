@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from jobs.finished.text import BAR, ranked
+from jobs.finished.text import BAR, eci_interval, ranked
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, points
 from jobs.terminal.console import number
@@ -41,7 +41,7 @@ def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Tab
         score = scores.get(row["source"])
         numbers = ["", "", "", ""] if score is None else [
             number(score["eci"], top),
-            f"{number(score['eci_lo'], top)} .. {number(score['eci_hi'], top)}",
+            eci_interval(score, top),
             f"{score['violation_rate']:.1%}",
             f"{score['n_examples']:,}",
         ]  # fmt: skip

@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
-from jobs.output.records import Manifest, StageTimes, Totals
+from jobs.output.comparable import ablations_of, run_before
+from jobs.output.records import Manifest, SourceRow, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.probing.answer import Probed
+from jobs.probing.cautions import Facts, cautions
 
 ORDERS = ("probe", "eci")
 
@@ -21,6 +23,7 @@ ORDERS = ("probe", "eci")
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
+    `warnings`: those of jobs/probing/cautions.py.
     `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
     Raises:
@@ -29,11 +32,15 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     store = Store(out)
     run_id = run_id or latest(store)
     manifest = read_manifest(store, run_id)
+    ranking: list[SourceRow] = read_published(store, run_id, SOURCE_ECI.files).to_pylist()
+    probe = probed_of(store, manifest)
+    facts = Facts(ranking, probe, ablations_of(store, run_id), run_before(store, run_id, ranking))
     return {
         "run_id": run_id,
-        "ranking": read_published(store, run_id, SOURCE_ECI.files).to_pylist(),
+        "ranking": ranking,
         "pairs": read_published(store, run_id, SOURCE_PAIRS.files).to_pylist(),
-        "probe": probed_of(store, manifest),
+        "probe": probe,
+        "warnings": [caution._asdict() for caution in cautions(facts)],
         "why_no_probe": manifest.get("why_no_probe"),
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],

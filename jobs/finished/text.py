@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.output.records import PairRow, SampleUsed, SourceRow
+from jobs.probing.cautions import few, unfit
 from jobs.terminal.console import duration, number
 
 BAR = 28
@@ -44,14 +45,19 @@ def ranking_table(rows: Sequence[SourceRow]) -> Table:
             ranked(row["rank"], row["rank_lo"], row["rank_hi"]),
             Text(row["source"]),
             number(row["eci"], top),
-            f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}",
-            bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
+            eci_interval(row, top),
+            "" if few(row) else bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
             f"{row['purity']:.3f}",
             f"{row['hardness']:.3f}",
             f"{row['violation_rate']:.1%}",
             f"{row['n_examples']:,}",
         )
     return table
+
+
+def eci_interval(row: SourceRow, top: float) -> str:
+    """Return the interval of a row's ECI, `too few` where its queries or folds do not give one. `top`: the largest end."""
+    return "too few" if few(row) else f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}"
 
 
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:
@@ -69,10 +75,14 @@ def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
     top = rows[0]["eci"]
     lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
-    lines = [f"By ECI, {best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
+    apart = unfit(rows)
+    word = "NOT comparable." if {best, second} & apart else "decided." if pair["decided"] else "NOT decided."
+    lines = [f"By ECI, {best} is ahead of {second} by {lead}: {word}"]
     order = [row["source"] for row in rows]
     open_pairs = [
-        f"{p['a']} / {p['b']}" for p in pairs if not p["decided"] and order.index(p["a"]) < order.index(p["b"])
+        f"{p['a']} / {p['b']}"
+        for p in pairs
+        if not p["decided"] and not {p["a"], p["b"]} & apart and order.index(p["a"]) < order.index(p["b"])
     ]
     if open_pairs:
         shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")

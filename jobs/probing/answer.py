@@ -73,19 +73,37 @@ def _first(probed: Probed) -> list[str]:
 
 
 def _agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
-    places = {row["source"]: row for row in probed.rows}
-    first = next((row for row in ranking if row["rank"] == 1), None)
-    if first is None or first["source"] not in places or len(probed.rows) < 2:
+    against = disagreement(probed, ranking)
+    if against is not None:
+        return [against]
+    first = _first_by_eci(probed, ranking)
+    if first is None:
         return []
-    mine, name = places[first["source"]], first["source"]
-    tie = sum(row["rank_low"] == 1 for row in probed.rows) > 1
+    name, tie = first["source"], sum(row["rank_low"] == 1 for row in probed.rows) > 1
+    return [f"ECI agrees: {'the first by it is among them, ' + name if tie else name + ' is first by it, too'}."]
+
+
+def disagreement(probed: Probed, ranking: Sequence[SourceRow]) -> str | None:
+    """Return a sentence where the first source by ECI is decidedly not the first by the probe. `ranking`: of source_eci."""
+    first = _first_by_eci(probed, ranking)
+    if first is None:
+        return None
+    mine, name = next(row for row in probed.rows if row["source"] == first["source"]), first["source"]
     if mine["rank_low"] == 1:
-        return [f"ECI agrees: {'the first by it is among them, ' + name if tie else name + ' is first by it, too'}."]
-    return [
+        return None
+    return (
         f"ECI disagrees: it has {name} first, which gains {points(mine['gain'])} points and is number {mine['rank']} here. "
         f"Look at its violations ({first['violation_rate']:.1%}) and its examples in the report: the score takes a negative "
         "above its positive for a false one, and the held-out queries say what it does."
-    ]
+    )
+
+
+def _first_by_eci(probed: Probed, ranking: Sequence[SourceRow]) -> SourceRow | None:
+    """Return the first row by ECI, None where it was not tried out or there is nothing beside it."""
+    first = next((row for row in ranking if row["rank"] == 1), None)
+    if first is None or len(probed.rows) < 2 or all(row["source"] != first["source"] for row in probed.rows):
+        return None
+    return first
 
 
 def _harms(probed: Probed) -> list[str]:

@@ -19,23 +19,21 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs.output import layout
-from jobs.output.records import Manifest, PairRow, SourceRow, value_of
-from jobs.output.runs import committed
+from jobs.output.comparable import ablations_of, rows_of_others
+from jobs.output.records import Manifest, PairRow, SourceRow
 from jobs.output.store import Store
 from jobs.output.tables import MOMENTS, PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.probing.answer import Probed
+from jobs.probing.cautions import Facts
 
 if TYPE_CHECKING:
     import duckdb
 
 MOST_SOURCES = 24
-MOST_RUNS = 60
 EXAMPLES = 5
 CLIP = 700
 BIN = 0.02
 SPECTRUM_POINTS = 64
-SAME = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer", "idf_corpus")
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class ReportData:
     """Everything on the page.
 
     Attributes:
+        out: the output root, as commands take it.
         manifest: the run's manifest.
         ranking: rows of source_eci, by the probe's rank; behind, and where there is no probe, by their own; those
             without a rank (mixtures) last.
@@ -58,6 +57,7 @@ class ReportData:
         why_no_probe: a sentence that says why not; None for a run older than the probe, too.
     """
 
+    out: str
     manifest: Manifest
     ranking: list[SourceRow]
     pairs: list[PairRow]
@@ -103,8 +103,8 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         rejects = _rejects(con) if "rejects" in files else []
     history, others = _history(store, manifest["run_id"], ranking)
     return ReportData(
-        manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
-        history, others, _ablations(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
+        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
+        history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
 
@@ -239,19 +239,18 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
 def _history(store: Store, run_id: str, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
-    same = {key: value_of(ranking[0], key) for key in SAME} if ranking else {}
-    for other in [run for run in committed(store) if run != run_id][-MOST_RUNS:]:
-        found = _rows(store, f"{layout.run_folder(other)}/{SOURCE_ECI.files}")
-        if found and all(found[0][key] == value for key, value in same.items()):
-            rows += found
-        else:
-            others += 1
+    for found in rows_of_others(store, run_id, ranking):
+        rows += found or []
+        others += found is None
     return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others
 
 
-def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
-    path = layout.ablations_of(run_id)
-    return _rows(store, path) if store.exists(path) else []
+def facts_of(data: ReportData) -> Facts:
+    """Return what the warnings look at."""
+    run_id = data.manifest["run_id"]
+    earlier = max((row["run_id"] for row in data.history if row["run_id"] < run_id), default=None)
+    before = [row for row in data.history if row["run_id"] == earlier]
+    return Facts(data.ranking, data.probe, data.ablations, before or None)
 
 
 def digits_of(ranking: list[SourceRow]) -> int:

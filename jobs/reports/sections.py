@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.output.records import SourceRow
+from jobs.probing.cautions import few, unfit
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
@@ -82,7 +83,7 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
         Cell(rank, float(row["rank"] or 1e9)),
         text(name, strong=row["rank"] == 1),
         num(row["eci"], digits),
-        Cell(f"{low.text} to {high.text}", low.sort),
+        Cell("too few" if few(row) else f"{low.text} to {high.text}", low.sort),
         num(row["information"], digits),
         num(row["misinformation"], digits),
         num(row["purity"]),
@@ -114,6 +115,7 @@ def _pairs(data: ReportData, figures: Figures) -> str:
     if "heat" not in figures:
         return ""
     order = {row["source"]: i for i, row in enumerate(by_eci(data))}
+    apart = unfit(data.ranking)
     digits = digits_of(data.ranking) + 1
     rows = [
         [
@@ -124,13 +126,13 @@ def _pairs(data: ReportData, figures: Figures) -> str:
             num(p["lo"], digits),
             num(p["hi"], digits),
             Cell(f"{p['p_value']:.2g}", p["p_value"]) if p["p_value"] == p["p_value"] else num(None),
-            text("decided" if p["decided"] else "not decided"),
+            text("not comparable" if {p["a"], p["b"]} & apart else "decided" if p["decided"] else "not decided"),
         ]
         for p in data.pairs
         if order[p["a"]] < order[p["b"]]
     ]
-    open_ = sum(row[-1].text == "not decided" for row in rows)
-    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 %. Stronger colour: a larger difference in ECI."
+    open_ = sum(row[-1].text != "decided" for row in rows)
+    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 % or not comparable. Stronger colour: a larger difference in ECI."
     heads = [(name, "") for name in ("ahead", "behind", "difference", "standard error", "low", "high", "p", "verdict")]
     return section(
         "pairs",

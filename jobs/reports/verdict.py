@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from jobs.probing.answer import answer
-from jobs.reports.data import ReportData, by_eci, digits_of
+from jobs.probing.cautions import unfit
+from jobs.reports.card import card_html, card_of, warnings_html
+from jobs.reports.data import ReportData, by_eci, digits_of, facts_of
 from jobs.reports.html_parts import esc, num, tiles
 from jobs.reports.sample import sampled, used
 
@@ -19,7 +21,6 @@ GAIN = (
 
 def answer_section(data: ReportData) -> str:
     """Return the section that says what to train on."""
-    first, rest = verdict(data)
     totals, encoder = data.manifest["totals"], data.manifest["encoder"]
     boxes = [
         (f"{totals['scored']:,}", "triples scored"),
@@ -35,8 +36,8 @@ def answer_section(data: ReportData) -> str:
         size = f"{sample['queries']:,} of {sample['all_queries']:,} queries ({used(sample)})"
         part = f" From a sample: {size}." if sample["rows_left"] else ""
     return (
-        f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
-        f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
+        f'<section id="answer"><p class="kicker">Which hard negatives to train on</p>{card_html(card_of(data), *verdict(data))}'
+        f'{warnings_html(facts_of(data))}<p class="lead">Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
         f'{data.manifest["settings"]["temperature"]:g}.{part}</p>{tiles(boxes)}<p class="note">'
         f"{GAIN if data.probe else ''}{ECI}</p></section>"
     )
@@ -72,7 +73,9 @@ def _by_score(data: ReportData) -> tuple[str, str]:
     second = rows[1]
     pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
     tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
-    if not tied:
+    if {best["source"], second["source"]} & unfit(data.ranking):
+        first = f"{name} ranks first of {len(rows)} sources by ECI, ahead of {esc(second['source'])}, but the two are not comparable."
+    elif not tied:
         lead = (
             f"it ranks first of {len(rows)} sources by ECI, ahead of {esc(second['source'])}, and the lead is decided."
         )
