@@ -98,6 +98,7 @@ class RunConfig(_Settings):
     corpus: tuple[str, ...] = Field((), description="files with the passages, where triples hold ids")
     queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
     vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
+    judgements: tuple[str, ...] = Field((), description="files of judged negatives that a report has exported")
     encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
     temperature: float | None = Field(None, gt=0, le=10, description="the training temperature, by default the card's")
     kappa: float = Field(0.5, ge=0, le=1, description="share of the lexical overlap that a weight loses")
@@ -143,7 +144,7 @@ class RunConfig(_Settings):
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
         return value
 
-    @field_validator("corpus", "queries", "vectors", mode="before")
+    @field_validator("corpus", "queries", "vectors", "judgements", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -188,7 +189,8 @@ class RunConfig(_Settings):
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
         named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
-        if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named, *self.corpus, *self.queries, *self.vectors)):
+        named += [*self.corpus, *self.queries, *self.vectors, *self.judgements]
+        if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named)):
             raise ValueError(
                 "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "
                 "take credentials from the environment"

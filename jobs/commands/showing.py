@@ -46,7 +46,7 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
     console.print()
     said = _answer(found, by)
     warned = [caution["text"] for caution in found["warnings"] if caution["text"] not in said]
-    for line in [*said, *warned, *sample_lines(found["sample"], found["left_to_embed"])]:
+    for line in [*said, *found["judged"], *warned, *sample_lines(found["sample"], found["left_to_embed"])]:
         console.print(line, markup=False, soft_wrap=True)
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())

@@ -17,10 +17,11 @@ import pyarrow as pa
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
+from jobs.ingest.judgements import Judgements
 from jobs.output.records import InputFile, Manifest, SourceRow
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
-from jobs.output.tables import MOMENTS, SOURCE_ECI
+from jobs.output.tables import JUDGEMENTS, MOMENTS, SOURCE_ECI
 from jobs.scoring.moments import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
@@ -93,6 +94,15 @@ class Finished:
     def read(self, relative: str, **options: Any) -> pa.Table:
         """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table."""
         return read_published(self.store, self.run_id, relative, **options)
+
+    def judgements(self) -> Judgements:
+        """Return what people had judged when it ran."""
+        if not self.files(JUDGEMENTS.name):
+            return Judgements({})
+        table = self.read(JUDGEMENTS.files)
+        queries, negatives = (from_arrow(table[name]) for name in ("query_id", "negative_id"))
+        pairs = [queries[i : i + 1].tobytes() + negatives[i : i + 1].tobytes() for i in range(len(table))]
+        return Judgements(dict(zip(pairs, table["judgement"].to_pylist(), strict=True)))
 
     def files(self, table: str) -> list[str]:
         """Return the files of a table, relative to the run's folder, in order."""

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from jobs.errors import InputError, nearest
 from jobs.machine import available_cores
-from jobs.output.comparable import ablations_of, run_before
+from jobs.output.comparable import ablations_of, rows_of, run_before
 from jobs.output.records import Manifest, SourceRow, StageTimes, Totals
 from jobs.output.runs import latest, read_manifest, read_published
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.probing.answer import Probed
 from jobs.probing.cautions import Facts, cautions
+from jobs.probing.judged_text import base_of, judged_lines
 
 ORDERS = ("probe", "eci")
 
@@ -23,7 +24,7 @@ ORDERS = ("probe", "eci")
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
-    `warnings`: those of jobs/probing/cautions.py.
+    `judged` says what `judgements` have done, `warnings` are those of jobs/probing/cautions.py.
     `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
     Raises:
@@ -35,6 +36,8 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     ranking: list[SourceRow] = read_published(store, run_id, SOURCE_ECI.files).to_pylist()
     probe = probed_of(store, manifest)
     facts = Facts(ranking, probe, ablations_of(store, run_id), run_before(store, run_id, ranking))
+    used = manifest.get("judgements")
+    judged = judged_lines(used, ranking, rows_of(store, base_of(used, run_id), run_id, ranking))
     return {
         "run_id": run_id,
         "ranking": ranking,
@@ -42,6 +45,8 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "probe": probe,
         "warnings": [caution._asdict() for caution in cautions(facts)],
         "why_no_probe": manifest.get("why_no_probe"),
+        "judgements": used,
+        "judged": judged,
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],

@@ -29,6 +29,12 @@ def rows_of_others(store: Store, run_id: str, ranking: Sequence[SourceRow]) -> I
         yield rows if rows and all(value_of(rows[0], key) == value for key, value in same.items()) else None
 
 
+def rows_of(store: Store, run_id: str | None, than: str, ranking: Sequence[SourceRow]) -> list[SourceRow] | None:
+    """Return the rows of a run, None where it is not there or cannot be compared with the run `than` and its rows."""
+    found = (rows for rows in rows_of_others(store, than, ranking) if rows is not None)
+    return next((rows for rows in found if rows[0]["run_id"] == run_id), None) if run_id else None
+
+
 def run_before(store: Store, run_id: str, ranking: Sequence[SourceRow]) -> list[SourceRow] | None:
     """Return the rows of the last comparable run before this one, None where there is none."""
     found = (rows for rows in rows_of_others(store, run_id, ranking) if rows is not None)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors or qrels."""
+    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors, qrels or judgements."""
 
     path: str
     size: int
@@ -71,10 +71,23 @@ class SampleUsed(TypedDict):
     open_pairs: list[tuple[str, str]]
 
 
+class JudgementsUsed(TypedDict):
+    """Judgements that a run was given: how many, how many of them match a scored triple, how many triples these are.
+
+    `runs`: those whose reports they were made in.
+    """
+
+    given: int
+    matched: int
+    triples: int
+    runs: list[str]
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    `judgements`: only of a run that was given some.
     """
 
     run_id: str
@@ -91,6 +104,7 @@ class Manifest(TypedDict):
     sample: SampleUsed
     rejects: dict[str, int]
     why_no_probe: str | None
+    judgements: NotRequired[JudgementsUsed]
     stages: dict[str, StageTimes]
 
 

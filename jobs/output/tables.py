@@ -270,6 +270,19 @@ TEXTS = Table(
     ),
 )
 
+JUDGEMENTS = Table(
+    "judgements",
+    "judgements.parquet",
+    "judged query and negative (runs with --judgements)",
+    _columns(
+        _RUN,
+        ("query_id", _UUID, "the query's text_id"),
+        ("negative_id", _UUID, "the negative's text_id"),
+        ("judgement", _STRING, "'false negative' (consistency -1) or 'fine' (1)"),
+        ("triples", _LONG, "scored triples with the two, of all sources; 0: the judgement matches none"),
+    ),
+)
+
 ABLATIONS = Table(
     "ablations",
     "ablations/",
@@ -286,7 +299,9 @@ ABLATIONS = Table(
 )
 """Beside the runs, not in one: OUT/ablations/<run_id>.parquet, written by `eci ablate`."""
 
-TABLES = (SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, REJECTS, IDF, TEXTS)
+TABLES = (
+    SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, JUDGEMENTS, REJECTS, IDF, TEXTS,
+)  # fmt: skip
 
 HISTORIES = (SOURCE_ECI, SOURCE_PROBE)
 """Tables of which there is a view over all runs, too: NAME_history."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from jobs.config import RunConfig
 from jobs.output.commit import commit
-from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
-from jobs.pipeline.manifest import make_manifest
+from jobs.output.tables import JUDGEMENTS, SOURCE_ECI, SOURCE_PAIRS
+from jobs.pipeline.manifest import judgements_table, make_manifest
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.stages import Ran
 from jobs.ranking.hybrids import kind_and_parts, shares_named
@@ -35,6 +35,9 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     published = ran.done.published()
     published.append(publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema))
     published.append(publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema))
+    if prepared.judgements.pairs:
+        judged = judgements_table(job, prepared.judgements, ran.done)
+        published.append(publish(job, JUDGEMENTS.files, [judged], JUDGEMENTS.schema))
     manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:

@@ -10,10 +10,14 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import cast
 
+import pyarrow as pa
+
 from jobs.config import RunConfig
 from jobs.errors import EciError
-from jobs.output.records import Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
-from jobs.output.tables import FORMULA_VERSION, TABLES
+from jobs.ids import ID_BYTES, as_uuid, id_array
+from jobs.ingest.judgements import Judgements
+from jobs.output.records import JudgementsUsed, Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
+from jobs.output.tables import FORMULA_VERSION, JUDGEMENTS, TABLES
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
@@ -74,14 +78,17 @@ def make_manifest(
         for name, tasks in done.stages().items()
     }
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
-    return {
+    manifest: Manifest = {
         "run_id": job.run_id,
         "work_key": key,
         "created_at": created.isoformat(),
         "formula_version": FORMULA_VERSION,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
-        "inputs": [{"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what} for f in prepared.files],
+        "inputs": [
+            {"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what}
+            for f in (*prepared.files, *prepared.judged)
+        ],
         "formats": formats_of(prepared),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
@@ -91,6 +98,33 @@ def make_manifest(
         "why_no_probe": _why_no_probe(config, done),
         "stages": stages,
     }
+    if prepared.judgements.pairs:
+        manifest["judgements"] = _judgements_used(prepared.judgements, done)
+    return manifest
+
+
+def _judgements_used(judgements: Judgements, done: Done) -> JudgementsUsed:
+    matched = sum((Counter(s["judged"]) for s in done.score.values()), Counter[str]())
+    return {
+        "given": len(judgements.pairs),
+        "matched": len(matched),
+        "triples": matched.total(),
+        "runs": list(judgements.runs),
+    }
+
+
+def judgements_table(job: Job, judgements: Judgements, done: Done) -> pa.Table:
+    """Return the table `judgements`, by query and negative."""
+    matched = sum((Counter(s["judged"]) for s in done.score.values()), Counter[str]())
+    pairs = sorted(judgements.pairs)
+    columns = {
+        "run_id": pa.repeat(job.run_id, len(pairs)),
+        "query_id": as_uuid(id_array(pair[:ID_BYTES] for pair in pairs)),
+        "negative_id": as_uuid(id_array(pair[ID_BYTES:] for pair in pairs)),
+        "judgement": pa.array([judgements.pairs[pair] for pair in pairs], pa.string()),
+        "triples": pa.array([matched[pair.hex()] for pair in pairs], pa.int64()),
+    }
+    return pa.table(columns, schema=JUDGEMENTS.schema)
 
 
 def _why_no_probe(config: RunConfig, done: Done) -> str | None:

@@ -18,12 +18,13 @@ from jobs.formats.records import parquet_units
 from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
 from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
+from jobs.ingest.judgements import Judgements, judgement_files, read_judgements
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 6  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 7  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
@@ -32,13 +33,14 @@ NOT_IDENTITY = frozenset(
         "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
+        "judgements",
     }
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's plan. `identity` is everything that its result depends on."""
+    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements."""
 
     files: tuple[File, ...]
     inputs: tuple[InputTask, ...]
@@ -47,6 +49,8 @@ class Prepared:
     encoder: EncoderChoice
     buckets: int
     identity: dict[str, Any]
+    judged: tuple[File, ...] = ()
+    judgements: Judgements = Judgements({})
 
     @property
     def indexed(self) -> tuple[Side, ...]:
@@ -83,6 +87,8 @@ def prepare(config: RunConfig) -> Prepared:
             TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))
         ]
     buckets = config.buckets or _buckets(sum(file.size for file in files))
+    judged = tuple(file_of(path, "judgements") for path in judgement_files(config.judgements))
+    judgements = read_judgements([file.path for file in judged])
     identity = {
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
@@ -91,9 +97,12 @@ def prepare(config: RunConfig) -> Prepared:
         "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
+        # what they say, wherever it lies; nothing without any
+        **({"judgements": judgements.digest} if judgements.pairs else {}),
         **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
-    return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
+    units = tuple(inputs), tuple(texts), tuple(vectors)
+    return Prepared(tuple(files), *units, choice, buckets, identity, judged, judgements)
 
 
 def _buckets(size: int) -> int:

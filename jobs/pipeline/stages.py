@@ -152,7 +152,7 @@ class Stages:
         vectors = tasks.origins("vectors", self.done.vectors)
         self._stage("exchange", tasks.exchange_tasks(self.job, parts, vectors, suffix))
         rows = sum(sum(self.done.settle[fold_name(fold)]["parts"][start:stop]) for fold, start, stop in parts)
-        scores = tasks.score_tasks(self.job, parts, self.sources, suffix)
+        scores = tasks.score_tasks(self.job, parts, self.sources, suffix, self.prepared)
         self._stage("score", scores, rows)
         self.scored += list(scores)
         self.seen.append(Seen(parts, tasks.exchanged(self.job, parts, suffix)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jobs.output.records import SourceRow
 from jobs.probing.answer import Probed, interval, named, points
 from jobs.probing.cautions import Caution, Facts, cautions, unfit
+from jobs.probing.judged_text import base_of, judged_lines
 from jobs.reports.data import ReportData, by_eci, facts_of
 from jobs.reports.html_parts import esc
 from jobs.reports.sample import sampled, used
@@ -37,6 +38,7 @@ class Card:
 
     Attributes:
         headline: what to train on, in a few words.  leaders: the source or those that tie, the first one by the order first.
+        judged: what people's judgements have done, sentences.
         lead: of the first of those that tie over the next; empty where the answer's own sentences have it.
         why: one sentence, empty where there is nothing to train on.  overturn: sentences.
     """
@@ -44,6 +46,7 @@ class Card:
     headline: str
     leaders: tuple[str, ...]
     lead: str
+    judged: tuple[str, ...]
     why: str
     overturn: tuple[str, ...]
     commands: tuple[Command, ...]
@@ -61,6 +64,7 @@ def card_of(data: ReportData) -> Card:
         headline,
         leaders,
         _next(data.probe) if data.probe else "",
+        tuple(_judged(data)),
         _why(data, leaders[0]) if leaders else "",
         tuple(_overturn(data, leaders, warned)),
         commands(data, leaders[0]) if train else (),
@@ -110,6 +114,13 @@ def _by_eci(data: ReportData) -> tuple[str, tuple[str, ...]]:
     if len(tied) > 1:
         return _tie("A tie by ECI", tied), tied
     return f"Train on {best}, by ECI alone", tied
+
+
+def _judged(data: ReportData) -> list[str]:
+    used = data.manifest.get("judgements")
+    base = base_of(used, data.manifest["run_id"])
+    before = [row for row in data.history if row["run_id"] == base]
+    return judged_lines(used, data.ranking, before or None)
 
 
 def _why(data: ReportData, leader: str) -> str:
@@ -173,7 +184,8 @@ def _taken(data: ReportData, source: str) -> list[str]:
 def card_html(card: Card, first: str, rest: str) -> str:
     """Return the card as HTML. `first`, `rest`: the answer's sentences, as `verdict` returns them."""
     sure = "".join(f"<p>{html}</p>" for html in (first, esc(card.lead), rest) if html)
-    rows = [("How sure", sure), ("Why", f"<p>{esc(card.why)}</p>" if card.why else "")]
+    judged = "".join(f"<p>{esc(sentence)}</p>" for sentence in card.judged)
+    rows = [("How sure", sure), ("Judgements", judged), ("Why", f"<p>{esc(card.why)}</p>" if card.why else "")]
     rows += [("What could overturn it", _listed(card.overturn)), ("Next", "".join(map(_command, card.commands)))]
     inner = "".join(f"<dt>{title}</dt><dd>{body}</dd>" for title, body in rows if body)
     return f'<h1 class="verdict">{_headline(card)}</h1><dl class="card">{inner}</dl>'

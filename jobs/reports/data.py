@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,17 @@ if TYPE_CHECKING:
 
 MOST_SOURCES = 24
 EXAMPLES = 5
+TO_JUDGE = 20
 CLIP = 700
 BIN = 0.02
 SPECTRUM_POINTS = 64
+
+
+class Violations(NamedTuple):
+    """The violations of a source that nobody has judged: how many there are, and some by chance with clipped texts."""
+
+    total: int
+    triples: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class ReportData:
         histograms: measure (`s_pos`, `s_neg`, `margin`) -> source -> list of (left edge, share of triples).
         spectra: source -> list of (number of the direction from 1, share of the trace), at most SPECTRUM_POINTS.
         examples: source -> (best, worst) by weight, each a dict of scores and clipped texts.
+        violations: source -> those to judge, in no order, each as an example has it.
         rejects: dicts of source (or None), reason, rows, detail (one of them).
         history: rows of source_eci of comparable runs, oldest first.  other_runs: runs that are not comparable.
         ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
@@ -65,6 +74,7 @@ class ReportData:
     histograms: dict[str, dict[str, list[tuple[float, float]]]]
     spectra: dict[str, list[tuple[int, float]]]
     examples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+    violations: dict[str, Violations]
     rejects: list[dict[str, Any]]
     history: list[SourceRow]
     other_runs: int
@@ -100,10 +110,11 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
             _view(con, name, files.get(name, []))
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
+        violations = _violations(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
     history, others = _history(store, manifest["run_id"], ranking)
     return ReportData(
-        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, rejects,
+        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, violations, rejects,
         history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
@@ -179,7 +190,20 @@ def _examples(
     for source, best, worst in con.sql(statement("report/extremes"), params=params).fetchall():
         taken = {triple["triple_id"] for triple in best}
         found[source] = (best, [triple for triple in worst if triple["triple_id"] not in taken])
-    triples = [triple for both in found.values() for side in both for triple in side]
+    _with_texts(con, [triple for both in found.values() for side in both for triple in side], texts)
+    return found
+
+
+def _violations(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], texts: bool) -> dict[str, Violations]:
+    params = {"n": TO_JUDGE, "sources": list(shown)}
+    rows = con.sql(statement("report/violations"), params=params).fetchall()
+    found = {source: Violations(total, triples) for source, total, triples in rows}
+    _with_texts(con, [triple for some in found.values() for triple in some.triples], texts)
+    return {source: found[source] for source in shown if source in found}
+
+
+def _with_texts(con: duckdb.DuckDBPyConnection, triples: list[dict[str, Any]], texts: bool) -> None:
+    """Put the texts of query, positive and negative into triples that have their ids. `texts`: whether the run has some."""
     ids = sorted({triple[f"{role}_id"] for triple in triples for role in ("query", "positive", "negative")})
     known: dict[Any, tuple[str | None, str | None]] = {}
     if texts:
@@ -189,7 +213,6 @@ def _examples(
         for role in ("query", "positive", "negative"):
             user, text = known.get(triple[f"{role}_id"], (None, None))
             triple[role] = _clipped(text if text is not None else f"id {user or triple[f'{role}_id']}")
-    return found
 
 
 def _clipped(text: str) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import vl_convert
 from platformdirs import user_cache_dir
@@ -28,7 +30,9 @@ from jobs.reports.html_parts import embedded_json, esc
 from jobs.reports.sections import sections
 
 MOST_BYTES = 5_000_000
+S = TypeVar("S")
 FOLDER = Path(__file__).parent
+SCRIPTS = ("page.js", "judge.js")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 
 
@@ -91,10 +95,14 @@ def page_of(data: ReportData, bundle: str) -> str:
     figures = {chart.name: chart for chart in charts(data)}
     specs = {name: {"fit": chart.fit, "spec": chart.spec} for name, chart in figures.items()}
     page = _document(data, sections(data, figures), embedded_json(specs), bundle)
-    if len(page.encode()) > MOST_BYTES and data.examples:
-        fewer = dict(list(data.examples.items())[: len(data.examples) // 2])
-        return page_of(ReportData(**{**vars(data), "examples": fewer}), bundle)
+    if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):
+        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), bundle)
     return page
+
+
+def _half(of: dict[str, S]) -> dict[str, S]:
+    """Return the first half of some sources, none of a single one."""
+    return dict(list(of.items())[: len(of) // 2])
 
 
 @cache
@@ -116,7 +124,7 @@ def bundle() -> str:
 
 def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
     return f"""<!DOCTYPE html>
@@ -138,6 +146,6 @@ def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
 NAVIGATION = (
     ("answer", "Answer"), ("probe", "Probe"), ("ranking", "Ranking"), ("sample", "Sample"), ("plane", "Information"),
     ("pairs", "Pairs"), ("distributions", "Distributions"), ("spectrum", "Spectrum"), ("mixture", "Mixture"),
-    ("ablations", "Ablations"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
+    ("ablations", "Ablations"), ("judge", "Judge"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
     ("settings", "Settings"),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
 from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text
+from jobs.reports.judging import judge_section
 from jobs.reports.marks import Figures, drawn
 from jobs.reports.probe import gain_cell, probe_section
 from jobs.reports.sample import sample_section
@@ -21,7 +22,7 @@ def sections(data: ReportData, figures: Figures) -> str:
     parts = [
         answer_section(data), probe_section(data, figures), _ranking(data, figures), sample_section(data),
         _plane(figures), _pairs(data, figures), _distributions(figures), _spectrum(figures), _mixture(data, figures),
-        ablation_section(data, figures), _examples(data), _rejects(data, figures), _history(data, figures),
+        ablation_section(data, figures), judge_section(data), _examples(data), _rejects(data, figures), _history(data, figures),
         _settings(data),
     ]  # fmt: skip
     return "".join(parts)

@@ -121,11 +121,15 @@ class Sent(Summary):
 
 
 class Scored(Summary):
-    """`score`: triples scored, by source too, and those without a usable vector."""
+    """`score`: triples scored, by source too, those without a usable vector, and those judged by query and negative.
+
+    `judged`: 64 hexadecimal digits of query_id and negative_id -> how many triples have the two.
+    """
 
     scored: int
     by_source: dict[str, int]
     rejected: int
+    judged: dict[str, int]
 
 
 class Distinct(Summary):

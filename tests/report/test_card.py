@@ -82,7 +82,7 @@ def test_a_run_without_a_probe_has_the_card_of_its_eci(runs):
         f"Not decided: {best} is first by ECI, but the sources are not comparable"
     )
     assert card_of(replace(data, ranking=[])) == Card(
-        "No source was scored", (), "", "", card_of(data).overturn[-2:], ()
+        "No source was scored", (), "", (), "", card_of(data).overturn[-2:], ()
     )
     assert f"train on A tie by ECI: {best}" in words(data)["answer"] and others
     assert card_of(sampled).headline.startswith(f"Not decided: {best} is first by ECI, but"), "35 queries are too few"

@@ -200,7 +200,7 @@ def test_pairs_of_very_many_sources_are_those_of_the_first(data):
 def test_the_first_sentence_is_the_verdict_and_the_others_follow(runs: Runs, data):
     first, *others = answer(data.probe, ranking_of(runs.out, runs.asked)["ranking"])
     page = sections(data, {})
-    assert f'<p>{esc(first)}</p>' in page
+    assert f"<p>{esc(first)}</p>" in page
     assert others and f'<p class="lead">{" ".join(map(esc, others))} Encoder vectors (8 dimensions)' in page
     assert "times the ECI" not in page and "paired jackknife" not in page
 

@@ -64,7 +64,7 @@ def outline(data: ReportData) -> Outline:
 def test_every_section_is_there_and_reached_from_the_navigation(outline):
     sections = [a["id"] for tag, a in outline.tags if tag == "section"]
     assert sections == [
-        "answer", "probe", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "examples",
+        "answer", "probe", "ranking", "plane", "pairs", "distributions", "spectrum", "mixture", "judge", "examples",
         "rejects", "history", "settings",
     ]  # fmt: skip
     assert [a["href"] for tag, a in outline.tags if tag == "a"][1:] == [f"#{name}" for name in sections]
@@ -116,7 +116,8 @@ def test_examples_give_way_where_the_page_would_be_too_large(data):
     triple = data.examples[data.shown[0]][0][0]
     many = {f"source {i}": ([{**triple, "query": "x" * 60_000}] * 5, [triple]) for i in range(40)}
     ranking = [{**data.ranking[0], "source": source, "rank": i + 1} for i, source in enumerate(many)]
-    large = replace(data, shown=tuple(many), examples=many, ranking=ranking, pairs=[], spectra={}, histograms={})
+    large = replace(data, shown=tuple(many), examples=many, ranking=ranking, pairs=[], spectra={}, histograms={},
+                    violations={})  # fmt: skip
     page = page_of(large, bundle())
     assert len(page.encode()) < MOST_BYTES and 'class="triple"' in page
 

@@ -119,7 +119,7 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
             "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True}  # fmt: skip
-FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
+FOUND = {"judgements", "inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 
 def test_every_setting_is_in_the_identity_of_a_run_or_named_as_no_part_of_it():
