@@ -14,6 +14,7 @@ from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.records import Manifest
+from jobs.output.run_index import write_index
 from jobs.output.runs import latest
 from jobs.output.store import Store
 
@@ -33,7 +34,7 @@ def seen(store: Store) -> str | None:
 
 
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
-    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
+    """Point the index of runs, LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
 
     Args:
         before: what `seen` said when the run began.
@@ -41,6 +42,7 @@ def finish(store: Store, run_id: str, before: str | None = None) -> None:
     Raises:
         EciError: LATEST in an object store has changed since then.
     """
+    write_index(store)  # before LATEST: whoever is killed here is picked up by the same run again
     if store.local:
         store.write_text(layout.LATEST, run_id + "\n")
     elif not store.put_if(layout.LATEST, run_id + "\n", before):

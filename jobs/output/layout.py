@@ -2,6 +2,7 @@
 
 .eci-root                                 says that this folder is an output root (root.py)
 LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
+index.html                                all runs, for people (run_index.py)
 runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
 ablations/RUN_ID.parquet                  what `eci ablate` found of a run; ablations/encoders/NAME are roots of their own
 cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users
@@ -19,6 +20,7 @@ MARKER = ".eci-root"
 """The file that makes a folder an output root (root.py)."""
 LATEST = "LATEST"
 CATALOG = "catalog.duckdb"
+INDEX = "index.html"
 RUNS = "runs"
 ABLATIONS = "ablations"
 ABLATION_ENCODERS = "ablations/encoders"

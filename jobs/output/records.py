@@ -83,10 +83,22 @@ class JudgementsUsed(TypedDict):
     runs: list[str]
 
 
+class TopOfRun(TypedDict):
+    """A run's first source: by the probe, else by ECI. `tied`: how many may be best.  Gains: shares of nDCG, None without a probe."""
+
+    source: str
+    tied: int
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    eci: float | None
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    `top`: None where nothing was scored; runs of older versions do not have it.
     `judgements`: only of a run that was given some.
     """
 
@@ -106,6 +118,7 @@ class Manifest(TypedDict):
     why_no_probe: str | None
     judgements: NotRequired[JudgementsUsed]
     stages: dict[str, StageTimes]
+    top: TopOfRun | None
 
 
 class Share(TypedDict):

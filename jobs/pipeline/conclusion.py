@@ -6,9 +6,13 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from jobs.config import RunConfig
 from jobs.output.commit import commit
-from jobs.output.tables import JUDGEMENTS, SOURCE_ECI, SOURCE_PAIRS
+from jobs.output.records import ProbeRow
+from jobs.output.run_index import top_of
+from jobs.output.tables import JUDGEMENTS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.pipeline.manifest import judgements_table, make_manifest
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.stages import Ran
@@ -38,11 +42,20 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     if prepared.judgements.pairs:
         judged = judgements_table(job, prepared.judgements, ran.done)
         published.append(publish(job, JUDGEMENTS.files, [judged], JUDGEMENTS.schema))
-    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created)
+    top = top_of(ranking.to_pylist(), _probed(ran))
+    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, top)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:
         logging.getLogger("eci").warning(warning)
     commit(job.store, job.publish, job.run_id, manifest)
+
+
+def _probed(ran: Ran) -> list[ProbeRow]:
+    """Return the rows of source_probe, none where the sources were not tried out."""
+    if not ran.done.gains:
+        return []
+    with ran.job.store.open(f"{ran.job.publish}/{SOURCE_PROBE.files}") as source:
+        return list(pq.read_table(source).to_pylist())
 
 
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:

@@ -16,7 +16,7 @@ from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.ids import ID_BYTES, as_uuid, id_array
 from jobs.ingest.judgements import Judgements
-from jobs.output.records import JudgementsUsed, Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
+from jobs.output.records import JudgementsUsed, Manifest, SampleUsed, StageTimes, TableFile, TopOfRun, Totals, value_of
 from jobs.output.tables import FORMULA_VERSION, JUDGEMENTS, TABLES
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
@@ -66,6 +66,7 @@ def make_manifest(
     sample: Sample,
     key: str,
     created: datetime,
+    top: TopOfRun | None,
 ) -> Manifest:
     """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
     stages: dict[str, StageTimes] = {
@@ -97,6 +98,7 @@ def make_manifest(
         "rejects": done.rejects["all"]["by_reason"],
         "why_no_probe": _why_no_probe(config, done),
         "stages": stages,
+        "top": top,
     }
     if prepared.judgements.pairs:
         manifest["judgements"] = _judgements_used(prepared.judgements, done)

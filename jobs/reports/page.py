@@ -32,6 +32,8 @@ from jobs.reports.sections import sections
 MOST_BYTES = 5_000_000
 S = TypeVar("S")
 FOLDER = Path(__file__).parent
+HOME = f"../../{layout.INDEX}"
+"""The index of all runs, seen from a report in its run's folder."""
 SCRIPTS = ("page.js", "judge.js")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 
@@ -49,7 +51,7 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
         None, or a line that says why there is no report.
     """
     try:
-        page = build(store, folder, manifest, memory, threads)
+        page = build(store, folder, manifest, memory, threads, HOME)
         store.write_text(layout.report_in(folder), page)
     except Exception as error:
         return f"no report was written: {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"
@@ -72,7 +74,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
-        page = build(store, folder, manifest, available_memory() // 4, available_cores())
+        page = build(store, folder, manifest, available_memory() // 4, available_cores(), "" if to else HOME)
     except FileNotFoundError as error:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
@@ -85,18 +87,22 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     return Store(folder or "/").path(name)
 
 
-def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> str:
-    """Return the page. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads), bundle())
+def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int, home: str) -> str:
+    """Return the page. `home`: as `page_of`. Raises what `read_report` raises."""
+    return page_of(read_report(store, folder, manifest, memory, threads), bundle(), home)
 
 
-def page_of(data: ReportData, bundle: str) -> str:
-    """Return the page of the data, with fewer examples where it would be over MOST_BYTES."""
+def page_of(data: ReportData, bundle: str, home: str = "") -> str:
+    """Return the page of the data, with fewer examples where it would be over MOST_BYTES.
+
+    Args:
+        home: where the index of all runs lies, seen from the page; empty for a page that lies elsewhere.
+    """
     figures = {chart.name: chart for chart in charts(data)}
     specs = {name: {"fit": chart.fit, "spec": chart.spec} for name, chart in figures.items()}
-    page = _document(data, sections(data, figures), embedded_json(specs), bundle)
+    page = _document(data, sections(data, figures), embedded_json(specs), bundle, home)
     if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):
-        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), bundle)
+        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), bundle, home)
     return page
 
 
@@ -122,7 +128,8 @@ def bundle() -> str:
     return script
 
 
-def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
+def _document(data: ReportData, body: str, specs: str, bundle: str, home: str) -> str:
+    runs = f'<a href="{esc(home)}">All runs</a>' if home else ""
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
@@ -132,7 +139,7 @@ def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI report {run}</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><a class="skip" href="#main">Skip to the report</a>
-<header><div><b>ECI report</b><span>run {run}</span></div><nav aria-label="Sections">{links}</nav></header>
+<header><div><b>ECI report</b><span>run {run}</span>{runs}</div><nav aria-label="Sections">{links}</nav></header>
 <main id="main">{body}</main>
 <footer>Made by eci-lake. This page loads nothing from anywhere.</footer>
 <noscript><p class="note">Charts and sorting need JavaScript; the numbers are in the tables.</p></noscript>
