@@ -160,7 +160,10 @@ def commands(data: ReportData, source: str) -> tuple[Command, ...]:
     vectors = data.manifest["settings"].get("vectors")
     chosen = [] if vectors or not encoder else ["--encoder", encoder]
     return (
-        Command("Write the training file", shlex.join(["eci", "select", *_taken(data, source), "--to", to, *run])),
+        Command(
+            f"Write the training file of {source}",
+            shlex.join(["eci", "select", *_taken(data, source), "--to", to, *run]),
+        ),
         Command("Try it out beside the sources", shlex.join(["eci", "probe", "--triples", to, *run])),
         Command(
             "Check on a collection of yours with judgements (its folder for COLLECTION)",

@@ -46,7 +46,7 @@ class Tables(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag == "table":
-            self.of[self._caption] = self._rows
+            self.of[self._caption], self._rows = self._rows, [[""]]
         self._inside = ""
 
     def handle_data(self, data):
@@ -201,7 +201,8 @@ def test_the_first_sentence_is_the_verdict_and_the_others_follow(runs: Runs, dat
     first, *others = answer(data.probe, ranking_of(runs.out, runs.asked)["ranking"])
     page = sections(data, {})
     assert f"<p>{esc(first)}</p>" in page
-    assert others and f'<p class="lead">{" ".join(map(esc, others))} Encoder vectors (8 dimensions)' in page
+    assert others and f"<p>{' '.join(map(esc, others))}</p>" in page
+    assert '<p class="lead">Encoder vectors (8 dimensions)' in page
     assert "times the ECI" not in page and "paired jackknife" not in page
 
 
