@@ -142,7 +142,7 @@ def by_construction(facts: Facts) -> Caution | None:
         return None
     said = (
         f"Won by construction: {named([row['source'] for row in rows])} {_has(rows)} no negative above its positive, and easier "
-        "sources have some: it was filtered by similarity, which ECI rewards whatever was left out. Go by the probe here."
+        "sources have some: filtering by similarity does that, and ECI rewards it whatever was left out. Go by the probe here."
     )
     return _caution("by construction", rows, said)
 
