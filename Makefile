@@ -6,7 +6,7 @@ CONSTRAINTS := .ci/constraints.txt
 # Every run starts processes, and without bytecode each of them would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint docs crash scale bench clean
+.PHONY: demo test lint docs crash attack scale bench clean
 
 demo: $(VENV)/ready  ## the main job on real text: builds triples from installed documentation, ranks their sources
 	$(BIN)/eci demo --out demo-out
@@ -25,6 +25,9 @@ docs: $(VENV)/ready  ## the generated parts of the READMEs: commands, columns of
 
 crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s
+
+attack: $(VENV)/ready  ## a thousand flipped bits over every kind of file, and what became of them
+	ECI_ATTACK=1 $(BIN)/python -m pytest tests/run/test_damage.py tests/run/test_damaged_work.py tests/run/test_standing.py -s
 
 scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
 	ECI_SCALE=1 $(BIN)/python -m pytest tests/scale -s

@@ -6,7 +6,7 @@
 SELECT
     kind, source, parts, rank, rank_lo, rank_hi,
     eci, eci_se, eci_lo, eci_hi, information, misinformation, purity,
-    n_examples, n_rejected, n_queries, n_negatives,
+    n_examples, n_rejected, n_queries, n_negatives, n_near_positive,
     sum_weight / 4294967296 / n_examples AS mean_weight,
     sum_consistency / 4294967296 / n_examples AS mean_consistency,
     sum_locality / 4294967296 / n_examples AS mean_locality,

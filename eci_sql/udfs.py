@@ -41,18 +41,29 @@ class TokenSets:
 
         Every query token is searched for in its negative's tokens, all pairs at once.
         """
-        first = self.offsets[queries]
-        lengths = self.offsets[queries + 1] - first
-        pair = np.repeat(np.arange(len(queries), dtype=np.int32), lengths)
-        before = np.cumsum(lengths, dtype=np.int32) - lengths
-        wanted = self.tokens[np.arange(len(pair), dtype=np.int32) + np.repeat(first - before, lengths)]
-        found = self._contains(negatives[pair], wanted)
+        pair, wanted, found = self._search(queries, negatives)
         idf = self.weights[wanted]
         total = np.bincount(pair, idf, len(queries))
         shared = np.bincount(pair, idf * found, len(queries))
         result = np.divide(shared, total, out=np.zeros(len(queries)), where=total > 0)
         result[~(self.known[queries] & self.known[negatives])] = np.nan
         return result
+
+    def meet(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return which queries have a token in common with their passage, bool (m,); False where a text is absent."""
+        pair, _, found = self._search(queries, passages)
+        met = np.zeros(len(queries), dtype=bool)
+        met[pair[found]] = True
+        return met
+
+    def _search(self, queries: np.ndarray, passages: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return each token of each pair's query: the pair's number, the token, and whether the passage has it."""
+        first = self.offsets[queries]
+        lengths = self.offsets[queries + 1] - first
+        pair = np.repeat(np.arange(len(queries), dtype=np.int32), lengths)
+        before = np.cumsum(lengths, dtype=np.int32) - lengths
+        wanted = self.tokens[np.arange(len(pair), dtype=np.int32) + np.repeat(first - before, lengths)]
+        return pair, wanted, self._contains(passages[pair], wanted)
 
     def _contains(self, texts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """Return whether each wanted token is in its text's set: a binary search in all sets at once.

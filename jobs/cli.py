@@ -11,15 +11,21 @@ import os
 import signal
 import sys
 import traceback
+from importlib.metadata import version as distribution_version
 from typing import Annotated, NoReturn
 
 import typer
 
+from jobs.addresses import without_secrets
 from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands.boundary import take_in
+from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
+from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
     name="eci",
+    cls=Grouped,
     help="Rank sources of hard negatives for dense retrievers before any training.",
     no_args_is_help=False,
     add_completion=True,
@@ -31,19 +37,6 @@ for topic in (running, reading, deciding, validating, encoders, upkeep):
     topic.register(app)
 
 
-PATH = """eci ranks sources of hard negatives before any training. The way from here:
-
-  eci doctor                                            what works on this machine
-  eci demo --out demo-out                               real triples, a whole run, a ranking (minutes)
-  eci report --out demo-out                             the same as a page to look at and to show
-  eci run --triples 'lake/*.parquet' --out OUT          your own triples: query, positive, negative, source
-  eci rank --out OUT                                    the ranking, with intervals
-  eci sql "SELECT * FROM source_eci" --out OUT          every table, in SQL
-  eci init nightly.toml                                 a settings file with every option
-
-eci --help lists all commands, eci COMMAND --help explains one."""
-
-
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
@@ -53,19 +46,27 @@ def start(
     no_color: Annotated[
         bool, typer.Option("--no-color", envvar="NO_COLOR", help="Plain text on a terminal, too.")
     ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Rank sources of hard negatives for dense retrievers before any training."""
+    if logging.lastResort is not None:  # what warnings go to where nothing else was set up
+        logging.lastResort.setFormatter(ShownFormatter())
+    if version:
+        typer.echo(f"eci-lake {distribution_version('eci-lake')}")
+        raise typer.Exit
     if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(ShownFormatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
         os.environ["ECI_TRACEBACK"] = "1"
     if no_color:
         os.environ["NO_COLOR"] = "1"
     if context.invoked_subcommand is None:
-        typer.echo(PATH)
+        print_overview(context)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"eci: {message}", err=True)
+    typer.echo(f"eci: {shown(without_secrets(message))}", err=True)
     # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -88,10 +89,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
+        sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)
     except EciError as error:
         if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+            typer.echo(shown_lines("".join(traceback.format_exception(error.__cause__))).rstrip(), err=True)
         _fail(str(error), error.exit_code)
     except (_StoppedError, KeyboardInterrupt):
         _fail("stopped; finished tasks are kept, the same command goes on from there", 1)

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+import types
+import typing
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
+from jobs.addresses import beside, expanded, refuse_secrets
 from jobs.errors import InputError, nearest
-from jobs.machine import available_cores, default_memory, parse_bytes
+from jobs.ids import tidy
+from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
-SECRET_IN_ADDRESS = re.compile(
-    r"://[^/@]*:[^/@]*@|://.*[?&](sig|sv|token|[\w-]*(signature|credential|token))=", re.IGNORECASE
+COLUMN_NAMES = (
+    *("query", "positive", "negative", "negative_1", "query_id", "positive_id", "negative_id", "source"),
+    *("docs", "document_ids", "passage", "label", "labels", "score", "scores", "title"),
 )
+"""What `--columns` may say that a column is."""
+COLUMN_NAME = re.compile("|".join((*COLUMN_NAMES, r"negative_\d+", r"negative_\d+_id")))
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic's own errors would repeat what was given, an address with a secret as well
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Input(_Settings):
     """One input: files of one format."""
 
-    triples: tuple[str, ...] = Field(description="files, folders, globs (in quotes) or URLs of triples")
+    triples: tuple[str, ...] = Field(
+        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+    )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
@@ -32,12 +44,47 @@ class Input(_Settings):
     numbered: Literal["one", "each"] = Field(
         "one", description="columns negative_1..N as one source, or each as its own"
     )
+    columns: dict[str, str] = Field(
+        {}, description="what these files call their columns, such as positive=answer,negative=distractor"
+    )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
+    corpus: tuple[str, ...] | None = Field(
+        None, description="files with the passages of these triples' ids, in place of the run's (an empty list: none)"
+    )
+    queries: tuple[str, ...] | None = Field(
+        None, description="files with the queries of these triples' ids, in place of the run's (an empty list: none)"
+    )
 
-    @field_validator("triples", "qrels", mode="before")
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _mapped(cls, value: Any) -> Any:
+        """Take `"query=claim,positive=evidence"`, alone or in a list, beside a table of names."""
+        given = [value] if isinstance(value, str) else value
+        if isinstance(given, (list, tuple)) and all(isinstance(item, str) for item in given):
+            parts = [part.partition("=") for item in given for part in item.split(",") if part.strip()]
+            names = [name.strip() for name, _, _ in parts]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{max(names, key=names.count)!r} is named twice")
+            return {name.strip(): column.strip() for name, _, column in parts}
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _whole(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, column in value.items():
+            if not COLUMN_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no name to give{nearest(name, COLUMN_NAMES)} (allowed: {', '.join(COLUMN_NAMES)}, such "
+                    "as positive=answer)"
+                )
+            if not column:
+                raise ValueError(f"{name} needs the name of a column, such as {name}=answer")
+        return value
+
+    @field_validator("triples", "qrels", "corpus", "queries", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return _addresses(value)
 
     @field_validator("format")
     @classmethod
@@ -52,9 +99,10 @@ class Input(_Settings):
     @field_validator("source")
     @classmethod
     def _named(cls, value: str | None) -> str | None:
-        if value is not None and not good_source(value):
+        named = None if value is None else tidy(value)
+        if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
-        return value
+        return named
 
     @field_validator("ranks")
     @classmethod
@@ -66,7 +114,8 @@ class Input(_Settings):
         return value
 
 
-INPUT_OPTIONS = tuple(Input.model_fields)
+INPUT_OPTIONS = tuple(name for name in Input.model_fields if name not in ("corpus", "queries"))
+"""The settings of an input that the command line has; those of the other names there are the run's."""
 ALL_PAIRS = "all-pairs"
 
 
@@ -100,9 +149,11 @@ class RunConfig(_Settings):
     vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
     judgements: tuple[str, ...] = Field((), description="files of judged negatives that a report has exported")
     encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
-    temperature: float | None = Field(None, gt=0, le=10, description="the training temperature, by default the card's")
+    temperature: float | None = Field(
+        None, ge=1e-3, le=10, description="the training temperature, by default the card's"
+    )
     kappa: float = Field(0.5, ge=0, le=1, description="share of the lexical overlap that a weight loses")
-    lam: float = Field(1.0, gt=0, alias="lambda", description="the ridge of the log-determinant")
+    lam: float = Field(1.0, ge=1e-6, le=1e6, alias="lambda", description="the ridge of the log-determinant")
     tokenizer: Literal["word", "wordpiece", "char3"] = Field("word", description="tokens of the lexical side")
     folds: int = Field(32, ge=2, le=256, description="folds of the queries: units of work and of uncertainty")
     workers: int = Field(0, ge=0, le=1024, description="worker processes, 0 for one on each core")
@@ -133,21 +184,29 @@ class RunConfig(_Settings):
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
+    allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, populate_by_name=True
+    )
 
     @field_validator("out")
     @classmethod
     def _there(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
-        return value
+        return expanded(value)
+
+    @field_validator("encoder")
+    @classmethod
+    def _at_home(cls, value: str) -> str:
+        return expanded(value)
 
     @field_validator("corpus", "queries", "vectors", "judgements", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return _addresses(value)
 
     @field_validator("hybrids", mode="before")
     @classmethod
@@ -161,6 +220,7 @@ class RunConfig(_Settings):
     @field_validator("hybrids")
     @classmethod
     def _several(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        value = {tidy(name): tuple(map(tidy, parts)) for name, parts in value.items()}
         for name, parts in value.items():
             if not good_source(name):
                 raise ValueError("a hybrid's name is 1 to 200 printable characters")
@@ -188,13 +248,10 @@ class RunConfig(_Settings):
             raise ValueError("no input: give --triples, or [[inputs]] in the settings file")
         if self.scheduler and self.cluster:
             raise ValueError("give --scheduler or --cluster, not both")
-        named = [a for item in self.inputs for a in (*item.triples, *item.qrels)]
-        named += [*self.corpus, *self.queries, *self.vectors, *self.judgements]
-        if any(SECRET_IN_ADDRESS.search(a) for a in (self.out, *named)):
-            raise ValueError(
-                "an address holds a password, a token or a signature, and would stand in manifests and reports; object stores "
-                "take credentials from the environment"
-            )
+        try:
+            refuse_secrets(self.model_dump(mode="json"), "")
+        except InputError as error:
+            raise ValueError(str(error).removeprefix(": ")) from None
         sampled = self.until_decided is not None or self.sample_queries is not None
         if self.until_decided is not None and self.sample_queries is not None:
             raise ValueError("give --until-decided or --sample-queries, not both")
@@ -211,8 +268,11 @@ class RunConfig(_Settings):
         return self.workers or available_cores()
 
     def memory_bytes(self) -> int:
-        """Return the memory for all workers together, in bytes."""
-        return parse_bytes(self.memory) if self.memory else default_memory()
+        """Return the memory for all workers together, in bytes; local ones get no more than there is."""
+        if not self.memory:
+            return default_memory()
+        given = parse_bytes(self.memory)
+        return given if self.scheduler or self.cluster else min(given, available_memory())
 
     def share(self) -> int:
         """Return the memory share of one worker, in bytes."""
@@ -224,14 +284,51 @@ def good_source(name: str) -> bool:
     return 0 < len(name.strip()) <= len(name) <= 200 and name.isprintable()
 
 
+def _addresses(value: Any) -> Any:
+    """Return one address or a list of them as a tuple, with home folders; anything else as it is, to be refused."""
+    given = (value,) if isinstance(value, str) else value
+    if isinstance(given, list | tuple) and all(isinstance(item, str) for item in given):
+        return tuple(expanded(item) for item in given)
+    return given
+
+
 def load_settings(path: str) -> dict[str, Any]:
-    """Read a TOML settings file. Raises InputError with the line of a syntax error."""
+    """Read a TOML settings file; relative paths in it begin at its folder.
+
+    Raises:
+        InputError: it cannot be read (with the line of a syntax error), or an address in it holds a secret.
+    """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(Path(expanded(path)).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    refuse_secrets(found, path)
+    _begin_at(found, os.path.dirname(expanded(path)))
+    return found
+
+
+_PATHS = ("out", "corpus", "queries", "vectors")
+_INPUT_PATHS = ("triples", "qrels")
+
+
+def _begin_at(settings: dict[str, Any], folder: str) -> None:
+    """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
+    inputs = settings.get("inputs")
+    listed = inputs if isinstance(inputs, list) else []
+    tables = [(settings, _PATHS)] + [(item, _INPUT_PATHS) for item in listed if isinstance(item, dict)]
+    for table, names in tables:
+        for name in names:
+            value = table.get(name)
+            if isinstance(value, str) and value.strip():
+                table[name] = beside(value, folder)
+            elif isinstance(value, list):
+                table[name] = [beside(item, folder) if isinstance(item, str) else item for item in value]
+    encoder = settings.get("encoder")
+    # a name is none of a folder, unless there is one beside the file
+    if isinstance(encoder, str) and ("/" in encoder or os.path.isdir(os.path.join(folder, encoder))):
+        settings["encoder"] = beside(encoder, folder)
 
 
 def probe_settings(values: dict[str, Any]) -> Probe:
@@ -244,10 +341,14 @@ def probe_settings(values: dict[str, Any]) -> Probe:
 
 def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
     """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
+    refuse_secrets(values, where)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise InputError("; ".join(_explain(item, where) for item in error.errors())) from None
+
+
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 
 
 def _explain(item: Any, where: str) -> str:
@@ -260,10 +361,34 @@ def _explain(item: Any, where: str) -> str:
         return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
     message = item["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
     if item["type"] == "literal_error":
-        allowed = re.findall("'([^']*)'", item["ctx"]["expected"])
-        message = f"allowed: {', '.join(allowed)}{nearest(str(item['input']), allowed)}"
+        choices = re.findall("'([^']*)'", item["ctx"]["expected"])
+        message = f"allowed: {', '.join(choices)}{nearest(str(item['input']), choices)}"
+    field = _fields_at(item["loc"]).get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
+    if item["type"] in _BOUNDS and field is not None:
+        message = f"must be a number, {allowed(field)}"
     given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
+    kind = field.annotation
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))
+    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(item, sign):g}"
+        for item in field.metadata
+        for sign, word in signs.items()
+        if hasattr(item, sign)
+    ]
+    origin = typing.get_origin(kind)
+    listed = (
+        ["a list"]
+        if kind is not None and (origin is tuple or (origin is types.UnionType and tuple in typing.get_args(kind)))
+        else []
+    )
+    return ", ".join(listed + limits)
 
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:

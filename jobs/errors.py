@@ -2,6 +2,7 @@
 
     EciError                 1   something failed while running; a rerun resumes
     ├── InputError           2   the input or a setting is wrong; nothing was started
+    ├── DamagedError         2   a file of OUT is damaged or missing; `eci verify` names all such
     ├── HeldError            2   another run holds this OUT
     └── AttentionError       3   finished, but something needs attention (--strict)
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import logging
 from collections.abc import Iterable
 
 
@@ -25,6 +27,10 @@ class InputError(EciError):
     """The input or a setting is wrong (exit code 2). Nothing was published."""
 
     exit_code = 2
+
+
+class DamagedError(InputError):
+    """A file that eci has written is damaged or missing (exit code 2). It is named, and nothing was made of it."""
 
 
 class HeldError(InputError):
@@ -57,3 +63,13 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+_SAID: set[str] = set()
+
+
+def notice(text: str) -> None:
+    """Say one line on the error stream, once a process: what a command goes on without."""
+    if text not in _SAID:
+        _SAID.add(text)
+        logging.getLogger("eci").warning(text)

@@ -7,6 +7,8 @@ searching need (only taking a single value out drops trailing zero bytes; `as_ar
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -17,8 +19,18 @@ Side = Literal["query", "passage"]
 ID_BYTES = 16
 ID_TYPE = pa.binary(ID_BYTES)
 NO_ID = bytes(ID_BYTES)
+_PAIRS = np.array([f"{byte:02x}" for byte in range(256)], dtype="S2")
+_NO_PAIR = 256
+_BYTES = np.full(1 << 16, _NO_PAIR, dtype=np.uint16)  # two digits, as one number of this machine -> the byte
+_BYTES[_PAIRS.view(np.uint16)] = np.arange(256)
 _HASHED_AT_ONCE = 1000  # texts that are there once more, as bytes of Python's
 _PREFIX = {"query": b"q", "passage": b"p"}
+_BLANKS = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
+
+
+def tidy(source: str) -> str:
+    """Return the one spelling of a source's name: composed characters (NFC), no blanks around it, single ones in it."""
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", source).strip())
 
 
 def text_id(side: Side, text: str) -> bytes:
@@ -48,7 +60,13 @@ def id_array(ids: Iterable[bytes]) -> np.ndarray:
 
 
 def from_arrow(column: Any) -> np.ndarray:
-    """Return an Arrow column of 16-byte binaries as an S16 array (a view where it is one chunk)."""
+    """Return an Arrow column of ids as an S16 array (a view where it is one chunk of 16-byte binaries).
+
+    Taken are binaries, UUIDs (tables of layout 1), and the text of published tables.
+    """
+    if pa.types.is_string(column.type):
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        return np.concatenate([np.empty(0, dtype="S16"), *map(_from_text, chunks)])
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], ID_TYPE)
@@ -68,8 +86,27 @@ def as_arrow(ids: np.ndarray) -> pa.Array:
 
 
 def as_uuid(ids: np.ndarray) -> pa.Array:
-    """Return an S16 array as Arrow UUIDs, the type that published tables show ids in."""
+    """Return an S16 array as Arrow UUIDs: in DuckDB ids of 16 bytes, in the same order."""
     return pa.ExtensionArray.from_storage(pa.uuid(), as_arrow(ids))
+
+
+def as_text(ids: np.ndarray) -> pa.Array:
+    """Return an S16 array as the text that published tables hold: 32 lower-case hexadecimal digits, in the same order."""
+    digits = _PAIRS[np.ascontiguousarray(ids).view(np.uint8)]
+    offsets = np.arange(0, 2 * ID_BYTES * (len(ids) + 1), 2 * ID_BYTES, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(digits)])
+
+
+def _from_text(array: pa.Array) -> np.ndarray:
+    offsets = np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, 4 * array.offset) if len(array) else None
+    if offsets is None:
+        return np.empty(0, dtype="S16")
+    if array.null_count or (np.diff(offsets) != 2 * ID_BYTES).any():
+        raise ValueError(f"an id is not of {2 * ID_BYTES} hexadecimal digits")
+    found = _BYTES[np.frombuffer(array.buffers()[2], np.uint8, 2 * ID_BYTES * len(array), offsets[0]).view(np.uint16)]
+    if (found == _NO_PAIR).any():
+        raise ValueError(f"an id is not of {2 * ID_BYTES} hexadecimal digits")
+    return found.astype(np.uint8).view("S16")
 
 
 def words(ids: np.ndarray) -> np.ndarray:
@@ -125,6 +162,16 @@ def first_of_run(ordered: np.ndarray) -> np.ndarray:
     first = np.ones(len(ordered), dtype=bool)
     first[1:] = ordered[1:] != ordered[:-1]
     return first
+
+
+def newly_met(at: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the rows that found something (`at`, -1 for nothing) that is not `present` yet.
+
+    The last comes first: what is assigned by these rows is of the first one where several have found the same.
+    """
+    rows = np.flatnonzero(at >= 0)
+    new: np.ndarray = rows[~present[at[rows]]][::-1]
+    return new
 
 
 def lookup(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -27,12 +30,35 @@ def available_cores() -> int:
 
 
 def available_memory() -> int:
-    """Return the machine's memory, or the control group's limit where that is lower, in bytes."""
+    """Return the machine's memory, or the lowest limit of this process's control groups where that is lower, in bytes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text().strip()).isdigit():
-        total = min(total, int(text))
-    return total
+    return min([total, *_group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def _group_limits(membership: Path, mounted: Path) -> Iterator[int]:
+    """Yield the memory limits of the control groups that a process is in, and of those above them, of either version."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in ["0::/", *lines]:
+        number, controllers, path = line.split(":", 2)
+        first_version = "memory" in controllers.split(",")
+        if not first_version and number != "0":
+            continue
+        top = mounted / "memory" if first_version else mounted
+        group = top / path.strip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            with suppress(OSError, ValueError):
+                yield int((folder / ("memory.limit_in_bytes" if first_version else "memory.max")).read_text())
+
+
+def address_space() -> int | None:
+    """Return the limit of this process's addresses (`ulimit -v`) in bytes, None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def default_memory() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from jobs.config import Input, RunConfig
+from jobs.config import Input, RunConfig, allowed
 from jobs.errors import InputError
 
 EXAMPLES: dict[str, str] = {
     "out": '"OUT"', "triples": '["lake/*.parquet"]', "temperature": "0.05", "source": '"dense"', "ranks": '"1:10"',
     "memory": '"8GB"', "scheduler": '"tcp://127.0.0.1:8786"', "cluster": '"dask_jobqueue.SLURMCluster"',
     "corpus": '["corpus.jsonl"]', "queries": '["queries.jsonl"]', "vectors": '["vectors/*.parquet"]',
-    "qrels": '["qrels.tsv"]',
+    "qrels": '["qrels.tsv"]', "columns": '{ positive = "answer", negative = "distractor" }',
     "until_decided": "0.95",
     "sample_queries": "10_000",
 }  # fmt: skip
@@ -30,7 +28,8 @@ HEADER = """\
 # Settings of `eci run` and `eci plan`: every option, with its default. Lines that begin with # are not in force.
 # Precedence: an option on the command line, then the environment (ECI_FOLDS, ECI_ENCODER, ...), then this file,
 # then the default.
-# Paths are files, folders, globs or URLs. No secrets here: credentials come from the environment or the machine's role.
+# Paths are files, folders, globs or URLs; relative ones begin at the folder of this file.
+# No secrets here: credentials come from the environment or the machine's role.
 """
 
 
@@ -64,27 +63,6 @@ def _setting(key: str, field: FieldInfo) -> str:
     required = field.default is PydanticUndefined
     value = EXAMPLES[key] if key in EXAMPLES else _toml(field.default)
     return f"{comment}\n{'' if required else '# '}{key} = {value}"
-
-
-def allowed(field: FieldInfo) -> str:
-    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
-    kind = field.annotation
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))
-    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    limits = [
-        f"{word} {getattr(item, sign):g}"
-        for item in field.metadata
-        for sign, word in signs.items()
-        if hasattr(item, sign)
-    ]
-    origin = typing.get_origin(kind)
-    listed = (
-        ["a list"]
-        if kind is not None and (origin is tuple or (origin is types.UnionType and tuple in typing.get_args(kind)))
-        else []
-    )
-    return ", ".join(listed + limits)
 
 
 def _toml(value: Any) -> str:

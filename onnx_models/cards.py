@@ -231,7 +231,7 @@ def card_of(values: Mapping[str, Any], origin: str, folder: Path) -> EncoderCard
         passage_prefix=fields.text("passage_prefix", ""),
         title_separator=fields.text("title_separator", " "),
         max_tokens=fields.integer("max_tokens", 3, 1_000_000),
-        temperature=fields.positive("temperature", DEFAULT_TEMPERATURE),
+        temperature=fields.temperature("temperature", DEFAULT_TEMPERATURE),
         licence=fields.text("licence"),
         source=fields.text("source"),
         model=_card_file(model, folder),

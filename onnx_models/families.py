@@ -42,7 +42,7 @@ def load_family(name: str) -> Family:
         pooling=cast("Pooling", fields.choice("pooling", ("mean", "cls", "last"))),
         query_prefix=fields.text("query_prefix"),
         passage_prefix=fields.text("passage_prefix"),
-        temperature=fields.positive("temperature", 0.05),
+        temperature=fields.temperature("temperature", 0.05),
     )
     fields.finish()
     return family

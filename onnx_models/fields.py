@@ -53,6 +53,14 @@ class Fields:
             raise self._error(key, value, "a finite number above 0")
         return float(value)
 
+    def temperature(self, key: str, default: float) -> float:
+        """Return a temperature: below the least, weights vanish or are all there is, and no source differs from another."""
+        value = self._get(key, default)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 1e-3 <= value <= 10:
+            raise self._error(key, value, "a number from 0.001 to 10")
+        return float(value)
+
     def flag(self, key: str, default: bool | None = None) -> bool:
         """Return a boolean."""
         value = self._get(key, default)

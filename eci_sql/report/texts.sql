@@ -5,4 +5,4 @@
 -- grain:   one row for each id that has one
 SELECT text_id, user_id, left(text, $most) AS text
 FROM texts
-WHERE text_id IN (SELECT unnest($ids::UUID[]))
+WHERE text_id IN (SELECT unnest($ids::VARCHAR[]))

@@ -6,25 +6,30 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Memory, Out, Quiet, Workers, bytes_of, filled
-from jobs.commands.showing import echo_json, print_probe, progress_for
-
-RunId = Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")]
-
+from jobs.commands.options import Json, Memory, Out, Quiet, RunId, Workers, bytes_of, filled
+from jobs.commands.showing import echo_json, print_probe, progress_for, say
+from jobs.errors import InputError
 
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
 NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
-FILES = "Training files, each one a source of its own; repeat it."
+FILES = "Training files, each one a source of its own, or NAME=PATH; repeat it."
+ALLOW = "Go on where a file loses most of its rows to rejects."
+COLUMNS = "What these files call their columns, such as positive=answer,negative=distractor."
+SAMPLED = "Go on where the run scored a sample of the queries only."
 DIVERSE = "Choose greedily by log-determinant, no two residuals that are nearly the same."
+
+
+Sampled = Annotated[bool, typer.Option("--sampled", help=SAMPLED)]
 
 
 def mix(
     out: Out,
     parts: Annotated[str | None, typer.Option(help=PARTS)] = None,
     source: Annotated[list[str] | None, typer.Option(help="A source that may be mixed; repeat it.")] = None,
+    sampled: Sampled = False,
     run_id: RunId = None,
     json: Json = False,
 ) -> None:
@@ -35,12 +40,11 @@ def mix(
     from jobs.decide.mixing import mix as find
     from jobs.decide.mixing import mix_lines
 
-    found = find(out, run_id, parts, source)
+    found = find(out, run_id, parts, source, sampled)
     if json:
         echo_json(found)
         return
-    for line in mix_lines(found, parts is not None):
-        typer.echo(line)
+    say(*mix_lines(found, parts is not None))
 
 
 def select(
@@ -60,6 +64,7 @@ def select(
     by: Annotated[str | None, typer.Option(help=ORDER)] = None,
     negatives: Annotated[int | None, typer.Option(help=NEGATIVES)] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Triples of a file.")] = 100_000,
+    sampled: Sampled = False,
     memory: Memory = None,
     run_id: RunId = None,
     json: Json = False,
@@ -71,6 +76,7 @@ def select(
     from jobs.decide.mixing import shares_of
     from jobs.decide.selection import Choice
     from jobs.decide.selection import select as write
+    from jobs.finished.text import used_of
 
     choice = Choice(
         sources=tuple(source or ()),
@@ -82,19 +88,22 @@ def select(
         near_duplicates=not no_near_duplicates,
         diverse=diverse,
         by=by,
+        sampled=sampled,
     )
     manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows, negatives)
     if json:
         echo_json(manifest)
         return
     for name, count in manifest["sources"].items():
-        typer.echo(f"{count:>12,}  {name}")
+        say(f"{count:>12,}  {name}")
     files = manifest["files"]
     records = sum(file["records"] for file in files)
-    typer.echo(
-        f"{manifest['triples']:>12,}  triples, best {manifest['choice']['by']} first, in {records:,} records of "
+    say(
+        f"{manifest['triples']:>12,}  triples, {manifest['order']}, in {records:,} records of "
         f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
     )
+    if manifest["sample"] is not None:
+        say(f"From a sample: {used_of(manifest['sample'])}; nothing is known of the triples of the others.")
 
 
 def ablate(
@@ -123,12 +132,13 @@ def ablate(
         echo_json(rows)
         return
     for line in ablation_lines(rows):
-        typer.echo(line)
+        say(line)
 
 
 def probe(
     out: Out,
     triples: Annotated[list[str] | None, typer.Option(help=FILES)] = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS)] = None,
     source: Annotated[list[str] | None, typer.Option(help="Try this source of the run only; repeat it.")] = None,
     hybrid: Annotated[list[str] | None, typer.Option(help="Sources dealt out in turn, such as a+b; repeat it.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Queries to train on and to judge by.")] = None,
@@ -138,6 +148,7 @@ def probe(
     pool: Annotated[int | None, typer.Option(min=100, help="Passages that are ranked.")] = None,
     cutoff: Annotated[int | None, typer.Option(min=1, help="Ranks that nDCG looks at.")] = None,
     tolerance: Annotated[float | None, typer.Option(help="Points of nDCG within which a difference is a tie.")] = None,
+    allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help=ALLOW)] = False,
     workers: Workers = None,
     memory: Memory = None,
     run_id: RunId = None,
@@ -155,7 +166,11 @@ def probe(
     given = {"queries": queries, "steps": steps, "rate": rate, "halvings": halvings, "pool": pool, "cutoff": cutoff,
              "tolerance": tolerance}  # fmt: skip
     settings = probe_settings({name: value for name, value in given.items() if value is not None})
-    asked = Asked(tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings)
+    if columns and not triples:
+        raise InputError("--columns goes with --triples")
+    asked = Asked(
+        tuple(triples or ()), tuple(source or ()), tuple(hybrid or ()), settings, allow_rejects, tuple(columns or ())
+    )
     progress, close = progress_for(quiet)
     try:
         found = try_out(out, run_id, asked, progress, workers or 0, memory or "")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.options import Json, Quiet, filled
-from jobs.commands.showing import echo_json
+from jobs.commands.options import Json, Quiet, filled_here
+from jobs.commands.showing import echo_json, say
 from jobs.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PassagePrefix = Annotated[
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=3, help="Where texts are cut, in tokens.")]
 Temperature = Annotated[
-    float | None, typer.Option(min=1e-6, max=10, help="The temperature that it is fine-tuned with.")
+    float | None, typer.Option(min=1e-3, max=10, help="The temperature that it is fine-tuned with.")
 ]
 Licence = Annotated[str | None, typer.Option(help="The licence of the weights (SPDX).")]
 
@@ -53,10 +53,10 @@ def list_command(
         echo_json(rows)
         return
     width = max(len(row["name"]) for row in rows)
-    typer.echo(f"{'encoder':{width}}  {'dim':>4}  {'tokens':>6}  {'temp.':>5}  {'licence':12}  state")
+    say(f"{'encoder':{width}}  {'dim':>4}  {'tokens':>6}  {'temp.':>5}  {'licence':12}  state")
     for row in rows:
         numbers = f"{row['dim'] or '':>4}  {row['max_tokens'] or '':>6}  {row['temperature'] or '':>5}"
-        typer.echo(f"{row['name']:{width}}  {numbers}  {row['licence']:12}  {row['state']}")
+        say(f"{row['name']:{width}}  {numbers}  {row['licence']:12}  {row['state']}")
 
 
 @topic.command()
@@ -73,13 +73,13 @@ def show(encoder: Which, json: Json = False) -> None:
         return
     width = max(len(key) for key in values)
     for key, value in values.items():
-        typer.echo(f"{key:{width}}  {value}")
+        say(f"{key:{width}}  {value}")
 
 
 @topic.command()
 def add(
     folder: Source,
-    to: Annotated[str | None, typer.Option(callback=filled, help="Where the encoder goes (default: its card is put into the folder).")] = None,
+    to: Annotated[str | None, typer.Option(callback=filled_here, help="Where the encoder goes (default: its card is put into the folder).")] = None,
     name: Name = None, pooling: Pooling = None, query_prefix: QueryPrefix = None, passage_prefix: PassagePrefix = None,
     max_tokens: MaxTokens = None, temperature: Temperature = None, licence: Licence = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -96,7 +96,7 @@ def add(
 @topic.command()
 def export(
     folder: Source,
-    to: Annotated[str, typer.Option(callback=filled, help="The encoder folder to write.")],
+    to: Annotated[str, typer.Option(callback=filled_here, help="The encoder folder to write.")],
     name: Name = None, pooling: Pooling = None, query_prefix: QueryPrefix = None, passage_prefix: PassagePrefix = None,
     max_tokens: MaxTokens = None, temperature: Temperature = None, licence: Licence = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -116,7 +116,7 @@ def export(
 def quantize(
     encoder: Which,
     texts: Texts,
-    to: Annotated[str, typer.Option(callback=filled, help="The encoder folder to write.")],
+    to: Annotated[str, typer.Option(callback=filled_here, help="The encoder folder to write.")],
     method: Annotated[
         str, typer.Option(help="static: faster, calibrated on the texts; weights: a quarter of the file.")
     ] = "static",
@@ -139,11 +139,11 @@ def quantize(
     card_named(encoder)
     chosen = read_sample(texts)
 
-    def say(line: str) -> None:
+    def note(line: str) -> None:
         if not quiet:
-            typer.echo(line, err=True)
+            say(line, err=True)
 
-    made = _making(lambda: quantize_encoder(encoder, chosen, Path(to), method, cosine, name, say))  # type: ignore[arg-type]
+    made = _making(lambda: quantize_encoder(encoder, chosen, Path(to), method, cosine, name, note))  # type: ignore[arg-type]
     _report(made, to, json)
 
 
@@ -170,22 +170,22 @@ def verify(
     from jobs.encoders.comparison import compare_retrieval
     from jobs.encoders.tools import compare_rankings, read_sample, verify_encoder
 
-    def say(line: str) -> None:
+    def note(line: str) -> None:
         if not quiet:
-            typer.echo(line, err=True)
+            say(line, err=True)
 
     if reference is None and (triples or collection):
         raise InputError(f"{'--triples' if triples else '--collection'} compares two encoders: give --reference too")
     found = verify_encoder(encoder, read_sample(texts, most), reference)
     if collection and reference is not None:
-        found["retrieval"] = asdict(compare_retrieval(encoder, reference, collection, workers, say))
+        found["retrieval"] = asdict(compare_retrieval(encoder, reference, collection, workers, note))
     if triples and reference is not None:
-        found["ranking"] = compare_rankings(encoder, reference, triples, workers, say)
+        found["ranking"] = compare_rankings(encoder, reference, triples, workers, note)
     if json:
         echo_json(found)
         return
     for line in _verdict(found):
-        typer.echo(line)
+        say(line)
 
 
 def _verdict(found: dict[str, Any]) -> list[str]:
@@ -248,10 +248,10 @@ def _report(made: Made, where: str, json: bool) -> None:
         echo_json({"encoder": where, "understood": list(made.understood), "card": card_values(made.card)})
         return
     for line in made.understood:
-        typer.echo(line)
+        say(line)
     alone = "equal" if made.card.batch_invariant else "NOT equal: texts will be run one at a time"
-    typer.echo(f"A text's bits alone and in a batch are {alone}.")
-    typer.echo(f"{made.card.name}: dim {made.card.dim}, licence {made.card.licence}. Use it with --encoder {where}")
+    say(f"A text's bits alone and in a batch are {alone}.")
+    say(f"{made.card.name}: dim {made.card.dim}, licence {made.card.licence}. Use it with --encoder {where}")
 
 
 def register(app: typer.Typer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cached_property
+from os.path import isdir
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 Out = Annotated[str, typer.Option("--out", envvar="ECI_OUT", help="The output root: a folder or an fsspec URL.")]
+RunId = Annotated[str | None, typer.Option("--run", help="A run's id, or how it begins (default: the newest).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[
     int | None, typer.Option(envvar="ECI_WORKERS", help="Worker processes (default: one for each core).")
@@ -45,7 +47,36 @@ def filled(address: str | None) -> str | None:
     return address
 
 
+QUOTED = "A glob goes in quotes, for eci and not the shell to expand: --triples 'lake/*.parquet'"
+DATA = (
+    ".parquet",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".csv",
+    ".tsv",
+    ".arrow",
+    ".feather",
+    ".txt",
+    ".gz",
+    ".zst",
+    ".bz2",
+    ".xz",
+)
+"""Endings that no settings file has."""
+
+
+def filled_here(path: str | None) -> str | None:
+    """Return the path of a file or folder of this machine to write. Raises InputError for an empty one, and for a URL."""
+    from jobs.addresses import is_url
+
+    if filled(path) is not None and is_url(str(path)):
+        raise InputError(f"{path}: this is written to a folder of this machine; give a path, and copy it from there")
+    return path
+
+
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
+INGEST_SETTINGS = ("corpus", "queries", "skip_bad_files")
 SPELLED = {"hybrids": "--hybrid"}
 
 
@@ -55,9 +86,17 @@ def input_options(required: bool = True) -> dict[str, Any]:
     Args:
         required: whether the settings without a default have to be given; else a settings file may have them.
     """
-    from jobs.config import Input
+    from jobs.config import INPUT_OPTIONS, Input
 
-    return {name: _option(name, field, required and field.is_required()) for name, field in Input.model_fields.items()}
+    fields = {name: Input.model_fields[name] for name in INPUT_OPTIONS}
+    return {name: _option(name, field, required and field.is_required()) for name, field in fields.items()}
+
+
+def ingest_options() -> dict[str, Any]:
+    """Return name -> annotation of what `eci ingest` takes: what the triples are, and the texts that their ids stand for."""
+    from jobs.config import RunConfig
+
+    return input_options() | {name: _option(name, RunConfig.model_fields[name]) for name in INGEST_SETTINGS}
 
 
 def run_options() -> dict[str, Any]:
@@ -88,7 +127,7 @@ def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
 
 def _help(field: FieldInfo) -> str:
     """Return a setting's description as a sentence, with what is allowed and the default."""
-    from jobs.settings_file import allowed
+    from jobs.config import allowed
 
     said = str(field.description)
     notes = [allowed(field).removeprefix("a list")]
@@ -121,7 +160,11 @@ def add_command(app: typer.Typer, function: Callable[..., Any], options: Callabl
         def params(self, nothing: Any) -> None: ...
 
         def make_context(self, *args: Any, **extra: Any) -> Any:
-            return self.whole.make_context(*args, **extra)
+            context = self.whole.make_context(*args, **{**extra, "allow_extra_args": True})
+            if context.args:
+                some = ", ".join(context.args[:3]) + (", ..." if len(context.args) > 3 else "")
+                raise InputError(f"eci {context.info_name} does not know what to do with {some}. {QUOTED}")
+            return context
 
     def named() -> None: ...
 
@@ -162,14 +205,42 @@ def config_of(values: dict[str, Any]) -> RunConfig:
 
     given = given_of(values)
     path = given.pop("config", None)
+    if path and _is_data(path):
+        raise InputError(f"{path} is no settings file: triples go with --triples. {QUOTED}")
     settings: dict[str, Any] = load_settings(path) if path else {}
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
     if "triples" in one:
-        settings["inputs"] = [one]
+        settings["inputs"] = inputs_of(one)
     elif one:
         raise InputError(f"--{next(iter(one))} goes with --triples")
     settings.update(given)
     return make_config(settings, path or "settings")
+
+
+def inputs_of(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the inputs of --triples and the options beside it: one for each NAME of NAME=PATH, and one for the rest.
+
+    Raises:
+        InputError: --source is given as well.
+    """
+    from jobs.formats.source_names import by_name
+
+    paths = by_name(one["triples"])
+    named = [name for name in paths if name is not None]
+    if named and one.get("source") is not None:
+        raise InputError(
+            f"--source {one['source']} names all triples, and --triples {named[0]}=... some of them; give one of the two"
+        )
+    return [one | {"triples": of} | ({} if name is None else {"source": name}) for name, of in paths.items()]
+
+
+def _is_data(path: str) -> bool:
+    """Return whether a settings file's place holds triples, as where --triples was forgotten or a glob was not quoted."""
+    return (
+        path.lower().removesuffix(".gz").removesuffix(".zst").endswith(DATA)
+        or any(c in path for c in "*?")
+        or isdir(path)
+    )
 
 
 def bytes_of(memory: str | None) -> int:

@@ -1,4 +1,4 @@
-"""The commands that read finished runs: rank, sql, report, diff."""
+"""The commands that read finished runs: rank, sql, report, runs, diff."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import typer
 from jobs.commands.options import (
     Json,
     Out,
+    RunId,
     bytes_of,
     filled,
 )
-from jobs.commands.showing import echo_json, print_ranking
+from jobs.commands.showing import echo_json, print_ranking, say
+
+ROWS = "table, tsv, csv, json or parquet (default: table on a terminal, else tsv)."
 
 
 def report(
     out: Out,
-    run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
+    run_id: RunId = None,
     to: Annotated[
         str | None, typer.Option(callback=filled, help="The file to write (default: report.html in the run's folder).")
     ] = None,
@@ -29,12 +32,12 @@ def report(
     """
     from jobs.reports.page import report as write
 
-    typer.echo(write(out, run_id, to))
+    say(write(out, run_id, to))
 
 
 def rank(
     out: Out,
-    run_id: Annotated[str | None, typer.Option("--run", help="A run's id (default: the newest).")] = None,
+    run_id: RunId = None,
     by: Annotated[str, typer.Option(help="The order: probe (by ECI where there is none) or eci.")] = "probe",
     json: Json = False,
 ) -> None:
@@ -53,8 +56,10 @@ def rank(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the views; `SHOW TABLES` lists them.")],
     out: Out,
-    format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
-    output: Annotated[str | None, typer.Option(callback=filled, help="The file to write, for parquet.")] = None,
+    format: Annotated[str | None, typer.Option(help=ROWS)] = None,
+    output: Annotated[
+        str | None, typer.Option(callback=filled, help="The file to write, for tsv, csv, json or parquet.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it is ended.")] = None,
     memory: Annotated[
         str | None,
@@ -74,13 +79,28 @@ def sql(
     write_rows(rows, "json" if json else format, sys.stdout, output)
 
 
+def runs(out: Out, json: Json = False) -> None:
+    """List the finished runs, newest first: when, how large, of all queries or a sample.
+
+    Example: eci runs --out demo-out
+    """
+    from jobs.finished.listing import run_lines, runs_of
+
+    rows = runs_of(out)
+    if json:
+        echo_json(rows)
+        return
+    for line in run_lines(rows, out):
+        say(line)
+
+
 def diff(
-    run_a: Annotated[str, typer.Argument(help="The run before.")],
-    run_b: Annotated[str, typer.Argument(help="The run after.")],
     out: Out,
+    run_a: Annotated[str | None, typer.Argument(help="The run before (default: the one before the newest).")] = None,
+    run_b: Annotated[str | None, typer.Argument(help="The run after (default: the newest).")] = None,
     json: Json = False,
 ) -> None:
-    """Compare two runs: which sources moved beyond their intervals, and what changed in settings and inputs.
+    """Compare two runs, by default the last two: what moved beyond its interval, and what changed in settings and inputs.
 
     Example: eci diff 20261123T010000Z-1f2e3d 20261124T010000Z-4c5b6a --out OUT
     """
@@ -92,10 +112,10 @@ def diff(
         echo_json(found)
         return
     for line in diff_lines(found):
-        typer.echo(line)
+        say(line)
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (rank, sql, report, diff):
+    for command in (rank, sql, report, runs, diff):
         app.command()(command)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
 
 from jobs.commands.options import (
+    INGEST_SETTINGS,
     Json,
     Out,
     Quiet,
@@ -15,10 +17,11 @@ from jobs.commands.options import (
     config_of,
     filled,
     given_of,
-    input_options,
+    ingest_options,
+    inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, print_ranking, progress_for
+from jobs.commands.showing import echo_json, passed_line, print_ranking, progress_for, say, tell_named
 from jobs.errors import AttentionError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
@@ -38,21 +41,23 @@ def run(
     from jobs.pipeline.run import run as run_job
 
     config = config_of(values)
+    started = time.monotonic()
     progress, close = progress_for(quiet or log_json)
-    log = (lambda line: typer.echo(line, err=True)) if log_json else None
+    log = (lambda line: say(line, err=True)) if log_json else None
     try:
         result = run_job(config, progress, log)
     finally:
         close()
     if json:
-        told = {"run_id": result.run_id, "out": result.out, "totals": result.totals, "unchanged": result.unchanged}
-        echo_json(told)
+        from jobs.finished.result import ranking_of
+
+        echo_json({**ranking_of(result.out, result.run_id), "out": result.out, "unchanged": result.unchanged})
     else:
-        print_ranking(result.out, result.run_id)
-    if result.unchanged:
-        if not json:
-            typer.echo("Nothing is new since that run (same inputs, settings, encoder and version): it stands.")
-    elif strict:
+        if result.unchanged:
+            say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
+        print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
+    tell_named(result.named_after_files)
+    if strict and not result.unchanged:
         from jobs.decide.diff import attention
 
         found = attention(result.out, result.run_id, config.strict)
@@ -73,23 +78,32 @@ def ingest(
     from dataclasses import asdict
 
     from jobs.config import make_config
-    from jobs.ingest.canonical import ingest_to
-    from jobs.ingest.inputs import input_tasks
+    from jobs.ingest.canonical import FOLDER, ingest_to
 
-    config = make_config({"inputs": [given_of(values)], "out": to}, "options")
+    given = given_of(values)
+    whole = {name: given.pop(name) for name in INGEST_SETTINGS if name in given}
+    config = make_config({"inputs": inputs_of(given), "out": to, **whole}, "options")
     progress, close = progress_for(quiet)
     try:
-        done = ingest_to(tuple(input_tasks(config, " ")[0]), to, progress)
+        done = ingest_to(config, progress)
     finally:
         close()
+    tell_named(done.named_after_files)
     if json:
         echo_json(asdict(done))
         return
+    if done.passed_over:
+        say(passed_line(done.passed_over))
     for name, count in done.triples.items():
-        typer.echo(f"{count:>12,} triples of {name or '(no source)'}")
+        say(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():
-        typer.echo(f"{count:>12,} rejected: {reason}")
-    typer.echo(f"{done.files} files in {to}; rejected records are in {to}/_rejects")
+        say(f"{count:>12,} rejected: {reason}")
+    if done.ids_alone:
+        say(
+            f"{done.ids_alone:>12,} of the triples hold an id in place of a text: give --corpus and --queries, here or to eci run"
+        )
+    rejected = f"; rejected records are in {to}/{FOLDER}" if done.rejects else "; no record was rejected"
+    say(f"{done.files} file{'s' * (done.files != 1)} in {to}{rejected}")
 
 
 def plan(values: dict[str, Any], json: Json = False) -> None:
@@ -100,11 +114,13 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     from jobs.planning.plan import make_plan, plan_lines
 
     plan = make_plan(config_of(values))
+    tell_named(plan["named_after_files"])
     if json:
         echo_json(plan)
     else:
-        for line in plan_lines(plan):
-            typer.echo(line)
+        say(*plan_lines(plan), hanging=11)
+        if plan["passed_over"]:
+            say(passed_line(plan["passed_over"]))
 
 
 def status(out: Out, json: Json = False) -> None:
@@ -113,20 +129,21 @@ def status(out: Out, json: Json = False) -> None:
     Example: eci status --out demo-out
     """
     from jobs.pipeline.status import status_of
+    from jobs.terminal.progress import unit_of
 
     found = status_of(out)
     if json:
         echo_json(found)
         return
     for state in found:
-        rows = f", {state['rows_done']:,} of {state['rows']:,} rows" if state["rows"] else ""
+        rows = f", {state['rows_done']:,} of {state['rows']:,} {unit_of(state['stage'])}" if state["rows"] else ""
         rate = f" at {state['rows_per_second']:,.0f} a second" if state["rows_per_second"] else ""
-        typer.echo(
+        say(
             f"{state['run_id']}: {state['stage']}, {state['tasks_done']} of {state['tasks']} tasks{rows}{rate}; "
             f"last heard {state['time']}; {state['held_by'] or 'not running: the same eci run goes on from here'}"
         )
     if not found:
-        typer.echo("No unfinished run.")
+        say("No unfinished run.")
 
 
 def demo(
@@ -141,21 +158,20 @@ def demo(
     """
     from jobs.demo.demo import run_demo
 
+    started = time.monotonic()
     progress, close = progress_for(quiet)
     try:
-        result = run_demo(
-            out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True)
-        )
+        run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True))
     finally:
         close()
-    print_ranking(result.out, None)
-    typer.echo(f'\nThe lake is {out}/lake, the tables are in {out}. Next: eci sql "SHOW TABLES" --out {out}')
+    say(f"The lake is {out}/lake, the tables are in {out}.")
+    print_ranking(out, None, seconds=time.monotonic() - started)
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
     add_command(app, run, run_options)
     add_command(app, plan, run_options)
-    add_command(app, ingest, input_options)
+    add_command(app, ingest, ingest_options)
     app.command()(status)
     app.command()(demo)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from jobs.output.records import SourceRow
+    from jobs.output.records import NamedSource, SourceRow
     from jobs.probing.answer import Probed
+    from jobs.probing.decision import Decision
+    from jobs.terminal.fitting import Column
     from jobs.terminal.progress import Progress
 
 
@@ -24,71 +27,154 @@ def progress_for(quiet: bool) -> tuple[Progress, Callable[[], None]]:
     if console.is_terminal:
         bars = Bars(console)
         return bars, bars.close
-    return Lines(lambda line: typer.echo(line, err=True)), lambda: None
+    return Lines(lambda line: say(line, err=True)), lambda: None
 
 
-def print_ranking(out: str, run_id: str | None, by: str = "probe") -> None:
-    """Print a run's ranking, its answer in sentences, and its accounting. `by`: as for `jobs.rank`."""
-    from jobs.finished.result import check_order, ranking_of
-    from jobs.finished.text import ranking_table, sample_lines
+def say(*lines: str, hanging: int = 0, err: bool = False) -> None:
+    """Print sentences, with what control characters there are in names and texts escaped.
+
+    On a terminal they are broken between words, and go on after `hanging` blanks.
+    """
     from jobs.terminal.console import make_console
+    from jobs.terminal.escape import shown
+    from jobs.terminal.fitting import wrapped
+
+    console = make_console(stderr=err)
+    for line in map(shown, lines):
+        for part in wrapped(line, console.width, hanging) if console.is_terminal else [line]:
+            typer.echo(part, err=err)
+
+
+def _print_table(columns: Sequence[Column]) -> None:
+    """Print a table between empty lines."""
+    from rich.text import Text
+
+    from jobs.terminal.console import make_console
+    from jobs.terminal.fitting import LEAST_TABLE, fitted
+
+    console = make_console()
+    lines = fitted(columns, console.width)
+    head = console.width >= LEAST_TABLE
+    console.print()
+    for number, line in enumerate(lines):
+        console.print(Text(line, "bold" if head and not number else ""), soft_wrap=True)
+    console.print()
+
+
+def print_ranking(out: str, run_id: str | None, by: str = "probe", seconds: float | None = None) -> None:
+    """Print a run's ranking, what is to be known of it, its accounting, and last the answer with the next commands.
+
+    Args:
+        out: as it was given, for the commands.  by: as for `jobs.rank`.  seconds: what the run took.
+    """
+    from jobs.finished.result import check_order, ranking_of
+    from jobs.finished.text import ranking_columns, sample_lines
+    from jobs.probing.decision import decide
 
     check_order(by)
     found = ranking_of(out, run_id)
-    console = make_console()
-    console.print()
-    if found["probe"] is not None and by == "probe":
-        from jobs.finished.probe_text import probe_table
+    probed = found["probe"] if by == "probe" else None
+    if probed is not None:
+        from jobs.finished.probe_text import coverage_lines, probe_columns
 
-        console.print(probe_table(found["probe"].rows, found["ranking"]))
+        _print_table(probe_columns(probed.rows, found["ranking"]))
+        covered = coverage_lines(probed.rows)
     else:
-        console.print(ranking_table(found["ranking"]))
-    console.print()
-    said = _answer(found, by)
-    warned = [caution["text"] for caution in found["warnings"] if caution["text"] not in said]
-    for line in [*said, *found["judged"], *warned, *sample_lines(found["sample"], found["left_to_embed"])]:
-        console.print(line, markup=False, soft_wrap=True)
+        _print_table(ranking_columns(found["ranking"]))
+        covered = []
+    decision = decide(probed, found["ranking"], found["pairs"], found["why_no_probe"] if by == "probe" else None)
+    say(*decision.notes, *covered, *sample_lines(found["sample"], found["left_to_embed"]), *_met(found, decision))
+    say(_accounting(found))
+    say(*decision.said)
+    _print_next(decision, out, found)
+    if seconds is not None:
+        from jobs.terminal.console import duration
+
+        say(f"Took {duration(seconds)}.")
+
+
+def _met(found: dict[str, Any], decision: Decision) -> list[str]:
+    """Return what a run has met that is to be known of its ranking, a sentence each, but what its answer says already."""
+    from jobs.finished.text import loss_line, near_positive_lines, repeated_lines
+
+    warning = (found["lexical"] or {}).get("warning")
+    again = found["made_again"]
+    kinds = {"finished tasks": again["tasks"], "cached files": again["cache_files"], "vectors of texts": again["texts"]}
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    return [
+        *found["judged"],
+        *(caution["text"] for caution in found["warnings"] if caution["text"] not in decision.said),
+        *([warning] if warning else []),
+        *(f"{loss_line(loss)}." for loss in found["losses"]),
+        *near_positive_lines(found["ranking"]),
+        *repeated_lines(found["totals"]),
+        *([passed_line(found["passed_over"])] if found["passed_over"] else []),
+        *([f"Found damaged or missing, and made again: {told}."] if told else []),
+    ]
+
+
+def _accounting(found: dict[str, Any]) -> str:
+    """Return where a run's rows and texts went, in one line."""
     totals = found["totals"]
     formats = ", ".join(f"{name} ({count} file{'s' * (count != 1)})" for name, count in found["formats"].items())
     read_as = f"Read as {formats}. " if formats else ""
     left = f" + {totals['not_sampled']:,} of queries not sampled" if totals["not_sampled"] else ""
-    console.print(
+    return (
         f"{totals['rows_in']:,} rows in = {totals['scored']:,} scored + {totals['rejected']:,} rejected + "
         f"{totals['duplicates']:,} duplicates{left}; {totals['texts']:,} texts, {totals['texts_embedded']:,} of them embedded "
-        f"in this run. {read_as}Run {found['run_id']}.",
-        markup=False,
-        soft_wrap=True,
+        f"in this run. {read_as}Run {found['run_id']}."
     )
 
 
-def _answer(found: dict[str, Any], by: str) -> list[str]:
-    """Return the answer to a ranking in sentences."""
-    from jobs.finished.text import verdict
+def _print_next(decision: Decision, out: str, found: dict[str, Any]) -> None:
+    """Print the commands that follow from an answer, ready to copy, and where the report is."""
+    from jobs.output import layout
+    from jobs.output.store import Store
+    from jobs.probing.decision import next_commands
+    from jobs.terminal.console import make_console
+    from jobs.terminal.fitting import command_lines
 
-    if found["probe"] is not None and by == "probe":
-        return _answer_of(found["probe"], found["ranking"])
-    why = [found["why_no_probe"]] if found["why_no_probe"] and by == "probe" else []
-    return [*verdict(found["ranking"], found["pairs"]), *why]
+    sources = [row["source"] for row in found["ranking"] if row["kind"] == "source"]
+    sampled = found["sample"]["queries"] < found["sample"]["all_queries"]
+    say(f"Next, for {decision.sources[0]}, the first of the tie:" if decision.tie else "Next:")
+    console = make_console()
+    for command in next_commands(decision, out, found["run_id"], sources, sampled):
+        for line in command_lines(command, console.width if console.is_terminal else sys.maxsize):
+            typer.echo(line)
+    report = layout.report_in(layout.run_folder(found["run_id"]))
+    if Store(out).exists(report):
+        say(f"The report: {out.rstrip('/')}/{report}")
+
+
+def tell_named(named: Sequence[NamedSource]) -> None:
+    """Say on the error stream which sources are named after files, in one line; nothing where there are none."""
+    from jobs.finished.text import named_line
+
+    line = named_line(named)
+    if line is not None:
+        say(line, err=True)
+
+
+def passed_line(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return which files were passed over, and why, as a sentence. `files`: those of a manifest, `path` and `what`."""
+    whys: dict[str, list[str]] = {}
+    for file in files:
+        whys.setdefault(file["what"].partition(": ")[2], []).append(file["path"].rpartition("/")[2])
+    parts = [
+        f"{len(names):,} file{'s' * (len(names) != 1)} ({why}): {', '.join(names[:5])}{', ...' if names[5:] else ''}"
+        for why, names in whys.items()
+    ]
+    return f"Passed over {'; '.join(parts)}."
 
 
 def print_probe(probed: Probed, ranking: Sequence[SourceRow]) -> None:
     """Print what a probe has given, and the answer in sentences. `ranking`: rows of source_eci."""
-    from jobs.finished.probe_text import probe_table
-    from jobs.terminal.console import make_console
+    from jobs.finished.probe_text import coverage_lines, probe_columns
+    from jobs.probing.decision import decide
 
-    console = make_console()
-    console.print()
-    console.print(probe_table(probed.rows, ranking))
-    console.print()
-    for line in _answer_of(probed, ranking):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _answer_of(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
-    from jobs.finished.probe_text import coverage_lines
-    from jobs.probing.answer import answer
-
-    return [*answer(probed, ranking), *coverage_lines(probed.rows)]
+    _print_table(probe_columns(probed.rows, ranking))
+    decision = decide(probed, ranking, ())
+    say(*decision.notes, *coverage_lines(probed.rows), *decision.said)
 
 
 def echo_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What keeps house: init, doctor, gc."""
+"""What keeps house: init, doctor, gc, verify."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json, Out
-from jobs.commands.showing import echo_json
-from jobs.errors import AttentionError, InputError
+from jobs.commands.options import Json, Out, filled_here
+from jobs.commands.showing import echo_json, say
+from jobs.errors import AttentionError, EciError, InputError
 
 
 def gc(
@@ -46,22 +46,54 @@ def gc(
     kinds = dict.fromkeys(item.kind for item in cleaned.removed)
     for kind in kinds:
         items = [item for item in cleaned.removed if item.kind == kind]
-        typer.echo(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
+        say(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
         for item in items if kind not in MANY else ():
-            typer.echo(f"    {item.path}")
+            say(f"    {item.path}")
     if not kinds:
-        typer.echo("Nothing to remove.")
+        say("Nothing to remove.")
     if cleaned.left:
-        typer.echo(cleaned.left)
+        say(cleaned.left)
     if cleaned.others:
-        typer.echo(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+        say(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+
+
+def verify(
+    out: Out,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="A run's id (default: all runs, and what lies beside them).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read everything that OUT holds and name what is damaged or missing; exit code 1 if anything is.
+
+    Example: eci verify --out demo-out
+    """
+    from jobs.finished.verification import verify as read_all
+
+    found = read_all(out, run_id)
+    if json:
+        faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
+        echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
+    else:
+        for fault in found.faults:
+            say(f"{fault.path}: {fault.what}")
+        for path in found.others:
+            say(f"{path}: no committed run; left alone")
+        if not found.faults:
+            typer.echo(
+                f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}."
+            )
+    if found.faults:
+        raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
 
 
 MANY = ("cache file", "attempt")  # counted only
 
 
 def init(
-    path: Annotated[str, typer.Argument(help="The settings file to write; it must not be there yet.")] = "eci.toml",
+    path: Annotated[
+        str, typer.Argument(callback=filled_here, help="The settings file to write; it must not be there yet.")
+    ] = "eci.toml",
 ) -> None:
     """Write a settings file with every option, its default and what it means.
 
@@ -70,7 +102,7 @@ def init(
     from jobs.settings_file import write_settings
 
     write_settings(path)
-    typer.echo(f"{path}: edit `out` and `triples`, then: eci run {path}")
+    say(f"{path}: edit `out` and `triples`, then: eci run {path}")
 
 
 def doctor(
@@ -93,9 +125,9 @@ def doctor(
         echo_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+            say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
             if finding.advice:
-                typer.echo(f"     {'':<12} -> {finding.advice}")
+                say(f"     {'':<12} -> {finding.advice}")
     bad = [finding.what for finding in findings if not finding.ok]
     if bad:
         raise AttentionError(f"needs attention: {', '.join(bad)}")
@@ -103,5 +135,5 @@ def doctor(
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the application."""
-    for command in (init, doctor, gc):
+    for command in (init, doctor, gc, verify):
         app.command()(command)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.options import Encoder, Json, Memory, Out, Quiet, Workers
-from jobs.commands.showing import echo_json, progress_for
+from jobs.commands.showing import echo_json, progress_for, say
 
 
 def validate(
@@ -52,7 +52,7 @@ def validate(
                         **{key: value for key, value in given.items() if value is not None})  # fmt: skip
     progress, close = progress_for(quiet)
     try:
-        run_validation(settings, progress, lambda line: None if quiet else typer.echo(line, err=True))
+        run_validation(settings, progress, lambda line: None if quiet else say(line, err=True))
     finally:
         close()
     tables = read_tables(out)
@@ -73,7 +73,7 @@ def print_validation(tables: dict[str, Any]) -> None:
         console.print(part)
     console.print()
     for line in validation_lines(tables):
-        console.print(line, markup=False, soft_wrap=True)
+        say(line)
 
 
 def register(app: typer.Typer) -> None:

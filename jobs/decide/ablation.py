@@ -7,8 +7,9 @@ nothing is embedded again. Sample sizes need the moments only. The table is OUT/
 from __future__ import annotations
 
 import math
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -31,8 +32,10 @@ from jobs.ingest.judgements import Judgements
 from jobs.machine import default_memory
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
-from jobs.output.parquet import write_parquet
+from jobs.output.leftovers import scratch
+from jobs.output.parquet import write_sealed
 from jobs.output.root import require
+from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS
 from jobs.pipeline.encoder import encoder_choice
 from jobs.pipeline.run import run as run_job
@@ -85,7 +88,7 @@ def variants_of(run: Finished, only: Sequence[str], corpus: Sequence[str], folde
     base = Variant("none", "as run", row["temperature"], row["kappa"])
     found = [base]
     if "temperature" in only:
-        taus = [base.tau * factor for factor in FACTORS]
+        taus = [base.tau * factor for factor in FACTORS if 1e-3 <= base.tau * factor <= 10]
         found += [replace(base, ablation="temperature", value=f"{tau:g}", tau=tau) for tau in taus]
     lexical = any(r["lexical_overlap"] is not None for r in run.rows if r["kind"] == "source")
     if "kappa" in only and lexical:
@@ -112,7 +115,7 @@ def ablate(
 
     Args:
         only: kinds of perturbation (none: all).  corpus: files of passages for another idf.
-        encoders: names of encoders to run the whole job with; their runs stay below OUT/ablations/encoders.
+        encoders: names of encoders to run the whole job with; their runs stay below OUT/ablation-encoders.
         memory: bytes to stay within (0: the default share of the machine).
 
     Raises:
@@ -124,7 +127,7 @@ def ablate(
     kinds, run = only or KINDS, Finished.open(out, run_id)
     require(run.store)
     rows = sample_rows(run) if "sample" in kinds else []
-    with tempfile.TemporaryDirectory(prefix="eci-ablate-") as folder:
+    with scratch() as folder:
         variants = variants_of(run, kinds, corpus, folder)
         if len(variants) > 1:
             spool = spool_vectors(run, folder)
@@ -139,7 +142,7 @@ def ablate(
     for name in encoders if "encoder" in kinds else ():
         rows.append(encoder_row(run, name, progress))
     with run.store.attempt(layout.ablations_of(run.run_id)) as path:
-        write_parquet(path, [pa.Table.from_pylist(rows, ABLATIONS.schema)], ABLATIONS.schema)
+        write_sealed(path, pa.Table.from_pylist(rows, ABLATIONS.schema))
 
     write_catalog(run.store)
     return rows
@@ -233,7 +236,7 @@ def _add_part(
 
 
 def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, Any]:
-    """Run the whole job over the run's inputs with another encoder, below OUT/ablations, and return its row.
+    """Run the whole job over the run's inputs with another encoder, below OUT/ablation-encoders, and return its row.
 
     Raises:
         InputError: the encoder is unknown, the run has no texts, or its inputs are gone.
@@ -242,12 +245,25 @@ def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, An
         raise InputError(f"run {run.run_id} took its vectors from files; another encoder needs texts")
     own = ("temperature", "hybrids", "information", "strict", "encoder", "buckets", "vectors")
     kept = {key: value for key, value in run.settings.items() if key not in own}
-    config = make_config({**kept, "encoder": encoder, "out": run.store.path()})
+    # what the run itself has let through is not asked for again
+    config = make_config({**kept, "allow_rejects": True, "encoder": encoder, "out": run.store.path()})
     choice = encoder_choice(config)
-    below = run.store.path(f"{layout.ABLATION_ENCODERS}/{choice.fingerprint}")
-    result = run_job(config.model_copy(update={"out": below}), progress)
+    result = run_job(config.model_copy(update={"out": _encoder_root(run.store, choice.fingerprint)}), progress)
     eci = {row["source"]: row["eci"] for row in result.ranking.to_pylist() if row["kind"] == "source"}
     return row_of(run, "encoder", choice.label, eci)
+
+
+def _encoder_root(store: Store, fingerprint: str) -> str:
+    """Return the root for an encoder's runs. One where an older version had it is moved; an object store can't move it."""
+    here, before = f"{layout.ABLATION_ENCODERS}/{fingerprint}", f"{layout.ABLATION_ENCODERS_BEFORE}/{fingerprint}"
+    if store.exists(here) or not store.exists(before):
+        return store.path(here)
+    if not store.local:
+        return store.path(before)
+    store.move_folder(before, here)
+    with suppress(OSError):  # others are in it
+        os.rmdir(store.path(layout.ABLATION_ENCODERS_BEFORE))
+    return store.path(here)
 
 
 def ablation_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -13,16 +13,21 @@ from typing import Any
 from scipy.special import stdtrit
 
 from jobs.config import Strict
+from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.output.records import InputFile, SourceRow, value_of
-from jobs.output.runs import committed
+from jobs.output.runs import committed, named, same_tokens, whole
 from jobs.output.store import Store
 
 COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
 
 
-def diff(out: str, run_a: str, run_b: str) -> dict[str, Any]:
+def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[str, Any]:
     """Compare run a (before) with run b (after).
+
+    Args:
+        run_a: None for the run before b, or before the newest.
+        run_b: None for the newest; where that is a, a becomes b.
 
     Returns:
         run_a, run_b; comparable (whether ECI means the same in both) and differs (the columns that say no);
@@ -31,10 +36,12 @@ def diff(out: str, run_a: str, run_b: str) -> dict[str, Any]:
         added, removed, changed, same; totals: rows of total, a, b.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or no two of them.
     """
-    a, b = Finished.open(out, run_a), Finished.open(out, run_b)
+    a, b = (Finished.open(out, run_id) for run_id in _two(Store(out), run_a, run_b))
     differs = [name for name in COMPARABLE if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
+    if not differs and not same_tokens(a.manifest, b.manifest):
+        differs = ["tokens of scripts without spaces"]
     return {
         "run_a": a.run_id,
         "run_b": b.run_id,
@@ -45,6 +52,19 @@ def diff(out: str, run_a: str, run_b: str) -> dict[str, Any]:
         "inputs": _inputs(a.manifest["inputs"], b.manifest["inputs"]),
         "totals": _changes(a.manifest["totals"], b.manifest["totals"], "total"),
     }
+
+
+def _two(store: Store, run_a: str | None, run_b: str | None) -> tuple[str, str]:
+    """Return the ids of the run before and the run after."""
+    after = named(store, run_b)
+    if run_a is not None and (run_b is not None or named(store, run_a) != after):
+        return named(store, run_a), after
+    before = previous(store, after)
+    if before is None:
+        raise InputError(
+            f"{store.path()}: there is no run before {after} to compare it with; eci runs lists what there is"
+        )
+    return before, after
 
 
 def _sources(a: Finished, b: Finished, comparable: bool) -> list[dict[str, Any]]:
@@ -85,7 +105,9 @@ def reject_rate(row: SourceRow) -> float | None:
 
 def _settings(run: Finished) -> dict[str, Any]:
     """Return the settings that may change a result, the encoder and the versions, flat."""
-    kept = {k: v for k, v in run.settings.items() if k not in ("inputs", "workers", "memory", "strict")}
+    kept = {
+        k: v for k, v in run.settings.items() if k not in ("inputs", "workers", "memory", "strict", "allow_rejects")
+    }
     encoder = {f"encoder.{key}": value for key, value in run.manifest["encoder"].items()}
     versions = {f"version.{key}": value for key, value in run.manifest["versions"].items()}
     return kept | encoder | versions
@@ -110,8 +132,10 @@ def _inputs(a: list[InputFile], b: list[InputFile]) -> dict[str, int]:
 
 def previous(store: Store, run_id: str) -> str | None:
     """Return the run that was committed before this one, None for the first."""
-    before = [name for name in committed(store) if name < run_id]
-    return before[-1] if before else None
+    for name in reversed(committed(store)):
+        if name < run_id and whole(store, [name]):
+            return name
+    return None
 
 
 def attention(out: str, run_id: str, strict: Strict) -> list[str]:
@@ -161,6 +185,7 @@ def _moved(row: dict[str, Any]) -> str:
         return f"new, ECI {row['eci_b']:.5f}"
     if row["eci_b"] is None:
         return f"gone, ECI was {row['eci_a']:.5f}"
-    words = {True: "moved", False: "within its intervals", None: "not comparable"}[row["moved"]]
+    none = "not comparable" if row["bound"] is None or math.isfinite(row["bound"]) else "too few folds to say"
+    words = {True: "moved", False: "within its intervals", None: none}[row["moved"]]
     rates = f"violations {row['violation_rate_a']:.1%} -> {row['violation_rate_b']:.1%}"
     return f"ECI {row['eci_a']:.5f} -> {row['eci_b']:.5f}  {words} ({rates})"

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from eci_sql.udfs import TokenSets
 from jobs.finished.committed import Finished
-from jobs.finished.spools import TextSpool, spool_texts
+from jobs.finished.spools import spool_texts
 from jobs.formats.base import Options
-from jobs.formats.opening import expand
+from jobs.formats.finding import expand
 from jobs.formats.texts_by_id import read_texts, text_units
 from jobs.ids import from_arrow
+from jobs.ingest.text_spool import TextSpool
 from jobs.ingest.tokens import as_sets, token_lists
 
 CHUNK = 20_000

@@ -11,14 +11,16 @@ from eci_sql.information import interval, jackknife_se, paired_difference
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.result import probed_of
+from jobs.finished.text import used_of
 from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
 from jobs.ranking.mixtures import best_of, mix_of
+from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
 
-def parse_parts(text: str) -> dict[str, float]:
-    """Return source -> share of `dense=0.5,llm=0.5`.
+def parse_parts(text: str, option: str = "--parts") -> dict[str, float]:
+    """Return source -> share of `dense=0.5,llm=0.5`. `option`: what errors name.
 
     Raises:
         InputError: it is not of that form, a share is negative, or they do not sum to 1.
@@ -31,32 +33,41 @@ def parse_parts(text: str) -> dict[str, float]:
         except ValueError:
             share = -1.0
         if not equals or not name.strip() or not 0.0 <= share <= 1.0 or name.strip() in shares:
-            raise InputError(f"--parts {item.strip()!r} is not SOURCE=SHARE with a share from 0 to 1, each source once")
+            raise InputError(
+                f"{option} {item.strip()!r} is not SOURCE=SHARE with a share from 0 to 1, each source once"
+            )
         shares[name.strip()] = share
     total = sum(shares.values())
     if abs(total - 1.0) > 1e-6:
-        raise InputError(f"--parts: the shares sum to {total:g}, not to 1")
+        raise InputError(f"{option}: the shares sum to {total:g}, not to 1")
     return {name: share / total for name, share in shares.items()}
 
 
 def mix(
-    out: str, run_id: str | None = None, parts: str | None = None, sources: list[str] | None = None
+    out: str,
+    run_id: str | None = None,
+    parts: str | None = None,
+    sources: list[str] | None = None,
+    sampled: bool = False,
 ) -> dict[str, Any]:
     """Return the best mixture, or that of `parts`, as plain values.
 
     Args:
         parts: shares to score, such as `dense=0.5,llm=0.5`; None finds the best.
         sources: the sources that may be mixed (None: all).
+        sampled: whether a run over a sample of the queries will do.
 
     Returns:
-        run_id; shares by source; eci, eci_se, eci_lo, eci_hi, information, misinformation, purity; best_source and
-        the gain over it with gain_se, gain_lo, gain_hi, gain_decided; triples by source in the largest training set
-        of these shares; probe_against, what the probe has against it.
+        run_id; sample, what a run over a sample has used (None: a run over all queries); shares by source; eci, eci_se,
+        eci_lo, eci_hi, information, misinformation, purity; best_source and the gain over it with gain_se, gain_lo,
+        gain_hi, gain_decided; triples by source in the largest training set of these shares; probe_against, what the
+        probe has against it.
 
     Raises:
-        InputError: no such run or source, or the shares are wrong.
+        InputError: no such run or source, the shares are wrong, or the run is over a sample and that is not asked for.
     """
     run = Finished.open(out, run_id)
+    run.require_whole(sampled)
     given = parse_parts(parts) if parts else None
     names = list(given) if given else sources or run.sources
     run.require(names)
@@ -75,6 +86,7 @@ def mix(
     used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
     return {
         "run_id": run.run_id,
+        "sample": run.sample,
         "shares": shares,
         "eci": mixed.score.eci,
         "eci_se": se,
@@ -113,7 +125,7 @@ def _probe_against(run: Finished, shares: dict[str, float]) -> dict[str, Any] | 
 def shares_of(out: str, run_id: str | None, text: str) -> dict[str, float]:
     """Return the shares that `--mix` names: `best`, or `dense=0.5,llm=0.5`; sources without a share are left out."""
     if text != "best":
-        return {name: share for name, share in parse_parts(text).items() if share > 0.0}
+        return {name: share for name, share in parse_parts(text, "--mix").items() if share > 0.0}
     row = next((row for row in Finished.open(out, run_id).rows if row["kind"] == "mixture"), None)
     if row is None:
         raise InputError("--mix best: this run has one source only; there is nothing to mix")
@@ -129,7 +141,7 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
     lines.append("")
     lines.append(
         f"{'This' if given else 'The best'} mixture: ECI {number(found['eci'], top)}, 95 % interval "
-        f"{number(found['eci_lo'], top)} .. {number(found['eci_hi'], top)}, purity {found['purity']:.3f}."
+        f"{span(found['eci_lo'], found['eci_hi'], top)}, purity {found['purity']:.3f}."
     )
     if len(used) == 1 and not given:
         lines.append(f"No mixture is better than {found['best_source']} alone.")
@@ -137,7 +149,7 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
         word = "decided" if found["gain_decided"] else "NOT decided"
         lines.append(
             f"Gain over {found['best_source']}, the best source alone: {number(found['gain'], top)}, 95 % "
-            f"interval {number(found['gain_lo'], top)} .. {number(found['gain_hi'], top)}: {word}."
+            f"interval {span(found['gain_lo'], found['gain_hi'], top)}: {word}."
         )
     against = found["probe_against"]
     if against is not None:
@@ -145,4 +157,6 @@ def mix_lines(found: dict[str, Any], given: bool) -> list[str]:
         lines.append(
             f"The probe contradicts: {against['best']} gains {points(against['gain'])} points of nDCG, decidedly more than {parts}."
         )
+    if found["sample"] is not None:
+        lines.append(f"From a sample: {used_of(found['sample'])}; the triples above are those of these queries.")
     return [*lines, f"Run {found['run_id']}."]

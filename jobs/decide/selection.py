@@ -9,8 +9,8 @@ mapped from a spool; training_files.py writes what was chosen.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -24,9 +24,10 @@ from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
-from jobs.ids import from_arrow, unique
+from jobs.ids import as_uuid, from_arrow, unique
 from jobs.machine import available_cores, default_memory
 from jobs.output import layout
+from jobs.output.leftovers import filling, scratch
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
 
@@ -45,6 +46,7 @@ class Choice:
         violations, near_duplicates: whether triples with s_neg >= s_pos, or <z_p, z_n> > 0.95, may be taken.
         diverse: choose greedily by log-determinant.
         by: `information` or `weight` (None: information where the run has it).
+        sampled: whether a run over a sample of the queries will do.
     """
 
     sources: tuple[str, ...] = ()
@@ -56,13 +58,16 @@ class Choice:
     near_duplicates: bool = True
     diverse: bool = False
     by: str | None = None
+    sampled: bool = False
 
     def checked(self, run: Finished) -> Choice:
         """Return it with its order decided.
 
         Raises:
-            InputError: a source or an order that the run does not have, or options that do not go together.
+            InputError: a source or an order that the run does not have, options that do not go together, or a run over a
+                sample of the queries that is not asked for.
         """
+        run.require_whole(self.sampled)
         run.require([*self.sources, *(self.parts or {})])
         if self.sources and self.parts:
             raise InputError("--source and --mix say both which sources to take; give one of them")
@@ -82,16 +87,20 @@ class Choice:
 
 
 class Selection:
-    """A choice made on a run: `counts` by source, and the chosen triples as a stream. Used in a `with` block."""
+    """A choice made on a run: `counts` by source, and the chosen triples as a stream. Used in a `with` block.
 
-    def __init__(self, run: Finished, choice: Choice, memory: int) -> None:
-        self.run, self.choice, self._memory = run, choice.checked(run), memory
+    Args:
+        record: most triples of a query and positive that one record of the training file holds.
+    """
+
+    def __init__(self, run: Finished, choice: Choice, memory: int, record: int = 1) -> None:
+        self.run, self.choice, self._memory, self._record = run, choice.checked(run), memory, record
         self.counts: dict[str, int] = {}
 
     def __enter__(self) -> Selection:
         """Choose."""
-        self._folder = tempfile.TemporaryDirectory(prefix="eci-select-")
-        self.folder = self._folder.name
+        self._temporary = ExitStack()
+        self.folder = self._temporary.enter_context(scratch())
         self._con = connect(self._memory // 4, min(4, available_cores()), self.folder)
         self._con.execute("SET arrow_lossless_conversion = true")  # UUIDs stay 16 bytes
         try:
@@ -104,7 +113,7 @@ class Selection:
     def __exit__(self, *_: object) -> None:
         """Remove everything that lies in the temporary folder."""
         self._con.close()
-        self._folder.cleanup()
+        self._temporary.close()
 
     def _choose(self) -> None:
         con, choice = self._con, self.choice
@@ -133,7 +142,7 @@ class Selection:
         if spool is not None and choice.diverse:
             self._diversify(spool)
         con.register("budgets", self._budgets())
-        con.execute(statement("select/chosen"))
+        con.execute(statement("select/chosen"), {"record": self._record})
         con.execute("DROP TABLE candidate")  # its memory is needed for the texts
         self.counts = dict(con.sql(statement("select/counts")).fetchall())
         if not self.counts:
@@ -142,7 +151,11 @@ class Selection:
     def _folds(self) -> Iterator[pa.Table]:
         paths = groupby(self.run.files("scores"), lambda path: layout.scores_place(path)[0])
         for _, files in paths:
-            yield pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
+            scores = pa.concat_tables([self.run.read(path, columns=_COLUMNS) for path in files])
+            for name in ("triple_id", *IDS):  # half as much to hold and to sort
+                at = scores.schema.get_field_index(name)
+                scores = scores.set_column(at, name, as_uuid(from_arrow(scores[name])))
+            yield scores
 
     def _budgets(self) -> pa.Table:
         """Return (grp, most): the total, or what the shares make of it and of what there is of each source."""
@@ -171,7 +184,7 @@ class Selection:
         con.execute("ALTER TABLE diverse RENAME TO candidate")
 
     def rows(self) -> Iterator[pa.Table]:
-        """Yield the chosen triples in order of fold, query, positive and source."""
+        """Yield the chosen triples in the order of the file: by records, the one with the best triple first."""
         for batch in self._con.table("chosen").to_arrow_reader(10_000):
             yield pa.Table.from_batches([batch])
 
@@ -191,6 +204,12 @@ def _without_near_duplicates(found: pa.Table, spool: VectorSpool) -> pa.Table:
     return found.filter(pa.array(np.concatenate(keep)))
 
 
+def order_said(choice: Choice, record: int) -> str:
+    """Return the order of a training file in words. `record`: most triples of a record."""
+    order = "in the order of the greedy choice" if choice.diverse else f"best {choice.by} first"
+    return order if record == 1 else f"{order} (each record by its best triple)"
+
+
 def select(
     out: str,
     to: str,
@@ -204,25 +223,30 @@ def select(
     """Write a run's chosen triples to a folder or URL and return the manifest.
 
     Files: TO/data/part-NNNNN.parquet or .jsonl (sbert-tuples of several negatives: TO/data/negatives-K/...), and last
-    TO/manifest.json, which names the run, the choice, the files.
+    TO/manifest.json, which names the run, the choice, the order, the files.
+
+    Order: the best triple first, of equal ones the smaller id. Where a record holds several triples of a query and
+    positive, they stand best first, and the records in the order of their best triples.
 
     Args:
         memory: bytes to stay within (0: the default share of the machine).  shard_rows: triples of a file (0: 100,000).
         negatives: most negatives of a row of sbert-tuples (None: the choice's per_query, else 1).
 
     Raises:
-        InputError: no such run, source or format; TO holds something already; nothing passes the filters.
+        InputError: no such run, source or format; TO holds something already; nothing passes the filters; the run is over
+            a sample of the queries, and the choice does not say `sampled`.
     """
     from jobs.decide.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
     from jobs.finished.spools import spool_texts
 
     if format_name == TUPLES and negatives is None:
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)
-    output_named(format_name, negatives)
+    output = output_named(format_name, negatives)
     run, store = Finished.open(out, run_id), Store(to)
-    if store.names(""):
-        raise InputError(f"{store.path()} holds something already; give --to a new folder")
-    with Selection(run, choice, memory or default_memory()) as selection:
+    with (
+        filling(store, r"data|manifest\.json", last="manifest.json"),
+        Selection(run, choice, memory or default_memory(), output.record) as selection,
+    ):
         texts = spool_texts(run, selection.ids(), selection.folder)
         rows = rows_of(selection.rows(), texts)
         files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)
@@ -233,9 +257,11 @@ def select(
             "format": format_name,
             "negatives": negatives,
             "choice": asdict(selection.choice),
+            "order": order_said(selection.choice, output.record),
+            "sample": run.sample,
             "triples": sum(selection.counts.values()),
             "sources": selection.counts,
             "files": files,
         }
-    store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
+        store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
     return manifest

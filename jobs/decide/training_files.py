@@ -18,13 +18,14 @@ import pyarrow as pa
 from jobs.decide.shards import Shards
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS
-from jobs.finished.spools import Text, TextSpool
 from jobs.ids import from_arrow
+from jobs.ingest.text_spool import Text, TextSpool
 from jobs.output.store import Store
 
 SHARD_ROWS = 100_000
 TUPLES = "sbert-tuples"
 MOST_NEGATIVES = 64
+ALL = 1 << 62
 
 
 class Row(NamedTuple):
@@ -114,10 +115,14 @@ Chunk = tuple[str, list[dict[str, Any]], int]
 
 @dataclass(frozen=True)
 class Output:
-    """A format: what a group of rows with one query and positive becomes, and its Parquet schema (None: JSONL)."""
+    """A format: what a group of rows with one query and positive becomes, and its Parquet schema (None: JSONL).
+
+    `record`: most of these rows that one record holds.
+    """
 
     records: Callable[[Sequence[Row]], list[dict[str, Any]]]
     schema: pa.Schema | None = None
+    record: int = ALL
 
     def chunks(self, group: Sequence[Row]) -> Iterator[Chunk]:
         """Yield the group's records by the folders they go to."""
@@ -130,15 +135,15 @@ class Output:
 
 @dataclass(frozen=True)
 class TupleOutput(Output):
-    """`sbert-tuples` with at most `negatives` negatives in a row: a folder for each number of them, if not only 1."""
+    """`sbert-tuples` with at most `record` negatives in a row: a folder for each number of them, if not only 1."""
 
-    negatives: int = 1
+    record: int = 1
 
     def chunks(self, group: Sequence[Row]) -> Iterator[Chunk]:
         """Yield the group's tuples: full ones, and one of what is left."""
-        for start in range(0, len(group), self.negatives):
-            rows = group[start : start + self.negatives]
-            yield "" if self.negatives == 1 else f"negatives-{len(rows)}", [_tuple(rows)], len(rows)
+        for start in range(0, len(group), self.record):
+            rows = group[start : start + self.record]
+            yield "" if self.record == 1 else f"negatives-{len(rows)}", [_tuple(rows)], len(rows)
 
     def schema_of(self, folder: str) -> pa.Schema:
         """Return the schema of a folder's files: no column can be null."""
@@ -147,7 +152,7 @@ class TupleOutput(Output):
 
 
 OUTPUTS = {
-    "triples": Output(_triples, _TRIPLES),
+    "triples": Output(_triples, _TRIPLES, 1),
     TUPLES: TupleOutput(lambda group: [_tuple(group)]),
     "sbert-hard-negatives": Output(_hard_negatives),
     "bge": Output(_bge),
@@ -175,13 +180,13 @@ def output_named(name: str, negatives: int | None = None) -> Output:
         )
     if not 1 <= negatives <= MOST_NEGATIVES:
         raise InputError(f"--negatives is {negatives}, allowed is 1 to {MOST_NEGATIVES}")
-    return replace(output, negatives=negatives)
+    return replace(output, record=negatives)
 
 
 def write_shards(
     rows: Iterator[Row], name: str, store: Store, shard_rows: int = SHARD_ROWS, negatives: int | None = None
 ) -> list[dict[str, Any]]:
-    """Write rows (all of one query and positive in a row) as shards of about `shard_rows` triples, streaming.
+    """Write rows (those of a record next to each other) as shards of about `shard_rows` triples, streaming.
 
     Args:
         negatives: as `output_named`.

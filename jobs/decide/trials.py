@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -15,8 +14,9 @@ from jobs.config import Probe, RunConfig, make_config
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished
 from jobs.finished.vectors import vectors_of
-from jobs.ids import from_arrow, lookup, unique
-from jobs.output import layout
+from jobs.formats.source_names import named_path
+from jobs.ids import from_arrow, lookup, tidy, unique
+from jobs.output.leftovers import scratch
 from jobs.output.records import SourceRow
 from jobs.output.store import Store
 from jobs.pipeline.files_beside import Scored, scored
@@ -45,15 +45,19 @@ class Asked(NamedTuple):
     """What is to be tried out.
 
     Attributes:
-        triples: training files, each a source of its own, called as it was given.
+        triples: training files, each a source of its own, called as it was given, or NAME where it was given as NAME=PATH.
         sources: of the run (none: all of them).  hybrids: such as `a+b`.
         settings: of the probe.
+        allow_rejects: whether files may lose most of their rows to rejects.
+        columns: what the training files call their columns, as `Input.columns`.
     """
 
     triples: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     hybrids: tuple[str, ...] = ()
     settings: Probe = Probe()
+    allow_rejects: bool = False
+    columns: tuple[str, ...] = ()
 
 
 def probe(
@@ -76,11 +80,9 @@ def probe(
     run = Finished.open(out, run_id)
     run.require(list(asked.sources))
     names = sorted(asked.sources or run.sources)
-    with tempfile.TemporaryDirectory(prefix="eci-") as folder:
+    with scratch() as folder:
         if not asked.triples:
-            places = (layout.scores_place(path) for path in run.files("scores"))
-            parts = sorted((int(fold), part) for fold, part in places)
-            reader = ScoredParts(run.store, layout.run_folder(run.run_id), parts)
+            reader = ScoredParts(run.read, run.files("scores"))
             rows = reader.rows(reader.lowest(AROUND * asked.settings.queries), names)
             return _tried(run, asked, names, rows, lambda ids: vectors_of(run, ids, folder), progress)
         with scored(_config(run, asked, workers, memory), progress) as files:
@@ -90,16 +92,29 @@ def probe(
 
 def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig:
     """Return the configuration that scores the files as the run's own inputs were."""
-    for name in asked.triples:
+    paths = {
+        tidy(given if name is None else name): path for given in asked.triples for name, path in [named_path(given)]
+    }
+    if len(paths) < len(asked.triples):
+        raise InputError("--triples: two training files are called alike; name each with --triples NAME=PATH")
+    for name in paths:
         if name in run.sources:
             raise InputError(
-                f"--triples {name}: the run has a source of this name; give the path otherwise, as ./{name}"
+                f"--triples {name}: the run has a source of this name; call the file otherwise, --triples NAME={paths[name]}"
             )
     kept = ("encoder", "vectors", "corpus", "queries", "temperature", "kappa", "lambda", "tokenizer", "folds")
     values = {name: run.settings[name] for name in kept if run.settings.get(name) is not None}
-    inputs = [{"triples": _files(path), "source": path} for path in asked.triples]
+    inputs = [{"triples": _files(path), "source": name, "columns": asked.columns} for name, path in paths.items()]
     return make_config(
-        {**values, "inputs": inputs, "out": run.store.root, "no_probe": True, "workers": workers, "memory": memory},
+        {
+            **values,
+            "inputs": inputs,
+            "out": run.store.root,
+            "no_probe": True,
+            "allow_rejects": asked.allow_rejects,
+            "workers": workers,
+            "memory": memory,
+        },
         "options",
     )
 

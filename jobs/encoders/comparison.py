@@ -6,7 +6,6 @@ Does not cover: what fine-tuning makes of either (validate.py).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import numpy as np
 from jobs.config import make_config
 from jobs.encoders.tools import card_named
 from jobs.ids import Side
+from jobs.output.leftovers import scratch
 from jobs.pipeline.embed_texts import embed_texts
 from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.retrieval.collection import read_collection
@@ -77,7 +77,7 @@ def _ndcg(encoder: str, path: str, workers: int) -> tuple[Floats, int]:
     relevant = [collection.relevant[number] for number in judged]
     texts: list[tuple[Side, str]] = [("query", collection.queries.texts[number]) for number in judged]
     texts += [("passage", text) for text in collection.documents.texts]
-    with tempfile.TemporaryDirectory(prefix="eci-verify-") as out:
+    with scratch() as out:
         # Nothing is read from the input: only the given texts are embedded.
         values = {"inputs": [{"triples": f"{out}/none"}], "out": out, "encoder": encoder, "workers": workers}
         vectors = embed_texts(make_config(values), texts, Silent())

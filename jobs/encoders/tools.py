@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.errors import EciError, InputError
+from jobs.output.leftovers import scratch
 from jobs.retrieval.metrics import kendall_tau
 from onnx_models.cards import built_in_names, family_names, load_card
 from onnx_models.errors import EncoderError
@@ -183,8 +183,8 @@ def compare_rankings(
     rankings = []
     for encoder in (reference, name_or_dir):
         report(f"ranking with {encoder}")
-        with tempfile.TemporaryDirectory(prefix="eci-verify-") as out:
-            rankings.append(_ranked(encoder, triples, out, workers))
+        with scratch() as out:
+            rankings.append(_ranked(encoder, triples, out, workers, report))
     theirs, ours = rankings
     if set(ours) != set(theirs):
         raise EciError("the two encoders scored different sources; this is a bug in eci-lake")
@@ -197,10 +197,18 @@ def compare_rankings(
     return {"kendall_tau": tau, "largest_change": max(changes, default=0.0), "rows": rows}
 
 
-def _ranked(encoder: str, triples: Sequence[str], out: str, workers: int) -> dict[str, tuple[float, int]]:
+def _ranked(
+    encoder: str, triples: Sequence[str], out: str, workers: int, report: Callable[[str], None]
+) -> dict[str, tuple[float, int]]:
     from jobs.config import make_config
+    from jobs.finished.text import loss_line
+    from jobs.formats.source_names import by_name
     from jobs.pipeline.run import run
 
-    config = make_config({"inputs": [{"triples": list(triples)}], "out": out, "encoder": encoder, "workers": workers})
-    rows = run(config).ranking.select(["kind", "source", "eci", "rank"]).to_pylist()
+    inputs = [{"triples": paths, "source": name} for name, paths in by_name(triples).items()]
+    config = make_config({"inputs": inputs, "out": out, "encoder": encoder, "workers": workers, "allow_rejects": True})
+    result = run(config)
+    for loss in result.losses:
+        report(loss_line(loss))
+    rows = result.ranking.select(["kind", "source", "eci", "rank"]).to_pylist()
     return {row["source"]: (row["eci"], row["rank"]) for row in rows if row["kind"] == "source"}

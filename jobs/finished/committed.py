@@ -18,10 +18,12 @@ from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.ingest.judgements import Judgements
-from jobs.output.records import InputFile, Manifest, SourceRow
-from jobs.output.runs import latest, read_manifest, read_published
+from jobs.output import layout
+from jobs.output.records import InputFile, Manifest, SampleUsed, SourceRow
+from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import JUDGEMENTS, MOMENTS, SOURCE_ECI
+from jobs.output.verified import read_published
 from jobs.scoring.moments import folds_of_table
 
 IDS = ("query_id", "positive_id", "negative_id")
@@ -29,7 +31,7 @@ IDS = ("query_id", "positive_id", "negative_id")
 
 @dataclass(frozen=True)
 class Finished:
-    """A committed run. `run_id` is a whole id; `Finished.open` takes None for the newest."""
+    """A committed run. `run_id` is a whole id; `Finished.open` takes its beginning, or None for the newest."""
 
     store: Store
     run_id: str
@@ -38,7 +40,7 @@ class Finished:
     def open(cls, out: str, run_id: str | None = None) -> Finished:
         """Open a run. Raises InputError where there is none, or none with this id."""
         store = Store(out)
-        found = cls(store, run_id or latest(store))
+        found = cls(store, named(store, run_id))
         _ = found.manifest
         return found
 
@@ -87,13 +89,35 @@ class Finished:
                     f"run {self.run_id} has no source {name!r}{nearest(name, self.sources)}; it has {listed}"
                 )
 
+    @property
+    def sample(self) -> SampleUsed | None:
+        """What a run over a sample of the queries has used; None for a run over all of them."""
+        found = self.manifest.get("sample")
+        return found if found and found["queries"] < found["all_queries"] else None
+
+    def require_whole(self, sampled: bool) -> None:
+        """Raise InputError for a run over a sample of the queries, unless that is known (`sampled`)."""
+        if self.sample is not None and not sampled:
+            # here, since it loads what draws tables, which who reads a run's tables can do without
+            from jobs.finished.text import used_of
+
+            raise InputError(
+                f"run {self.run_id} scored a sample, {used_of(self.sample)}: nothing is known of the triples of the others; give "
+                "--sampled (from Python: sampled=True) to go on with these, or make a whole run, without --until-decided and "
+                "--sample-queries"
+            )
+
     def examples(self) -> dict[str, int]:
         """Return the scored triples of each source."""
         return {row["source"]: int(row["n_examples"]) for row in self.rows if row["kind"] == "source"}
 
     def read(self, relative: str, **options: Any) -> pa.Table:
-        """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table."""
-        return read_published(self.store, self.run_id, relative, **options)
+        """Read one Parquet file, by its path in the run's folder; options are those of pyarrow's read_table.
+
+        Raises:
+            DamagedError: it is not what the manifest says.
+        """
+        return read_published(self.store, layout.run_folder(self.run_id), self.manifest, relative, **options)
 
     def judgements(self) -> Judgements:
         """Return what people had judged when it ran."""

@@ -18,7 +18,7 @@ from jobs.finished.spools import VectorSpool
 from jobs.formats.base import Options
 from jobs.formats.records import parquet_file
 from jobs.formats.texts_by_id import read_texts, text_units
-from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, text_id, unique, user_key
+from jobs.ids import NO_ID, Side, from_arrow, id_array, lookup, newly_met, text_id, unique, user_key
 from jobs.ingest.index import Index
 from jobs.output.records import InputFile
 from jobs.vectors.given import ROWS, as_matrix, ids_of
@@ -46,7 +46,7 @@ def spool_given(run: Finished, folder: str) -> VectorSpool:
                 keys, known = ids_of(pa.table(batch), given["path"], indexes)
                 matrix, usable = as_matrix(batch["vector"], run.dim)
                 at = np.where(known & usable, lookup(ids, keys), -1)
-                new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
+                new = newly_met(at, present)
                 rows[at[new]] = matrix[new]
                 present[at[new]] = True
     rows.flush()
@@ -82,7 +82,7 @@ def index_of(run: Finished, side: Side, ids: np.ndarray, folder: str) -> Index:
     with path.open("rb") as file:
         while len(rows := np.fromfile(file, _RECORD, _ROWS)):
             at = lookup(wanted, np.ascontiguousarray(rows["key"]))
-            new = np.flatnonzero((at >= 0) & ~seen[at])[::-1]
+            new = newly_met(at, seen)
             meant[at[new]] = rows["text"][new]
             seen[at[new]] = True
     path.unlink()

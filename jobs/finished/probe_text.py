@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rich.table import Table
-from rich.text import Text
-
-from jobs.finished.text import BAR, eci_interval, ranked
+from jobs.finished.text import BAR, INTERVAL, eci_interval, ranked
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, points
 from jobs.terminal.console import number
+from jobs.terminal.escape import shown
+from jobs.terminal.fitting import Column
 
 
-def probe_table(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> Table:
-    """Return the sources in the order of their gains, with their ECI where they have one.
+def probe_columns(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> list[Column]:
+    """Return the sources in the order of their gains, as columns, with their ECI where they have one.
 
     Args:
         probed: rows of source_probe, by rank.  ranking: rows of source_eci.
     """
-    scores = {row["source"]: row for row in ranking}
+    of = {row["source"]: row for row in ranking}
+    scores = [of.get(row["source"]) for row in probed]
     top = max([row["eci_hi"] for row in ranking if row["eci_hi"] == row["eci_hi"]] or [0.0])
     low, high = min(0.0, *(row["gain_low"] for row in probed)), max(0.0, *(row["gain_high"] for row in probed))
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in (
-        "rank",
-        "source",
-        f"nDCG@{probed[0]['cutoff']}",
-        "95 % interval",
-        "",
-        "ECI",
-        "95 % interval",
-        "violations",
-        "triples",
-    ):
-        table.add_column(
-            name, justify="left" if name in ("source", "") else "right", no_wrap=name != "source", overflow="fold"
-        )
-    for row in probed:
-        score = scores.get(row["source"])
-        numbers = ["", "", "", ""] if score is None else [
-            number(score["eci"], top),
-            eci_interval(score, top),
-            f"{score['violation_rate']:.1%}",
-            f"{score['n_examples']:,}",
-        ]  # fmt: skip
-        table.add_row(
-            ranked(row["rank"], row["rank_low"], row["rank_high"]),
-            Text(row["source"]),
-            points(row["gain"]),
-            interval(row["gain_low"], row["gain_high"]),
-            gain_bar(row, low, high),
-            *numbers,
-        )
-    return table
+
+    def scored(said: Callable[[SourceRow], str]) -> list[str]:
+        return ["" if score is None else said(score) for score in scores]
+
+    return [
+        Column("rank", [ranked(row["rank"], row["rank_low"], row["rank_high"]) for row in probed]),
+        Column("source", [shown(row["source"]) for row in probed], right=False, name=True),
+        Column(f"nDCG@{probed[0]['cutoff']}", [points(row["gain"]) for row in probed]),
+        Column(INTERVAL, [interval(row["gain_low"], row["gain_high"]) for row in probed], goes=3),
+        Column("", [gain_bar(row, low, high) for row in probed], right=False, goes=1, plot=True),
+        Column("ECI", scored(lambda row: number(row["eci"], top))),
+        Column(INTERVAL, scored(lambda row: eci_interval(row, top)), goes=2),
+        Column("violations", scored(lambda row: f"{row['violation_rate']:.1%}"), goes=4),
+        Column("triples", scored(lambda row: f"{row['n_examples']:,}")),
+    ]
 
 
 def gain_bar(row: ProbeRow, low: float, high: float) -> str:

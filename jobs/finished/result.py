@@ -7,13 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.errors import InputError, nearest
+from jobs.errors import DamagedError, InputError, nearest, notice
 from jobs.machine import available_cores
+from jobs.output import layout
 from jobs.output.comparable import ablations_of, rows_of, run_before
-from jobs.output.records import Manifest, SourceRow, StageTimes, Totals
-from jobs.output.runs import latest, read_manifest, read_published
+from jobs.output.records import PASSED_OVER, Loss, Manifest, NamedSource, SourceRow, StageTimes, Totals
+from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
+from jobs.output.verified import read_published
 from jobs.probing.answer import Probed
 from jobs.probing.cautions import Facts, cautions
 from jobs.probing.judged_text import base_of, judged_lines
@@ -31,17 +33,17 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         InputError: there is no such run.
     """
     store = Store(out)
-    run_id = run_id or latest(store)
+    run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
-    ranking: list[SourceRow] = read_published(store, run_id, SOURCE_ECI.files).to_pylist()
+    ranking: list[SourceRow] = _read(store, manifest, SOURCE_ECI).to_pylist()
     probe = probed_of(store, manifest)
-    facts = Facts(ranking, probe, ablations_of(store, run_id), run_before(store, run_id, ranking))
+    facts = Facts(ranking, probe, _ablations(store, run_id), run_before(store, manifest, ranking))
     used = manifest.get("judgements")
-    judged = judged_lines(used, ranking, rows_of(store, base_of(used, run_id), run_id, ranking))
+    judged = judged_lines(used, ranking, rows_of(store, base_of(used, run_id), manifest, ranking))
     return {
         "run_id": run_id,
         "ranking": ranking,
-        "pairs": read_published(store, run_id, SOURCE_PAIRS.files).to_pylist(),
+        "pairs": _read(store, manifest, SOURCE_PAIRS).to_pylist(),
         "probe": probe,
         "warnings": [caution._asdict() for caution in cautions(facts)],
         "why_no_probe": manifest.get("why_no_probe"),
@@ -52,7 +54,20 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "sample": manifest["sample"],
         "left_to_embed": left_to_embed(manifest),
         "formats": manifest.get("formats", {}),
+        "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
+        "losses": manifest.get("losses", []),
+        "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
+        "lexical": manifest.get("lexical"),
     }
+
+
+def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """Return the rows of `ablations`, none where they are damaged: the ranking is whole without them."""
+    try:
+        return ablations_of(store, run_id)
+    except DamagedError as error:
+        notice(f"the warnings are without the ablations: {error}")
+        return []
 
 
 def probed_of(store: Store, manifest: Manifest) -> Probed | None:
@@ -60,11 +75,14 @@ def probed_of(store: Store, manifest: Manifest) -> Probed | None:
     there = {file["path"] for file in manifest["files"]}
     if SOURCE_PROBE.files not in there:
         return None
-    tables = (
-        read_published(store, manifest["run_id"], table.files) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE)
-    )
+    tables = (_read(store, manifest, table) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE))
     rows, pairs, curve = (table.to_pylist() for table in tables)
     return Probed(rows, pairs, curve)
+
+
+def _read(store: Store, manifest: Manifest, table: Table) -> pa.Table:
+    """Return a table of one file of a committed run. Raises DamagedError."""
+    return read_published(store, layout.run_folder(manifest["run_id"]), manifest, table.files)
 
 
 def left_to_embed(manifest: Manifest) -> dict[str, Any]:
@@ -93,7 +111,7 @@ def rank(out: str, run_id: str | None = None, by: str = "probe") -> RunResult:
     """
     check_order(by)
     store = Store(out)
-    return result_of(store, run_id or latest(store), by)
+    return result_of(store, named(store, run_id), by)
 
 
 def check_order(by: str) -> None:
@@ -109,6 +127,8 @@ class RunResult:
     Attributes:
         probe: the table source_probe, None where the sources were not tried out. Where there is one, `ranking` is in its
             order: the sources by their gains, what was not tried out behind them.
+        named_after_files: the sources that neither --source nor a record has named.
+        losses: the sources that lost most of their rows to rejects, where that was allowed.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
     """
 
@@ -119,16 +139,26 @@ class RunResult:
     stages: dict[str, StageTimes]
     unchanged: bool = False
     probe: pa.Table | None = None
+    named_after_files: tuple[NamedSource, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:
     """Read a committed run back. `by`: as for `rank`."""
     manifest = read_manifest(store, run_id)
-    ranking = read_published(store, run_id, SOURCE_ECI.files)
-    result = RunResult(run_id, store.path(), ranking, manifest["totals"], manifest["stages"])
+    ranking = _read(store, manifest, SOURCE_ECI)
+    result = RunResult(
+        run_id,
+        store.path(),
+        ranking,
+        manifest["totals"],
+        manifest["stages"],
+        named_after_files=tuple(manifest.get("named_after_files", ())),
+        losses=tuple(manifest.get("losses", ())),
+    )
     if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
         return result
-    probe = read_published(store, run_id, SOURCE_PROBE.files)
+    probe = _read(store, manifest, SOURCE_PROBE)
     if by == "probe":
         place = {source: i for i, source in enumerate(probe["source"].to_pylist())}
         names = ranking["source"].to_pylist()

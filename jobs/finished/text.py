@@ -1,4 +1,4 @@
-"""A ranking in words: the table that a terminal shows, and the sentences below it."""
+"""A ranking in words: the columns of the table that a terminal shows, and the sentences below it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from jobs.output.records import PairRow, SampleUsed, SourceRow
-from jobs.probing.cautions import few, unfit
-from jobs.terminal.console import duration, number
+from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
+from jobs.probing.answer import not_decided, score_first, score_lead, tied_by_score
+from jobs.probing.fitness import few
+from jobs.terminal.console import TOO_FEW, duration, interval, number
+from jobs.terminal.escape import shown
+from jobs.terminal.fitting import Column
 
 BAR = 28
+NAMED = 12
+"""Sources named after files that are told one by one."""
+INTERVAL = "95 % interval"
 
 
 def bar(low: float, value: float, high: float, top: float) -> str:
@@ -31,33 +34,67 @@ def bar(low: float, value: float, high: float, top: float) -> str:
     return "".join(cells).rstrip()
 
 
-def ranking_table(rows: Sequence[SourceRow]) -> Table:
-    """Return the ranking as a table. `rows`: of source_eci, in the order of rank."""
+def ranking_columns(rows: Sequence[SourceRow]) -> list[Column]:
+    """Return the ranking as columns. `rows`: of source_eci, in the order of rank."""
     top = max([row["eci_hi"] for row in rows if math.isfinite(row["eci_hi"] or math.nan)] or [0.0])
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (
-        ("rank", "right"), ("source", "left"), ("ECI", "right"), ("95 % interval", "right"), ("", "left"),
-        ("purity", "right"), ("hardness", "right"), ("violations", "right"), ("triples", "right"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=name != "source", overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(
-            ranked(row["rank"], row["rank_lo"], row["rank_hi"]),
-            Text(row["source"]),
-            number(row["eci"], top),
-            eci_interval(row, top),
-            "" if few(row) else bar(row["eci_lo"], row["eci"], row["eci_hi"], top),
-            f"{row['purity']:.3f}",
-            f"{row['hardness']:.3f}",
-            f"{row['violation_rate']:.1%}",
-            f"{row['n_examples']:,}",
-        )
-    return table
+    return [
+        Column("rank", [ranked(row["rank"], row["rank_lo"], row["rank_hi"]) for row in rows]),
+        Column("source", [shown(row["source"]) for row in rows], right=False, name=True),
+        Column("ECI", [number(row["eci"], top) for row in rows]),
+        Column(INTERVAL, [eci_interval(row, top) for row in rows], goes=4),
+        Column("", [_eci_bar(row, top) for row in rows], right=False, goes=1, plot=True),
+        Column("purity", [f"{row['purity']:.3f}" for row in rows], goes=3),
+        Column("hardness", [f"{row['hardness']:.3f}" for row in rows], goes=2),
+        Column("violations", [f"{row['violation_rate']:.1%}" for row in rows], goes=5),
+        Column("triples", [f"{row['n_examples']:,}" for row in rows]),
+    ]
+
+
+def named_line(named: Sequence[NamedSource]) -> str | None:
+    """Return the sources that are named after files, and where they come from, in one line; None where there are none."""
+    if not named:
+        return None
+    told = []
+    for each in named[:NAMED]:
+        first, *others = each["files"]
+        where = "/".join(first.split("/")[-2:]) + (f" and {len(others)} more" if others else "")
+        told.append(f"{each['source']} from {where} ({each['rule']})")
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"Sources named after files: {'; '.join(told)}{more}. Name them with --triples NAME=PATH."
+
+
+def loss_line(loss: Loss) -> str:
+    """Return what a source has lost to rejects."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss["reasons"].items())
+    return f"source {loss['source']} loses {loss['lost']:,} of {loss['rows']:,} rows ({reasons})"
+
+
+def near_positive_lines(rows: Sequence[SourceRow]) -> list[str]:
+    """Return which sources have negatives that are their positives but for case and white space; nothing where none has."""
+    # runs of older versions have not counted them
+    near = {row["source"]: row.get("n_near_positive") or 0 for row in rows if row["kind"] == "source"}
+    told = ", ".join(f"{source} {count:,}" for source, count in near.items() if count)
+    return [f"Negatives that are their positive but for case or white space (near_positive): {told}."] if told else []
+
+
+def repeated_lines(totals: Totals) -> list[str]:
+    """Return what is to be said of ids that stand for several texts."""
+    # runs of older versions have not counted them
+    again, several = totals.get("repeated_ids", 0), totals.get("ids_of_several_texts", 0)
+    lines = [
+        f"Records of --corpus or --queries that repeat an id with another text: {again:,}; the first text was taken."
+    ]
+    lines += [f"Ids in the triples that stand for several texts: {several:,}; each text was taken as its own."]
+    return [line for line, count in zip(lines, (again, several), strict=True) if count]
 
 
 def eci_interval(row: SourceRow, top: float) -> str:
     """Return the interval of a row's ECI, `too few` where its queries or folds do not give one. `top`: the largest end."""
-    return "too few" if few(row) else f"{number(row['eci_lo'], top)} .. {number(row['eci_hi'], top)}"
+    return TOO_FEW if few(row) else interval(row["eci_lo"], row["eci_hi"], top)
+
+
+def _eci_bar(row: SourceRow, top: float) -> str:
+    return "" if few(row) else bar(row["eci_lo"], row["eci"], row["eci_hi"], top)
 
 
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:
@@ -66,28 +103,16 @@ def ranked(rank: int | None, low: int | None, high: int | None) -> str:
 
 
 def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
-    """Return the answer in sentences: the leader and its lead, and the pairs that are not decided."""
-    if not rows:
-        return ["No source was scored."]
-    if len(rows) == 1:
-        return [f"{rows[0]['source']} is the only source; a second one is needed to rank."]
-    best, second = rows[0]["source"], rows[1]["source"]
-    pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
-    top = rows[0]["eci"]
-    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
-    apart = unfit(rows)
-    word = "NOT comparable." if {best, second} & apart else "decided." if pair["decided"] else "NOT decided."
-    lines = [f"By ECI, {best} is ahead of {second} by {lead}: {word}"]
-    order = [row["source"] for row in rows]
-    open_pairs = [
-        f"{p['a']} / {p['b']}"
-        for p in pairs
-        if not p["decided"] and not {p["a"], p["b"]} & apart and order.index(p["a"]) < order.index(p["b"])
-    ]
-    if open_pairs:
-        shown = ", ".join(open_pairs[:8]) + (f" and {len(open_pairs) - 8} more" if len(open_pairs) > 8 else "")
-        lines.append(f"Not decided: {shown}.")
-    return lines
+    """Return the answer by ECI in sentences: the leader and its lead, and between which sources nothing is decided."""
+    if len(rows) < 2:
+        return [score_first(rows)]
+    return [*score_lead(rows, pairs), *tied_by_score(rows, pairs)]
+
+
+def used_of(sample: SampleUsed) -> str:
+    """Return how many of the queries a run has used: `740 of 3,000 queries (24.7%)`."""
+    used, total = sample["queries"], sample["all_queries"]
+    return f"{used:,} of {total:,} queries ({used / max(total, 1):.1%})"
 
 
 def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
@@ -98,14 +123,12 @@ def sample_lines(sample: SampleUsed, left: dict[str, Any]) -> list[str]:
     used, total = sample["queries"], sample["all_queries"]
     if sample["decided"] is None and used == total:
         return []
-    lines = [f"Used {used:,} of {total:,} queries ({used / max(total, 1):.1%}) in {sample['looks']} look(s)."]
+    lines = [f"Used {used_of(sample)} in {sample['looks']} look{'s' * (sample['looks'] != 1)}."]
     if sample["decided"] is not None:
-        still = ", ".join(f"{a} / {b}" for a, b in sample["open_pairs"])
-        lines.append(
-            "The question asked is answered."
-            if sample["decided"]
-            else f"Open with {'all queries' if used == total else 'the queries'} used: {still}."
-        )
+        opened = f"Open with {'all queries' if used == total else 'the queries'} used"
+        pairs = sample["open_pairs"]
+        order = list(dict.fromkeys(name for pair in pairs for name in pair))
+        lines += ["The question asked is answered."] if sample["decided"] else not_decided(order, pairs, opened)
     if used < total and left["texts"]:
         about = f", at most about {duration(left['seconds'])}" if left["seconds"] is not None else ""
         lines.append(f"A run over all queries would embed what the cache lacks of {left['texts']:,} more texts{about}.")

@@ -6,8 +6,11 @@ from jobs.errors import InputError, nearest
 from jobs.formats.base import Batch, Format, Options, Unit
 from jobs.formats.beir import Beir
 from jobs.formats.bge import Bge
+from jobs.formats.colbert import Colbert
 from jobs.formats.dpr import Dpr
+from jobs.formats.labeled import Labeled
 from jobs.formats.msmarco_tsv import MsmarcoTsv
+from jobs.formats.rocketqa import Rocketqa
 from jobs.formats.sbert_hard_negatives import SbertHardNegatives
 from jobs.formats.sbert_tuples import SbertTuples
 from jobs.formats.tevatron import Tevatron
@@ -20,9 +23,12 @@ FORMATS: dict[str, Format] = {
         SbertTuples(),
         SbertHardNegatives(),
         Bge(),
+        Labeled(),
         Tevatron(),
         Dpr(),
         MsmarcoTsv(),
+        Colbert(),
+        Rocketqa(),
         Beir(),
     )
 }

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
+from jobs.ids import tidy
+
 BATCH_ROWS = 20_000
 BATCH_BYTES = 32 << 20
 RECORD_BYTES = 4096
@@ -39,22 +41,31 @@ class Options:
 
     Attributes:
         source: the source of every row of this input, in place of what the record says.
+        file_source: what a source that is named after its file is called (None: as if it were the only file).
         positives: `all` (a triple for each pair of a positive and a negative) or `first`.
         ranks: for ranked runs, the first and last rank to take, counted from 1.
         title_separator: what stands between a passage's title and its text.
         numbered: for `sbert-tuples`, whether negative_1..N are `one` source or `each` their own.
+        columns: pairs of a name that formats know and the name that this input's files have for it.
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
+        as_ids: whether strings that may be passages or their ids are ids (None: as the first ones look).
     """
 
     source: str | None = None
+    file_source: str | None = None
     positives: str = "all"
     ranks: tuple[int, int] | None = None
     title_separator: str = " "
     numbered: str = "one"
+    columns: tuple[tuple[str, str], ...] = ()
     corpus: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
+    as_ids: bool | None = None
+
+
+DEFAULT = Options()
 
 
 @dataclass(frozen=True)
@@ -73,18 +84,36 @@ class Unit:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows (columns `ROWS`) and rejected records (columns `REJECTS`) read from one unit."""
+    """Rows (columns `ROWS`) and rejected records (columns `REJECTS`) read from one unit. Made by `Batch.of`."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
 
+    @classmethod
+    def of(cls, rows: pl.DataFrame, rejects: pl.DataFrame) -> Batch:
+        """Return a batch in which every source has its one spelling."""
+        return cls(_tidied(rows), _tidied(rejects))
+
+
+def _tidied(frame: pl.DataFrame) -> pl.DataFrame:
+    names = frame["source"].unique().drop_nulls().to_list()
+    spelled = {name: tidy(name) for name in names if tidy(name) != name}
+    return frame.with_columns(pl.col("source").replace(spelled)) if spelled else frame
+
 
 class Format(Protocol):
-    """A format of training triples. Implementations hold no state."""
+    """A format of training triples. Implementations hold no state.
+
+    Attributes:
+        name: what it is called on the command line.
+        records, sources: what its files hold and what its sources are, for the README, as Markdown.
+    """
 
     name: str
+    records: str
+    sources: str
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into what one task reads. Raises InputError when its columns cannot be this format's."""
         ...
 
@@ -123,7 +152,7 @@ class BatchBuilder:
 
     def take(self) -> Batch:
         """Return what was collected since the last call."""
-        batch = Batch(
+        batch = Batch.of(
             pl.DataFrame(self._rows, schema=ROWS, orient="row"),
             pl.DataFrame(self._rejects, schema=REJECTS, orient="row"),
         )

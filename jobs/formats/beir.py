@@ -1,8 +1,10 @@
 """`beir`: a ranked run and judgements. TREC lines, JSON {query: {document: score}}, Parquet, or ranx's .lz4.
 
+JSON {query: [document, ...]} is a run too, the best first: DRhard's hard negatives.
+
 Also lines of three columns, `query document rank` (MS MARCO) and `query document score` (Tevatron).
 
-A run file is a source, named by its stem (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
+A run file is a source, named by the file (or --source). Its hits at --ranks (1:10) by falling score are the negatives,
 less the query itself and every judged document; the judged documents of a grade above 0 are the positives. Rows hold
 ids only. A query with no positive, or no negative at those ranks, is rejected. Hits outside the ranks are no records.
 """
@@ -12,18 +14,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.cbor import is_map, map_items
+from jobs.formats.columnar import COLUMNAR, column_records, container_of, rest
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import extension_of, head, lines, open_input, refuse_pointer, stem_of
-from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, read_qrels
-from jobs.formats.record_format import first_of
-from jobs.formats.records import columns_of, parquet_records, parsed, rest
+from jobs.formats.names import Columns, renamed
+from jobs.formats.opening import decoded, head, lines, open_input, refuse_pointer
+from jobs.formats.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgements, as_number, is_record, read_qrels
+from jobs.formats.record_format import after_file, first_of
+from jobs.formats.records import columns_of, json_records, parsed
 
 DEFAULT_RANKS = (1, 10)
 RUN_LINES = 200
@@ -46,13 +50,19 @@ class Beir:
     """The `beir` format."""
 
     name = "beir"
+    records = (
+        "run (TREC, JSON, Parquet, ranx .lz4; lines `query document rank` or `query document score`; DRhard's "
+        "{query: [document, ...]}) with `--qrels`, `--ranks 1:10` or a band `20:40`; judged documents are left "
+        "out"
+    )
+    sources = "the run file's name"
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Return the file as one unit: ranks need all hits of a query. Raises InputError for alien columns."""
         refuse_pointer(path)
-        if extension_of(path) != "parquet":
+        if container_of(path) not in COLUMNAR:
             return [Unit(path)]
-        columns = columns_of(path) or []
+        columns = columns_of(path, options.columns) or []
         for names in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES):
             if not set(names) & set(columns):
                 raise InputError(
@@ -71,7 +81,9 @@ class Beir:
             raise InputError(f"{unit.path}: a run needs the judgements of its queries; name their file with --qrels")
         judged = read_qrels(options.qrels)
         builder, seen = BatchBuilder(), dict[str, int]()
-        for query, hits in groupby(_hits(unit), key=lambda hit: hit.query if isinstance(hit, Hit) else None):
+        for query, hits in groupby(
+            _hits(unit, options.columns), key=lambda hit: hit.query if isinstance(hit, Hit) else None
+        ):
             if query is None:
                 for bad in hits:
                     assert isinstance(bad, Record)
@@ -92,7 +104,7 @@ def _add(
     path: str,
     options: Options,
 ) -> None:
-    row, source = hits[0].row, options.source if options.source is not None else stem_of(path)
+    row, source = hits[0].row, options.source if options.source is not None else after_file(options, path)
     record = {"query": query, "hits": len(hits)}
     if query in seen:
         detail = f"{len(hits)} hits apart from the query's first ones at {seen[query]}: sort the run by query"
@@ -113,10 +125,13 @@ def _add(
             builder.row(hit.row, (None, None, None), (query, positive, hit.document), source)
 
 
-def _hits(unit: Unit) -> Iterator[Hit | Record]:
-    if extension_of(unit.path) == "parquet":
-        for record in parquet_records(unit):
-            yield _hit_of_record(record)
+def _hits(unit: Unit, columns: Columns) -> Iterator[Hit | Record]:
+    if container_of(unit.path) in COLUMNAR:
+        for record in column_records(unit):
+            yield _hit_of_record(record, columns)
+    elif is_record(head(unit.path), columns):
+        for record in json_records(unit):
+            yield _hit_of_record(record, columns)
     elif _OBJECT.match(first := head(unit.path)) or is_map(first):
         yield from _nested_hits(unit.path, _cbor_records if is_map(first) else _json_records)
     else:
@@ -151,11 +166,13 @@ def _cbor_records(file: IO[bytes]) -> Iterator[Record]:
 
 def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
     for query, documents in record.value.items():
-        if not isinstance(documents, dict) or not query:
+        if not query or not isinstance(documents, dict | list):
             detail = f"query {query[:200]!r} holds a {type(documents).__name__}, not documents with scores"
             yield record._replace(error=BadRecordError("bad_record", detail))
         elif not documents:
             yield record._replace(error=BadRecordError("null_field", f"no hits for query {query[:200]!r}"))
+        elif isinstance(documents, list):
+            yield from _hits_of_list(record, query, documents)
         else:
             for document, score in documents.items():
                 try:
@@ -164,14 +181,28 @@ def _hits_of_member(record: Record) -> Iterator[Hit | Record]:
                     yield record._replace(error=error)
 
 
-def _hit_of_record(record: Record) -> Hit | Record:
+def _hits_of_list(record: Record, query: str, documents: list[Any]) -> Iterator[Hit | Record]:
+    for rank, value in enumerate(documents):
+        try:
+            document = as_id(value, "document")
+            if document is None:
+                raise BadRecordError("null_field", f"document {rank} of query {query[:200]!r} is null")
+            yield Hit(record.row, query, document, -float(rank))
+        except BadRecordError as error:
+            yield record._replace(error=error)
+
+
+def _hit_of_record(record: Record, columns: Columns) -> Hit | Record:
     if record.error is not None:
         return record
     try:
-        query, document = (as_id(first_of(record.value, names)[1], names[0]) for names in (QUERY_NAMES, DOCUMENT_NAMES))
+        if not isinstance(record.value, dict):
+            raise BadRecordError("bad_record", f"a {type(record.value).__name__}, not an object")
+        value = renamed(record.value, columns)
+        query, document = (as_id(first_of(value, names)[1], names[0]) for names in (QUERY_NAMES, DOCUMENT_NAMES))
         if query is None or document is None:
             raise BadRecordError("null_field", "no query or no document")
-        return Hit(record.row, query, document, as_number(first_of(record.value, GRADE_NAMES)[1]))
+        return Hit(record.row, query, document, as_number(first_of(value, GRADE_NAMES)[1]))
     except BadRecordError as error:
         return record._replace(error=error)
 
@@ -206,20 +237,18 @@ def third_column(first: bytes) -> Literal["rank", "score"] | None:
 
 def _hit_of_three(row: int, line: bytes, third: Literal["rank", "score"]) -> Hit | Record:
     try:
-        fields = line.decode("utf-8").split()
+        fields = decoded(line).split()
         if len(fields) != 3:
             raise BadRecordError("bad_record", f"{len(fields)} fields; the lines before are `query document {third}`")
         number = as_number(fields[2])
         return Hit(row, fields[0], fields[1], -number if third == "rank" else number)
-    except UnicodeDecodeError as error:
-        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
     except BadRecordError as error:
         return Record(row, None, line, error)
 
 
 def _hit_of_line(row: int, line: bytes) -> Hit | Record:
     try:
-        text = line.decode("utf-8")
+        text = decoded(line)
         fields, tabs = text.split(), text.split("\t")
         # Ids with blanks in them are whole only by tabs.
         fields = tabs if len(tabs) == 6 and len(fields) != 6 else fields
@@ -228,7 +257,5 @@ def _hit_of_line(row: int, line: bytes) -> Hit | Record:
                 "bad_record", f"{len(fields)} fields; a run line is `query Q0 document rank score tag`"
             )
         return Hit(row, fields[0], fields[2], as_number(fields[4]))
-    except UnicodeDecodeError as error:
-        return Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
     except BadRecordError as error:
         return Record(row, None, line, error)

@@ -5,7 +5,7 @@ Source: --source, else a key `source` of the record or of a negative, else the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.formats.base import Options
@@ -16,9 +16,11 @@ class Bge(RecordFormat):
     """The `bge` format."""
 
     name = "bge"
+    records = "{query, pos, neg}"
+    sources = "the file's name"
     needs = (("query",), ("pos",), ("neg",))
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each negative."""
         query = query_of(record, ("query",))
         source = source_of(record, options, path)

@@ -10,6 +10,7 @@ from jobs.formats.base import BadRecordError
 
 MAX_DEPTH = 4
 MAX_TEXT_BYTES = 1 << 20
+MAX_ITEMS = 1 << 20
 _FLOATS = {25: (">e", 2), 26: (">f", 4), 27: (">d", 8)}
 _SIMPLE = {20: False, 21: True, 22: None}
 
@@ -56,7 +57,7 @@ def _value(file: IO[bytes], depth: int) -> Any:
             return _read(file, size).decode("utf-8")
         except UnicodeDecodeError as error:
             raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
-    if kind == 5 and depth < MAX_DEPTH:
+    if kind == 5 and depth < MAX_DEPTH and size <= MAX_ITEMS:
         return {_key(_value(file, depth + 1)): _value(file, depth + 1) for _ in range(size)}
     if kind == 7 and size in _FLOATS:
         code, length = _FLOATS[size]

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError
+from jobs.formats.header import Digits
 
 
 def as_text(value: Any, name: str) -> str | None:
@@ -17,6 +18,8 @@ def as_text(value: Any, name: str) -> str | None:
     Raises:
         BadRecordError: for anything else.
     """
+    if isinstance(value, Digits):
+        return str(value)
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -31,11 +34,16 @@ def text_and_id(text: Any, identifier: Any, name: str) -> tuple[str | None, str 
         BadRecordError: either is of another type, or both are ids and differ.
     """
     key = as_id(identifier, f"{name}_id")
-    if isinstance(text, int) and not isinstance(text, bool):
+    if is_id(text):
         if key is not None and key != str(text):
             raise BadRecordError("bad_record", f"{name} is the number {text}, an id, and {name}_id is {key[:100]!r}")
         return None, str(text)
     return as_text(text, name), key
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value is an id where a text is looked for: a whole number, or a field of a column of bare digits."""
+    return isinstance(value, Digits) or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def as_id(value: Any, name: str) -> str | None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TextIO
 
 from jobs.errors import InputError
 from jobs.formats.base import BadRecordError, Record, Unit
 from jobs.formats.compression import READ_ERRORS
-from jobs.formats.opening import head, lines, open_input
+from jobs.formats.opening import MAX_LINE_BYTES, decoded, head, lines, open_input, too_long
 
 LOOKED_AT = 8 << 20
 """Bytes of a file that decide on its dialect."""
@@ -47,13 +48,13 @@ def quotes_fields(path: str, delimiter: str) -> bool:
     Raises:
         InputError: the file fits neither dialect.
     """
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(MAX_LINE_BYTES)
     data = head(path, LOOKED_AT)
     whole = len(data) < LOOKED_AT
     first = data if whole else data[: data.rfind(b"\n") + 1]
     mark, cut = b'"', delimiter.encode()
     if not (first.startswith(mark) or any(start + mark in first for start in (cut, b"\n", b"\r"))):
-        return delimiter == ","
+        return delimiter != "\t"
     rows = [line.rstrip(b"\r").split(cut) for line in first.split(b"\n") if line.strip()]
     width = len(rows[0])
     plain = _Reading(longest=max(len(field) for fields in rows for field in fields))
@@ -68,7 +69,7 @@ def quotes_fields(path: str, delimiter: str) -> bool:
             return False  # lines are whole as they are, and a mark does not close within its own
         every = len(marked) == sum(map(len, rows))
         # a writer of TSV that quotes where it must leaves these within marks, and no text that nobody quoted has them so
-        return delimiter == "," or every or any(b'""' in field[1:-1] or b"\r" in field for field in closed)
+        return delimiter != "\t" or every or any(b'""' in field[1:-1] or b"\r" in field for field in closed)
     quoted = _quoted(first, delimiter, width)
     # marks that all close where CSV lets them and rows that are all whole; else what loses the least
     if (_strict(first, delimiter, whole) and not quoted.bad) or (quoted.good >= plain.good and quoted.bad <= plain.bad):
@@ -124,49 +125,66 @@ def delimited_rows(unit: Unit, delimiter: str) -> Iterator[tuple[int, list[str] 
         return
     for row, line in lines(unit):
         try:
-            yield row, line.decode("utf-8").split(delimiter)
-        except UnicodeDecodeError as error:
-            yield row, Record(row, None, line, BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}"))
+            yield row, decoded(line).split(delimiter)
+        except BadRecordError as error:
+            yield row, Record(row, None, line, error)
 
 
 def _quoted_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str] | Record]]:
     with open_input(path) as raw:
         # Undecodable bytes come through as surrogates, so that one of them costs one row and not the file.
-        text = _Kept(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+        text = _Kept(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline=""), delimiter)
         width = 0
         for row, values in enumerate(csv.reader(text, delimiter=delimiter), start=1):
             width = width or len(values)
-            within = text.taken()[1:-1]
             # beyond what was looked at; a text of so many lines has others than just such lines
-            if len(within) >= LEAST_SWALLOWED and all(line.count(delimiter) == width - 1 for line in within):
+            if text.within >= LEAST_SWALLOWED and text.cuts == {width - 1}:
                 raise InputError(
-                    f"{path}: row {row} holds {len(within) + 2:,} lines in one quoted field, and all {len(within):,} within "
+                    f"{path}: row {row} holds {text.within + 2:,} lines in one quoted field, and all {text.within:,} within "
                     f"look like rows of their own: a quotation mark opens it that is not CSV's. Its first line: "
                     f"{text.first[:120]!r}"
                 )
+            text.begin()
             if values:
                 yield row, _decoded(row, values)
 
 
 class _Kept:
-    """Lines, and those that were taken since the last look."""
+    """Lines, and what is known of those of the record that is being read, which has at most MAX_LINE_BYTES characters.
 
-    def __init__(self, text: Iterable[str]) -> None:
-        self._lines, self._taken, self.first = iter(text), list[str](), ""
+    Attributes:
+        first: its first line.
+        within: how many lines it has beside the first and the last.
+        cuts: how many delimiters these have: each number once.
+    """
+
+    def __init__(self, text: TextIO, delimiter: str) -> None:
+        self._text, self._delimiter = text, delimiter
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the next record."""
+        self._length, self._last, self.first = 0, "", ""
+        self.within, self.cuts = 0, set[int]()
 
     def __iter__(self) -> _Kept:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self._taken.append(line)
+        line = self._text.readline(MAX_LINE_BYTES)
+        if not line:
+            raise StopIteration
+        self._length += len(line)
+        if self._length >= MAX_LINE_BYTES:
+            raise csv.Error(too_long())
+        if self._last:
+            self.within += 1
+            self.cuts.add(self._last.count(self._delimiter))
+        if self.first:
+            self._last = line
+        else:
+            self.first = line
         return line
-
-    def taken(self) -> list[str]:
-        """Return the lines since the last call."""
-        found, self._taken = self._taken, []
-        self.first = found[0] if found else ""
-        return found
 
 
 def _decoded(row: int, values: list[str]) -> list[str] | Record:

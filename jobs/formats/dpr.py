@@ -6,7 +6,7 @@ are joined to texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.formats.base import Options
@@ -19,9 +19,11 @@ class Dpr(RecordFormat):
     """The `dpr` format."""
 
     name = "dpr"
+    records = "question, positive_ctxs, negative_ctxs, hard_negative_ctxs"
+    sources = "`negative_ctxs`, `hard_negative_ctxs`"
     needs = (("question", "query"), ("positive_ctxs",), NEGATIVES)
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each negative of the two lists."""
         query = query_of(record, ("question", "query"))
         positives = entries(record.get("positive_ctxs"), "positive_ctxs", options)

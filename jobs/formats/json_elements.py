@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from jobs.formats.base import BadRecordError
-from jobs.formats.opening import BLOCK_BYTES, MAX_LINE_BYTES
+from jobs.formats.opening import BLOCK_BYTES, MAX_LINE_BYTES, too_long
 
 # A whole string, or what can change the depth, or a quote whose string does not end in the window.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
@@ -19,8 +19,13 @@ _BLANK = re.compile(rb"[ \t\r\n]*")
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 
 
-def elements(file: IO[bytes]) -> Iterator[bytes]:
+def elements(file: IO[bytes], within: str = "") -> Iterator[bytes]:
     """Yield each element of the array (`{...}`), or each member of the object (`"key": ...`), that a stream holds.
+
+    Args:
+        file: the stream.
+        within: the key of the object's member whose array is meant; the members before it are passed over, and those
+            behind it not looked at.
 
     Raises:
         BadRecordError: nothing more can be read: the file ends too early, or goes on after the end, or one element
@@ -30,6 +35,8 @@ def elements(file: IO[bytes]) -> Iterator[bytes]:
     window.skip(re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*"))
     if window.byte not in (b"[", b"{"):
         raise BadRecordError("bad_record", "neither a JSON array nor a JSON object")
+    if within:
+        _enter(window, within)
     closing = b"]" if window.byte == b"[" else b"}"
     window.position += 1
     while True:
@@ -41,8 +48,24 @@ def elements(file: IO[bytes]) -> Iterator[bytes]:
         yield window.element()
     window.position += 1
     window.skip(_BLANK)
-    if window.byte:
+    if window.byte and not within:
         raise BadRecordError("bad_record", "the file goes on after its closing bracket")
+
+
+def _enter(window: _Window, key: str) -> None:
+    """Move to the array that is an object's member of this key. Raises BadRecordError where there is none."""
+    window.position += 1
+    named = b'"' + key.encode() + b'"'
+    while True:
+        window.skip(_BETWEEN)
+        if window.byte in (b"", b"]", b"}"):
+            raise BadRecordError("bad_record", f"no array under the key {key!r}")
+        if window.starts(named):
+            window.position += len(named)
+            window.skip(re.compile(rb"[ \t\r\n]*:?[ \t\r\n]*"))
+            if window.byte == b"[":
+                return
+        window.element()
 
 
 class _Window:
@@ -59,6 +82,12 @@ class _Window:
     def byte(self) -> bytes:
         """The byte at the position, empty at the end of the stream."""
         return self._data[self.position : self.position + 1]
+
+    def starts(self, what: bytes) -> bool:
+        """Return whether something stands at the position."""
+        while len(self._data) - self.position < len(what) and not self._ended:
+            self._grow()
+        return self._data.startswith(what, self.position)
 
     def _grow(self) -> None:
         self._data = self._data[self.position :]
@@ -100,6 +129,4 @@ class _Window:
             if self._ended:
                 raise BadRecordError("bad_record", "the file ends inside this record")
             if len(self._data) > MAX_LINE_BYTES:
-                raise BadRecordError(
-                    "bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB; nothing after it is read"
-                )
+                raise BadRecordError("bad_record", f"{too_long()}; nothing after it is read")

@@ -1,5 +1,7 @@
 """`msmarco-tsv`: query, positive, negative by tabs and without a header: all ids or all texts; GPL adds a margin.
 
+ANCE names several negatives in the third field, whole numbers with commas between them.
+
 They are ids when no field of the file's first lines holds a blank or a letter beyond ASCII, or when there is a fourth
 field (a margin). Source: --source, else the file's name.
 """
@@ -9,27 +11,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.columnar import rest
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
-from jobs.formats.opening import head, line_units, stem_of
-from jobs.formats.records import rest
+from jobs.formats.opening import head, line_units
+from jobs.formats.record_format import after_file
 
 HEAD_LINES = 100
 _ID = re.compile(rb"[!-~]{1,128}")
+_SEVERAL = re.compile(r"\d+(?:,\d+)+")
 
 
 class MsmarcoTsv:
     """The `msmarco-tsv` format."""
 
     name = "msmarco-tsv"
+    records = "3 columns of ids or texts, optional margin; no header; ANCE's negatives with commas between them"
+    sources = "the file's name"
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file by lines; see `Format.units`."""
         return [Unit(path)] if quotes_fields(path, "\t") else line_units(path)
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
         """Yield the unit's rows; see `Format.read`."""
-        source = options.source if options.source is not None else stem_of(unit.path)
+        source = options.source if options.source is not None else after_file(options, unit.path)
         as_ids = holds_ids(unit.path)
         builder, row = BatchBuilder(), unit.first_row - 1
         try:
@@ -39,8 +45,11 @@ class MsmarcoTsv:
                     continue
                 try:
                     fields = _fields(values)
-                    texts, ids = ([None] * 3, fields) if as_ids else (fields, [None] * 3)
-                    builder.row(row, texts, [key or None for key in ids], source)
+                    if not as_ids:
+                        builder.row(row, fields, (None, None, None), source)
+                    for negative in _negatives(fields[2]) if as_ids else ():
+                        ids = [key or None for key in (*fields[:2], negative)]
+                        builder.row(row, (None, None, None), ids, source)
                 except BadRecordError as error:
                     builder.reject(row, error.reason, str(error), "\t".join(values))
                 if builder.full:
@@ -55,6 +64,10 @@ def holds_ids(path: str) -> bool:
     first = [line.split(b"\t") for line in head(path).split(b"\n")[:HEAD_LINES] if line.strip()]
     whole = [fields for fields in first if len(fields) in (3, 4)]
     return bool(whole) and all(_ID.fullmatch(field.rstrip(b"\r")) for fields in whole for field in fields[:3])
+
+
+def _negatives(field: str) -> list[str]:
+    return field.split(",") if _SEVERAL.fullmatch(field) else [field]
 
 
 def _fields(fields: list[str]) -> list[str]:

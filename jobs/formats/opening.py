@@ -1,26 +1,31 @@
-"""Opening input files: globs and fsspec URLs, .gz and .zst, lines of JSON that one bad line cannot stop.
+"""Opening input files: fsspec URLs, compressed or not, lines of JSON that one bad line cannot stop.
 
-Covers: reading bytes and lines, splitting big text files at line ends. Does not cover: what a record means.
+Covers: reading bytes and lines, splitting big text files at line ends, the limit of a record. Does not cover: what a
+record means.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 import fsspec
 import orjson
+from fsspec.implementations.local import LocalFileSystem
 
+from jobs.addresses import refuse_secret
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
-from jobs.formats.compression import READ_ERRORS, decompressed
+from jobs.formats.compression import MAGIC_BYTES, READ_ERRORS, compression_in, decompressed, name_of
 from jobs.formats.compression import compression_of as compression_of
+from jobs.formats.stores import Answering
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20
-MAX_LINE_BYTES = 256 << 20
+MAX_LINE_BYTES = 64 << 20
+"""The limit of a record: a few kilobytes of a compressed file can unpack to gigabytes without a line end."""
 
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -29,7 +34,7 @@ POINTER_BYTES = 1024
 
 def stem_of(path: str) -> str:
     """Return a file's name without its folder and without the endings that say format and compression."""
-    name = path.rsplit("/", 1)[-1]
+    name = name_of(path)
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name
@@ -37,60 +42,67 @@ def stem_of(path: str) -> str:
 
 def extension_of(path: str) -> str:
     """Return the ending that says the format, in lower case and without the dot ('' if there is none)."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = name_of(path).lower()
     if compression_of(name):
         name = name.rsplit(".", 1)[0]
     return name.rsplit(".", 1)[-1] if "." in name else ""
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of a path or URL, and the path inside it."""
-    try:
-        return cast("tuple[Any, str]", fsspec.core.url_to_fs(path))
-    except (ValueError, ImportError) as error:
-        raise InputError(f"{path}: no filesystem for this address: {error}") from error
-
-
-def expand(patterns: Sequence[str], what: str) -> list[str]:
-    """Return the files that paths, folders and globs name, sorted and each once.
-
-    A folder stands for all files in it, at any depth, except hidden ones and names that begin with `_`.
+    """Return the fsspec filesystem of a path or URL, and the path inside it.
 
     Raises:
-        InputError: a pattern names nothing.
+        InputError: the address holds a secret, or nothing is installed for its kind.
     """
-    found: set[str] = set()
-    for pattern in patterns:
-        fs, inner = filesystem(pattern)
-        if any(c in inner for c in "*?["):
-            names = [name for name in fs.glob(inner) if not fs.isdir(name)]
-        elif fs.isdir(inner):
-            names = [name for name in fs.find(inner) if not _hidden(name[len(inner) :])]
-        else:
-            names = [inner] if fs.exists(inner) else []
-        if not names:
-            kind = "folder with no files in it" if fs.isdir(inner) else "path or pattern that matches no file"
-            raise InputError(f"{what}: {pattern} is a {kind}; give a file, a folder of files or a glob in quotes")
-        found.update(fs.unstrip_protocol(name) if "://" in pattern else name for name in names)
-    return sorted(found)
-
-
-def _hidden(relative: str) -> bool:
-    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
+    refuse_secret(path)
+    try:
+        fs, inner = fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{path}: no filesystem for this address: {error}") from error
+    return (fs if isinstance(fs, LocalFileSystem) else Answering(fs, path)), inner
 
 
 def open_input(path: str) -> IO[bytes]:
-    """Open a file for reading bytes, decompressed by its ending.
+    """Open a file for reading bytes, decompressed by its ending, else by its first bytes.
+
+    Raises:
+        InputError: the file cannot be opened at all.
+    """
+    fs, inner = filesystem(path)
+    kind = compression_of(path)
+    try:
+        raw = fs.open(inner, "rb")
+        if kind is None:
+            kind = compression_in(raw.read(MAGIC_BYTES))
+            raw.seek(0)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
+    return decompressed(raw, kind)
+
+
+def is_there(pattern: str) -> bool:
+    """Return whether a path, a folder or a glob names something."""
+    fs, inner = filesystem(pattern)
+    return bool(fs.exists(inner) or (any(c in inner for c in "*?[") and fs.glob(inner)))
+
+
+def beginning(path: str, size: int = MAGIC_BYTES) -> bytes:
+    """Return the first bytes of a file as they are stored.
 
     Raises:
         InputError: the file cannot be opened at all.
     """
     fs, inner = filesystem(path)
     try:
-        raw = fs.open(inner, "rb")
+        with fs.open(inner, "rb") as file:
+            return cast("bytes", file.read(size))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
-    return decompressed(raw, compression_of(path))
+
+
+def is_compressed(path: str) -> bool:
+    """Whether a file is compressed, by its ending or its first bytes. Raises InputError where it cannot be opened."""
+    return (compression_of(path) or compression_in(beginning(path))) is not None
 
 
 def refuse_pointer(path: str, size: int | None = None) -> None:
@@ -109,7 +121,7 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     """Return the first bytes of a file, decompressed; fewer where it is damaged, and without a byte-order mark."""
     parts: list[bytes] = []
     # What is read together with the damage is lost, so that small pieces give more of a damaged file.
-    piece = 1 << (12 if compression_of(path) else 16)
+    piece = 1 << (12 if is_compressed(path) else 16)
     try:
         with open_input(path) as file:
             while size > 0 and (block := file.read(min(size, piece))):
@@ -118,6 +130,16 @@ def head(path: str, size: int = 1 << 16) -> bytes:
     except READ_ERRORS:
         pass
     return b"".join(parts).removeprefix(b"\xef\xbb\xbf")
+
+
+def damaged(path: str) -> bool:
+    """Whether a compressed file cannot be read to its first byte."""
+    try:
+        with open_input(path) as file:
+            file.read(1)
+    except READ_ERRORS:
+        return True
+    return False
 
 
 def size_of(path: str) -> int:
@@ -130,7 +152,7 @@ def line_units(path: str) -> list[Unit]:
     """Cut a file of lines into units of about SPLIT_BYTES that begin at line starts; a compressed one stays whole."""
     size = size_of(path)
     refuse_pointer(path, size)
-    if compression_of(path) or size <= SPLIT_BYTES:
+    if size <= SPLIT_BYTES or is_compressed(path):
         return [Unit(path)]
     units, start, row, first_row = [], 0, 1, 1
     with open_input(path) as file:
@@ -152,7 +174,8 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
     """Yield (position, line without its line end) for every line of a unit that is not blank.
 
     Only \\n ends a line (and \\r\\n): U+0085 and U+2028 are ordinary characters. A byte-order mark is dropped.
-    A line of more than MAX_LINE_BYTES comes cut to that length, and the rest of it is passed over.
+    A line of MAX_LINE_BYTES or more comes cut to that length, which `decoded` and `parse_json` refuse, and the rest of it
+    is passed over.
     Raises one of READ_ERRORS where a compressed file is damaged, after the lines before the damage.
     """
     with open_input(unit.path) as file:
@@ -165,9 +188,10 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             line = part = reader.readline(MAX_LINE_BYTES)
             if not line:
                 return
-            length = len(line)
-            while len(part) == MAX_LINE_BYTES and not part.endswith(b"\n"):
-                part = reader.readline(MAX_LINE_BYTES)
+            length, most = len(line), MAX_LINE_BYTES
+            while len(part) == most and not part.endswith(b"\n"):
+                most = BLOCK_BYTES
+                part = reader.readline(most)
                 length += len(part)
             if left is not None:
                 left -= length
@@ -180,6 +204,25 @@ def lines(unit: Unit) -> Iterator[tuple[int, bytes]]:
             row += 1
 
 
+def too_long() -> str:
+    """Return what a record over the limit is called in a reject or an error."""
+    return f"a record of more than {MAX_LINE_BYTES >> 20} MiB, which is the limit"
+
+
+def decoded(line: bytes) -> str:
+    """Return a line of `lines` as text.
+
+    Raises:
+        BadRecordError: reason `invalid_utf8`, or `bad_record` where it was cut.
+    """
+    if len(line) >= MAX_LINE_BYTES:
+        raise BadRecordError("bad_record", too_long())
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+
+
 def parse_json(data: bytes) -> Any:
     """Parse one JSON value from UTF-8 bytes.
 
@@ -187,7 +230,7 @@ def parse_json(data: bytes) -> Any:
         BadRecordError: reason `invalid_utf8` or `bad_record`.
     """
     if len(data) >= MAX_LINE_BYTES:
-        raise BadRecordError("bad_record", f"a record of more than {MAX_LINE_BYTES >> 20} MB")
+        raise BadRecordError("bad_record", too_long())
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

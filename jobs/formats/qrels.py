@@ -11,11 +11,13 @@ from typing import Any
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError, Unit
+from jobs.formats.columnar import COLUMNAR, column_records, container_of
 from jobs.formats.columns import as_id
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import extension_of, head, lines, open_input, parse_json, refuse_pointer
-from jobs.formats.records import json_records, parquet_records
+from jobs.formats.names import Columns, renamed
+from jobs.formats.opening import decoded, head, lines, open_input, parse_json, refuse_pointer
+from jobs.formats.records import json_records
 
 QUERY_NAMES = ("query-id", "query_id", "qid", "q_id", "query")
 DOCUMENT_NAMES = ("corpus-id", "corpus_id", "docid", "doc_id", "pid", "docno", "document_id")
@@ -49,8 +51,8 @@ def read_qrels(paths: tuple[str, ...]) -> Judgements:
 
 def _judgements(path: str) -> Iterator[tuple[int, Judgement]]:
     first = head(path).lstrip()
-    if extension_of(path) == "parquet":
-        for record in parquet_records(Unit(path, first_row=0)):
+    if container_of(path) in COLUMNAR:
+        for record in column_records(Unit(path, first_row=0)):
             yield record.row, of_record(record.value, record.error)
     elif first.startswith(b"{") and not is_record(first):
         yield from _nested(path)
@@ -75,13 +77,14 @@ def _nested(path: str) -> Iterator[tuple[int, Judgement]]:
                     yield row, (query, document, as_number(grade))
 
 
-def is_record(first: bytes) -> bool:
-    """Whether the first line of JSON is one judgement, with a query and a document as keys."""
+def is_record(first: bytes, columns: Columns = ()) -> bool:
+    """Whether the first line of JSON is one judgement, or a hit of a run, with a query and a document as keys."""
     try:
         value = parse_json(first.split(b"\n", 1)[0])
     except BadRecordError:
         return False
-    return isinstance(value, dict) and bool(set(QUERY_NAMES) & set(value)) and bool(set(DOCUMENT_NAMES) & set(value))
+    known = set(renamed(value, columns)) if isinstance(value, dict) else set()
+    return bool(set(QUERY_NAMES) & known) and bool(set(DOCUMENT_NAMES) & known)
 
 
 def of_record(value: Any, error: BadRecordError | None = None) -> Judgement:
@@ -90,6 +93,7 @@ def of_record(value: Any, error: BadRecordError | None = None) -> Judgement:
         raise error
     if not isinstance(value, dict):
         raise BadRecordError("bad_record", f"a {type(value).__name__}, not an object")
+    value = renamed(value)
     query, document = _named(value, QUERY_NAMES), _named(value, DOCUMENT_NAMES)
     grade = next((value[name] for name in GRADE_NAMES if name in value), 1)
     return query, document, as_number(grade)
@@ -105,10 +109,7 @@ def _named(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def of_line(line: bytes, header: bool = False) -> Judgement | None:
     """Return the judgement of a line of text, None for a header. Raises BadRecordError."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecordError("invalid_utf8", f"not valid UTF-8: {error.reason}") from error
+    text = decoded(line)
     fields, tabs = text.split(), text.split("\t")
     # `q 0<tab>d<tab>1` has three fields by tabs and means four.
     trec = len(fields) == 4 and fields[1] in ("0", "Q0")

@@ -7,59 +7,71 @@ whether the rest of the file is like its beginning; each reader rejects what is 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeGuard
 
 from jobs.errors import InputError
-from jobs.formats import beir, bge, dpr, sbert_hard_negatives, sbert_tuples, tevatron
-from jobs.formats.base import ID_COLUMNS, TEXT_COLUMNS, BadRecordError, Unit
+from jobs.formats import beir, labeled, rocketqa, sbert_hard_negatives
+from jobs.formats.base import ID_COLUMNS, BadRecordError, Unit
+from jobs.formats.by_keys import format_of, shown, unknown
 from jobs.formats.cbor import is_map
+from jobs.formats.columnar import COLUMNAR, container_of
 from jobs.formats.json_elements import elements
-from jobs.formats.opening import head, parse_json, refuse_pointer, size_of
-from jobs.formats.qrels import DOCUMENT_NAMES, QUERY_NAMES, as_number, of_line
-from jobs.formats.records import container_of, records
-from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, QUERY_TEXT_NAMES
+from jobs.formats.names import Columns, known_names
+from jobs.formats.opening import beginning, head, parse_json, refuse_pointer, size_of
+from jobs.formats.qrels import as_number, of_line
+from jobs.formats.records import records, wraps_array
+from jobs.formats.unread import kind_of_object, refusal, refuse_unread
 
 RECORDS = 20
 """How many of a file's first records are looked at."""
+LOOKED_AT = 512
+"""How many first bytes say what kind of file it is."""
+KNOWN_LISTS = {*sbert_hard_negatives.POSITIVES, *sbert_hard_negatives.NEGATIVES, "corpus", "data"}
 MEMBER_BYTES = 8 << 20
 """How much of a JSON object is looked through for the end of its first member."""
 
 
-def recognise(path: str) -> str:
-    """Return the name of the format that a file is in.
+def recognise(path: str, columns: Columns = ()) -> str:
+    """Return the name of the format that a file is in. `columns`: what its columns are called, where it is said.
 
     Raises:
         InputError: the file is empty, a Git LFS pointer, of no known format, of several, or something else that a
             run needs (judgements, a corpus); the message lists what the first record holds and what comes near.
     """
     refuse_pointer(path)
+    refuse_unread(path, beginning(path, LOOKED_AT))
+    container = container_of(path)
+    if container in COLUMNAR:
+        return format_of(path, _objects(path), columns)
     first = head(path)
+    refuse_unread(path, first[:LOOKED_AT])
     if not first.strip():
         raise InputError(f"{path}: {'empty' if not size_of(path) else 'nothing can be read from it'}")
-    if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path}: UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`")
-    if container_of(path) in ("parquet", "csv"):
-        return _of_objects(path, _objects(path))
+    if container == "csv":
+        return format_of(path, _objects(path), columns)
     if is_map(first):
         return beir.Beir.name
     if first.lstrip().startswith((b"{", b"[")):
-        return _of_json(path, first.lstrip())
-    return _of_lines(path, first)
+        return _of_json(path, first.lstrip(), columns)
+    return _of_lines(path, first, columns)
 
 
-def _of_json(path: str, first: bytes) -> str:
+def _of_json(path: str, first: bytes, columns: Columns) -> str:
     # A run is one object over the whole file, often on several lines; its first member says so.
-    member = _first_member(path) if first.startswith(b"{") else None
-    if _scores(member):
+    members = _first_members(path) if first.startswith(b"{") and not wraps_array(path) else []
+    member = members[0] if members else None
+    if _scores(member) and all(isinstance(held, dict) for each in members for held in each.values()):
         return _of_run(path, member)
+    if all(map(_lists, members)) and any(held for each in members for held in each.values()):
+        return beir.Beir.name
+    kind = kind_of_object(member)
+    if kind is not None:
+        raise refusal(path, kind)
     values = _objects(path)
     if not values and member:
-        raise _unknown(
-            path, f"its first key is {_keys(member)}, over several lines (JSONL holds one object a line)", []
-        )
-    return _of_objects(path, values)
+        raise unknown(path, f"its first key is {shown(member)}, over several lines (JSONL holds one object a line)", [])
+    return format_of(path, values, columns)
 
 
 def _objects(path: str) -> list[Any]:
@@ -67,12 +79,15 @@ def _objects(path: str) -> list[Any]:
     return [record.value for record in found if record.error is None]
 
 
-def _first_member(path: str) -> Any:
+def _first_members(path: str) -> list[Any]:
+    """Return the first members of a JSON object, each as an object; fewer where one cannot be read."""
+    found = []
     try:
-        member = next(iter(elements(io.BytesIO(head(path, MEMBER_BYTES)))), b"")
-        return parse_json(b"{" + member + b"}")
+        for member in islice(elements(io.BytesIO(head(path, MEMBER_BYTES))), RECORDS):
+            found.append(parse_json(b"{" + member + b"}"))
     except BadRecordError:
-        return None
+        pass
+    return found
 
 
 def _scores(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
@@ -82,6 +97,19 @@ def _scores(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
         and all(
             isinstance(v, dict) and v and all(isinstance(x, int | float) for x in v.values()) for v in value.values()
         )
+    )
+
+
+def _lists(value: Any) -> bool:
+    """Whether a member is a query with a list of documents, the best first: ids have no blanks, and keys are none."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    (query, documents), *_ = value.items()
+    known = {*KNOWN_LISTS, *(name for group in labeled.Labeled.needs for name in group)}
+    return (
+        isinstance(documents, list)
+        and query not in known
+        and all(isinstance(x, int) or (isinstance(x, str) and x and not x.split()[1:]) for x in documents)
     )
 
 
@@ -95,87 +123,26 @@ def _of_run(path: str, value: dict[str, dict[str, Any]]) -> str:
     return beir.Beir.name
 
 
-def _of_objects(path: str, values: list[Any]) -> str:
-    if not values:
-        raise _unknown(path, "none of its first records can be read", [])
-    if all(isinstance(value, list) for value in values):
-        if all(len(v) >= 3 and all(isinstance(x, str) for x in v) for v in values):
-            return sbert_tuples.SbertTuples.name
-        raise _unknown(path, f"its first record is a list of {len(values[0])}", [sbert_tuples.SbertTuples.name])
-    objects = [value for value in values if isinstance(value, dict)]
-    if not objects:
-        raise _unknown(path, f"its first record is a {type(values[0]).__name__}", [])
-    keys = set().union(*objects)
-    fits = list(_fitting(keys, objects))
-    if len(fits) == 1:
-        return fits[0]
-    _refuse_company(path, keys)
-    raise _unknown(path, f"its first record has the keys {_keys(objects[0])}", fits or list(_near(keys)), bool(fits))
-
-
-def _fitting(keys: set[str], objects: list[dict[str, Any]]) -> Iterator[str]:
-    here = all(keys & {text, key} for text, key in zip(TEXT_COLUMNS, ID_COLUMNS, strict=True))
-    lists = any(
-        isinstance(o.get(name), list | dict) for o in objects for name in ("pos", "neg", "positive", "negative")
-    )
-    if here and "source" in keys and not lists:
-        yield "triples"
-    elif _has(keys, sbert_tuples.SbertTuples.needs) and sbert_tuples.negative_columns(keys) and not lists:
-        yield sbert_tuples.SbertTuples.name
-    if lists and _has(keys, bge.Bge.needs) and not any(isinstance(o.get("neg"), dict) for o in objects):
-        yield bge.Bge.name
-    elif lists and _has(keys, sbert_hard_negatives.SbertHardNegatives.needs):
-        yield sbert_hard_negatives.SbertHardNegatives.name
-    for fmt in (tevatron.Tevatron, dpr.Dpr):
-        if _has(keys, fmt.needs):
-            yield fmt.name
-    if keys & set(QUERY_NAMES) and keys & set(DOCUMENT_NAMES) and "score" in keys:
-        scores = [o.get("score") for o in objects]
-        if any(isinstance(score, float) for score in scores):
-            yield beir.Beir.name
-
-
-def _has(keys: set[str], needs: tuple[tuple[str, ...], ...]) -> bool:
-    return all(keys & set(group) for group in needs)
-
-
-def _near(keys: set[str]) -> Iterator[str]:
-    """Yield the formats of which a record has some of the needed keys, but not all."""
-    for fmt in (
-        sbert_tuples.SbertTuples,
-        sbert_hard_negatives.SbertHardNegatives,
-        bge.Bge,
-        tevatron.Tevatron,
-        dpr.Dpr,
-    ):
-        lacking = [group for group in fmt.needs if not keys & set(group)]
-        if fmt is sbert_tuples.SbertTuples and not sbert_tuples.negative_columns(keys):
-            lacking.append(("negative",))
-        if len(lacking) < len(fmt.needs):
-            yield f"{fmt.name} (lacks {', '.join(' or '.join(group[:3]) for group in lacking) or 'lists'})"
-
-
-def _refuse_company(path: str, keys: set[str]) -> None:
-    """Raise InputError when the records are judgements, passages or queries: what goes with triples."""
-    if keys & set(QUERY_NAMES) and keys & set(DOCUMENT_NAMES):
-        raise InputError(f"{path}: judgements (keys {_keys(keys)}); name the file with --qrels")
-    texts = keys & {*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES}
-    if keys & set(ID_NAMES) and texts and len(keys) <= 8 and not list(_near(keys - texts - set(ID_NAMES))):
-        raise InputError(
-            f"{path}: texts by id (keys {_keys(keys)}); name the file with --corpus (passages) or --queries"
-        )
-
-
-def _of_lines(path: str, first: bytes) -> str:
+def _of_lines(path: str, first: bytes, columns: Columns) -> str:
     complete = first.split(b"\n")
     lines = [line.rstrip(b"\r") for line in complete[: RECORDS + 1] if line.strip()]
     # The last line of what was read may be cut.
     lines = lines[:-1] if len(complete) <= RECORDS + 1 and len(first) >= 1 << 16 and len(lines) > 1 else lines
-    columns = [name.strip('"') for name in lines[0].decode("utf-8", "replace").split("\t")]
-    if len(columns) > 1 and (set(columns) & {"source", "query", "anchor", *ID_COLUMNS}) and container_of(path) == "tsv":
-        return _of_objects(path, _objects(path))
+    given = lines[0].decode("utf-8", "replace").split("\t")
+    known = known_names(given, columns)
+    names = {known.get(name, name) for name in given}
+    if (
+        len(given) > 1
+        and (names & {"source", "query", "question", "anchor", *ID_COLUMNS})
+        and container_of(path) == "tsv"
+    ):
+        return format_of(path, _objects(path), columns)
+    if columns:
+        raise InputError(f"{path}: it has no header that names columns; --columns has nothing to name in it")
     if all(_is_run(line) for line in lines) or beir.third_column(first) is not None:
         return beir.Beir.name
+    if rocketqa.width_of(path) is not None:
+        return rocketqa.Rocketqa.name
     rows = [line for i, line in enumerate(lines) if i or not _is_header(line)]
     qrels, tabs = bool(rows) and all(map(_is_judgement, rows)), {line.count(b"\t") for line in lines}
     seen = f"its first line is {lines[0][:80].decode('utf-8', 'replace')!r}"
@@ -195,7 +162,7 @@ def _of_lines(path: str, first: bytes) -> str:
         raise InputError(f"{path}: {seen}: id and text by tabs; name the file with --corpus (passages) or --queries")
     near = ["msmarco-tsv (2 tabs a line)"] if tabs & {2, 3} else []
     near += ["beir (a run line is `query Q0 document rank score tag`)"] if any(_is_run(line) for line in lines) else []
-    raise _unknown(path, seen, near)
+    raise unknown(path, seen, near)
 
 
 def _is_run(line: bytes) -> bool:
@@ -236,14 +203,3 @@ def _number(field: bytes) -> bool:
     except BadRecordError:
         return False
     return True
-
-
-def _keys(record: Any) -> str:
-    names = [str(key) for key in (sorted(record) if isinstance(record, set) else record)]
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-
-
-def _unknown(path: str, seen: str, near: list[str], several: bool = False) -> InputError:
-    verb = "fits several formats" if several else "fits no known format"
-    hint = f"{'candidates' if several else 'near'}: {'; '.join(near)}; " if near else ""
-    return InputError(f"{path} {verb}: {seen[:400]}; {hint}name one with --format")

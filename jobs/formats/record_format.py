@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobs.errors import InputError
-from jobs.formats.base import BadRecordError, Batch, BatchBuilder, Options, Unit
-from jobs.formats.columns import as_id, as_text, text_and_id
-from jobs.formats.opening import stem_of
+from jobs.formats.base import DEFAULT, TEXT_COLUMNS, BadRecordError, Batch, BatchBuilder, Options, Unit
+from jobs.formats.columns import as_id, as_text, is_id, text_and_id
+from jobs.formats.names import renamed
 from jobs.formats.records import columns_of, record_units, records
+from jobs.formats.source_names import file_source
 from jobs.formats.texts_by_id import ID_NAMES, PASSAGE_TEXT_NAMES, join_title
 
 
@@ -27,7 +28,7 @@ class Triple(NamedTuple):
 
 
 Item = Triple | BadRecordError
-TriplesOf = Callable[[dict[str, Any], Options, str], Iterator[Item]]
+TriplesOf = Callable[[Mapping[str, Any], Options, str], Iterator[Item]]
 
 
 class Entry(NamedTuple):
@@ -60,7 +61,7 @@ def read_records(
             value = lists(record.value) if lists and isinstance(record.value, list) else record.value
             if not isinstance(value, dict):
                 raise BadRecordError("bad_record", f"a {type(value).__name__}, not a JSON object")
-            for item in triples_of(value, options, unit.path):
+            for item in triples_of(renamed(value, options.columns), options, unit.path):
                 seen += 1
                 if isinstance(item, Triple):
                     builder.row(record.row, *item)
@@ -81,21 +82,25 @@ class RecordFormat(ABC):
     """A format whose records are objects. Subclasses say which keys it needs and what a record yields.
 
     Attributes:
-        name: the format's name on the command line.
+        name, records, sources: as of `Format`.
         needs: groups of keys; a record needs one key of each group. Checked for columns of Parquet and CSV.
     """
 
     name: str = ""
+    records: str = ""
+    sources: str = ""
     needs: tuple[tuple[str, ...], ...] = ()
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into units; see `Format.units`."""
-        units, columns = record_units(path), columns_of(path)
+        units, columns = record_units(path), columns_of(path, options.columns)
         for group in self.needs if columns is not None else ():
             if columns is not None and not set(group) & set(columns):
+                role = next((name for name in group if name in TEXT_COLUMNS), None)
+                other = f"; if it has another name, say --columns {role}=NAME" if role else ""
                 raise InputError(
                     f"{path}: no column {' or '.join(map(repr, group))}; its columns are "
-                    f"{', '.join(columns) or 'none'} (format {self.name} needs it)"
+                    f"{', '.join(columns) or 'none'} (format {self.name} needs it{other})"
                 )
         return units
 
@@ -104,7 +109,7 @@ class RecordFormat(ABC):
         return read_records(unit, options, self.triples_of)
 
     @abstractmethod
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield the triples of one record. Raises BadRecordError when it holds none."""
 
 
@@ -120,7 +125,12 @@ def source_of(record: Mapping[str, Any], options: Options, path: str) -> str:
     """Return the source of a record's negatives: --source, else what the record says, else the file's name."""
     if options.source is not None:
         return options.source
-    return as_id(record.get("source"), "source") or stem_of(path)
+    return as_id(record.get("source"), "source") or after_file(options, path)
+
+
+def after_file(options: Options, path: str) -> str:
+    """Return what a source that is named after its file is called: as the input's other files make it, if there are some."""
+    return options.file_source if options.file_source is not None else file_source(path)
 
 
 def query_of(record: Mapping[str, Any], texts: Sequence[str], ids: Sequence[str] = ("query_id", "qid")) -> Entry:
@@ -151,7 +161,7 @@ def entry_of(value: Any, where: str, options: Options, as_ids: bool = False) -> 
         id_name, key = first_of(value, ID_NAMES)
         joined = join_title(title, as_text(text, f"{where}.{name}"), options.title_separator)
         return Entry(joined, as_id(key, f"{where}.{id_name}"), as_id(value.get("source"), f"{where}.source"))
-    if as_ids or (isinstance(value, int) and not isinstance(value, bool)):
+    if as_ids or is_id(value):
         return Entry(None, as_id(value, where))
     return Entry(as_text(value, where), None)
 

@@ -7,15 +7,14 @@ column gives one triple. Source: --source, else the file's name; with `numbered 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from jobs.errors import InputError
-from jobs.formats.base import BadRecordError, Batch, Options, Unit
+from jobs.formats.base import DEFAULT, BadRecordError, Batch, Options, Unit
 from jobs.formats.columns import as_id, as_text, text_and_id
-from jobs.formats.opening import stem_of
-from jobs.formats.record_format import Entry, Item, RecordFormat, first_of, pairs, query_of, read_records
+from jobs.formats.record_format import Entry, Item, RecordFormat, after_file, first_of, pairs, query_of, read_records
 from jobs.formats.records import columns_of
 
 QUERIES = ("anchor", "query", "question", "sentence1")
@@ -39,15 +38,20 @@ class SbertTuples(RecordFormat):
     """The `sbert-tuples` format."""
 
     name = "sbert-tuples"
+    records = (
+        "anchor or query, positive, negative or negative_1..N; also `[q, p, n, ...]` of texts, and OpenMatch "
+        "doc_pos/doc_neg"
+    )
+    sources = "a `source` column, else the file's name; `--numbered each`: each column"
     needs = ((*QUERIES, "query_id", "anchor_id"), (*POSITIVES, "positive_id"))
 
-    def units(self, path: str) -> list[Unit]:
+    def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:
         """Cut a file into units. Raises InputError when a Parquet or CSV file has no column of negatives."""
-        units, columns = super().units(path), columns_of(path)
+        units, columns = super().units(path, options), columns_of(path, options.columns)
         if columns is not None and not negative_columns(columns):
             raise InputError(
                 f"{path}: no column 'negative' or 'negative_1'; its columns are {', '.join(columns)} "
-                f"(format {self.name} needs at least one negative)"
+                f"(format {self.name} needs at least one negative; if it has another name, say --columns negative=NAME)"
             )
         return units
 
@@ -55,7 +59,7 @@ class SbertTuples(RecordFormat):
         """Yield the unit's rows; see `Format.read`."""
         return read_records(unit, options, self.triples_of, lists=_from_list)
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each negative column that is not null."""
         query = query_of(record, QUERIES, ("query_id", "anchor_id"))
         _, text = first_of(record, POSITIVES)
@@ -70,7 +74,7 @@ class SbertTuples(RecordFormat):
         yield from pairs(query, [positive], negatives, options)
 
 
-def _negative(record: dict[str, Any], column: str, options: Options) -> Entry | BadRecordError:
+def _negative(record: Mapping[str, Any], column: str, options: Options) -> Entry | BadRecordError:
     try:
         if _IDS.fullmatch(column):
             return Entry(None, as_id(record[column], column))
@@ -79,11 +83,11 @@ def _negative(record: dict[str, Any], column: str, options: Options) -> Entry | 
         return error
 
 
-def _source(column: str, record: dict[str, Any], options: Options, path: str) -> str:
+def _source(column: str, record: Mapping[str, Any], options: Options, path: str) -> str:
     # A column `source` is no part of this format, but whoever writes one means it.
     named = options.source if options.source is not None else as_text(record.get("source"), "source")
     if options.numbered != "each":
-        return named if named is not None else stem_of(path)
+        return named if named is not None else after_file(options, path)
     column = column.removesuffix("_id")
     return column if named is None else f"{named}.{column}"
 

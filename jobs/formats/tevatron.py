@@ -6,7 +6,7 @@ joined to texts. Source: --source, else a key `source` of the record or of a neg
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.formats.base import Options
@@ -20,9 +20,11 @@ class Tevatron(RecordFormat):
     """The `tevatron` format."""
 
     name = "tevatron"
+    records = "query, positive_passages, negative_passages, or `*_document_ids`"
+    sources = "the file's name"
     needs = (("query", "query_text", "query_id"), POSITIVES, NEGATIVES)
 
-    def triples_of(self, record: dict[str, Any], options: Options, path: str) -> Iterator[Item]:
+    def triples_of(self, record: Mapping[str, Any], options: Options, path: str) -> Iterator[Item]:
         """Yield a triple for each positive and each negative."""
         query = query_of(record, ("query", "query_text"))
         source = source_of(record, options, path)

@@ -16,10 +16,12 @@ import pyarrow as pa
 
 from jobs.errors import InputError
 from jobs.formats.base import BATCH_BYTES, BATCH_ROWS, REJECTS, BadRecordError, Options, Record, Unit, clip_record
+from jobs.formats.columnar import COLUMNAR, column_names, column_tables, container_of, rest
 from jobs.formats.columns import as_id, as_text, string_column
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
+from jobs.formats.names import known_names, renamed
 from jobs.formats.opening import extension_of, head, line_units
-from jobs.formats.records import columns_of, container_of, parquet_tables, record_units, records, rest
+from jobs.formats.records import columns_of, record_units, records
 
 Side = Literal["query", "passage"]
 
@@ -28,8 +30,8 @@ ID_NAMES = (
     *("_id", "id", "docid", "doc_id", "pid", "passage_id", "psg_id", "corpus_id", "corpus-id"),
     *("qid", "query_id", "query-id"),
 )
-QUERY_TEXT_NAMES = ("text", "query", "question", "title", "contents")
-PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document", "doc", "segment")
+QUERY_TEXT_NAMES = ("text", "query", "question", "title", "contents", "query_text")
+PASSAGE_TEXT_NAMES = ("text", "contents", "body", "passage", "document", "doc", "segment", "document_text")
 _HEADERLESS = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
@@ -47,9 +49,10 @@ def text_units(path: str) -> list[Unit]:
     Raises:
         InputError: the file cannot be opened, is a Git LFS pointer, or its columns hold no id or no text.
     """
-    by_lines = extension_of(path) in ("tsv", "txt") and not quotes_fields(path, "\t")
-    units = line_units(path) if by_lines else [Unit(path)] if extension_of(path) == "txt" else record_units(path)
-    columns = columns_of(path) if container_of(path) in ("csv", "parquet") else None
+    if extension_of(path) in ("tsv", "txt") and container_of(path) not in COLUMNAR:
+        return [Unit(path)] if quotes_fields(path, "\t") else line_units(path)
+    units = record_units(path)
+    columns = columns_of(path) if container_of(path) in (*COLUMNAR, "csv") else None
     if columns is not None and not (
         _first(columns, ID_NAMES) and _first(columns, (*PASSAGE_TEXT_NAMES, *QUERY_TEXT_NAMES))
     ):
@@ -72,8 +75,8 @@ def read_texts(unit: Unit, options: Options, side: Side) -> Iterator[TextBatch]:
         InputError: the file cannot be opened.
     """
     names = QUERY_TEXT_NAMES if side == "query" else PASSAGE_TEXT_NAMES
-    if container_of(unit.path) == "parquet":
-        yield from _read_parquet(unit, options, names)
+    if container_of(unit.path) in COLUMNAR:
+        yield from _read_columns(unit, options, names)
         return
     found = _tsv(unit) if extension_of(unit.path) in ("tsv", "txt") else records(unit)
     texts: list[tuple[int, str, str]] = []
@@ -106,9 +109,10 @@ def _first(present: Iterable[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in here), None)
 
 
-def _text_of(record: Any, options: Options, names: Sequence[str]) -> tuple[str, str]:
-    if not isinstance(record, dict):
-        raise BadRecordError("bad_record", f"a {type(record).__name__}, not a JSON object")
+def _text_of(value: Any, options: Options, names: Sequence[str]) -> tuple[str, str]:
+    if not isinstance(value, dict):
+        raise BadRecordError("bad_record", f"a {type(value).__name__}, not a JSON object")
+    record = renamed(value)
     id_name, text_name = _first(record, ID_NAMES), _first(record, names)
     title = as_text(record.get("title"), "title") if "title" not in names else None
     if id_name is None or (text_name is None and title is None):
@@ -152,19 +156,21 @@ def _tsv_record(row: int, values: list[str], header: list[str] | None) -> Record
     return Record(row, dict(zip(names, values, strict=True)), line)
 
 
-def _read_parquet(unit: Unit, options: Options, names: Sequence[str]) -> Iterator[TextBatch]:
-    present = columns_of(unit.path) or []
+def _read_columns(unit: Unit, options: Options, names: Sequence[str]) -> Iterator[TextBatch]:
+    raw = column_names(unit.path)
+    known = known_names(raw)
+    present = {known.get(name, name): name for name in raw}
     id_name, text_name = _first(present, ID_NAMES), _first(present, names)
     title_name = "title" if "title" in present and "title" not in names else None
     if id_name is None or (text_name is None and title_name is None):
         raise InputError(f"{unit.path}: no id or no text among its columns {', '.join(present)}")
     chosen = [name for name in (id_name, text_name, title_name) if name]
-    for first, table in parquet_tables(unit, chosen, BATCH_ROWS):
+    for first, table in column_tables(unit, [present[name] for name in chosen], BATCH_ROWS):
         if isinstance(table, Record):
             assert table.error is not None
             yield _batch([], [(table.row, None, table.error.reason, str(table.error), "")])
         else:
-            yield _from_arrow(table, first, unit.path, options, (id_name, text_name, title_name))
+            yield _from_arrow(table.rename_columns(chosen), first, unit.path, options, (id_name, text_name, title_name))
 
 
 def _from_arrow(

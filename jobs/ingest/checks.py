@@ -30,11 +30,13 @@ class Checked:
     """Accepted rows and what they refer to.
 
     Attributes:
+        good: which of the rows were accepted, bool (rows,).
         rows: positions, int64 (n,).  ids: S16 (n, 3) of query, positive, negative.  source: n strings.
         texts: the distinct texts of accepted rows (columns `TEXTS_SCHEMA`).
         rejects: frame with the columns REJECTS.
     """
 
+    good: np.ndarray
     rows: np.ndarray
     ids: np.ndarray
     source: pl.Series
@@ -58,6 +60,7 @@ def check(frame: pl.DataFrame, indexes: Mapping[Side, Index]) -> Checked:
     good = named & (states.max(axis=1, initial=OK) == OK)
     rejects = [_reject(frame, int(i), states[i].tolist()) for i in np.flatnonzero(~good)]
     return Checked(
+        good,
         frame["row"].to_numpy()[good],
         matrix[good],
         frame["source"].filter(pl.Series(good, dtype=pl.Boolean)),

@@ -8,15 +8,28 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.ids import as_arrow, as_uuid, first_of_run, from_arrow, lookup, unique
-from jobs.ingest.distinct_texts import smallest_users
+from jobs.ids import (
+    Side,
+    as_arrow,
+    as_text,
+    buckets_of,
+    first_of_run,
+    from_arrow,
+    lookup,
+    order_of,
+    text_ids,
+    unique,
+)
+from jobs.ingest.distinct_texts import plain_keys, smallest_users
 from jobs.ingest.tokens import as_sets, token_lists
 from jobs.output import layout
 from jobs.output.tables import TEXTS
-from jobs.work.files import publish, reading, writing
+from jobs.unspaced import unspaced
+from jobs.work.files import publish, reading, write_partitions, writing
 from jobs.work.job import Job
-from jobs.work.layout import REQUESTS, SETS, TEXTS_OF, TEXTS_SCHEMA, TOKENS, Origin, PartRange, fold_name
+from jobs.work.layout import REQUESTS, SETS, TEXTS_OF, TEXTS_SCHEMA, TOKENS, USERS, Origin, PartRange, fold_name
 from jobs.work.summaries import Collected
 
 CHUNK = 20_000
@@ -41,17 +54,37 @@ def collect_task(job: Job, name: str, bucket: int, parts: list[PartRange], origi
     table = pa.table(
         {
             "run_id": pa.repeat(job.run_id, len(found)),
-            "text_id": as_uuid(wanted),
+            "text_id": as_text(wanted),
             "side": found["side"],
             "user_id": found["user_id"],
             "text": found["text"],
         }
     )
     published = publish(job, layout.texts_bucket(name), [table], TEXTS.schema)
+    _write_users(job, name, found)
     frame = pl.DataFrame(pl.from_arrow(found.select(["side", "text"])))
     vocabulary = _tokenise(job, name, wanted, frame)
+    cut = int(unspaced(frame["text"]).sum()) if job.tokenizer == "word" else 0
     passages = frame.filter((pl.col("side") == "passage") & pl.col("text").is_not_null())
-    return {"texts": len(wanted), "passages": len(passages), "tokens": vocabulary, "published": [published]}
+    return {
+        "texts": len(wanted),
+        "passages": len(passages),
+        "tokens": vocabulary,
+        "unspaced": cut,
+        "published": [published],
+    }
+
+
+def _write_users(job: Job, name: str, found: pa.Table) -> None:
+    """Write what tells the users' ids of the bucket's texts, by their own buckets: an id may have texts in several."""
+    given = found.filter(pc.and_(found["user_id"].is_valid(), found["text"].is_valid()))
+    sides: tuple[Side, ...] = ("query", "passage")
+    users = {side: given.filter(pc.equal(given["side"], side))["user_id"].combine_chunks() for side in sides}
+    keys = np.concatenate([text_ids(side, those) for side, those in users.items()])
+    keys = keys[order_of(keys)]
+    with writing(job, USERS, name) as out:
+        table = pa.table([as_arrow(keys)], schema=USERS.schema_of(job))
+        write_partitions(out, table, buckets_of(keys, job.buckets), job.buckets)
 
 
 def distinct(job: Job, bucket: int, wanted: np.ndarray, origins: list[Origin]) -> pa.Table:
@@ -107,6 +140,7 @@ def _tokenise(job: Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
     sizes = np.concatenate([np.empty(0, np.int64), *lengths])
     offsets, tokens = as_sets(np.concatenate([[0], np.cumsum(sizes)]), np.concatenate([np.empty(0, np.int32), *codes]))
     passage = (frame["side"] == "passage").to_numpy()
+    plain = np.where(passage, plain_keys(frame["text"]), np.uint64(0))
     owner_is_passage = np.repeat(passage, np.diff(offsets))
     frequency = np.bincount(tokens[owner_is_passage], minlength=len(memo))
     in_query = np.bincount(tokens[~owner_is_passage], minlength=len(memo)) > 0
@@ -116,6 +150,7 @@ def _tokenise(job: Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
             "side": frame["side"].to_arrow().cast(pa.string()),
             "known": frame["text"].is_not_null().to_arrow(),
             "tokens": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(tokens)),
+            "plain": pa.array(plain),
         },
         schema=SETS.schema_of(job),
     )
@@ -128,8 +163,6 @@ def _tokenise(job: Job, name: str, ids: np.ndarray, frame: pl.DataFrame) -> int:
 
 def _merge(memo: pa.Array, fresh: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Add tokens to the bucket's list; returns it and the codes of `fresh` in it (int32)."""
-    import pyarrow.compute as pc
-
     known = pc.index_in(fresh, value_set=memo) if len(memo) else pa.nulls(len(fresh), pa.int32())
     missing = fresh.filter(pc.is_null(known))
     codes = np.nan_to_num(known.to_numpy(zero_copy_only=False), nan=-1).astype(np.int32)

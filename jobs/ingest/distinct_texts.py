@@ -25,6 +25,16 @@ def not_blank(texts: pl.Series) -> np.ndarray:
     return found
 
 
+def plain_keys(texts: pl.Series) -> np.ndarray:
+    """Return what texts that differ in case and white space alone have in common, uint64 (n,); 0 for null and blank ones."""
+    plain = texts.str.to_lowercase().str.replace_all(r"[\s\x1c-\x1f]+", " ").str.strip_chars()
+    there = not_blank(texts)
+    keys = np.zeros(len(texts), dtype=np.uint64)
+    values = plain.filter(pl.Series(there, dtype=pl.Boolean)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    keys[there] = words(text_ids("passage", values))[:, 0]
+    return keys
+
+
 def distinct_texts(side: Side, texts: pl.Series) -> tuple[np.ndarray, pa.Table]:
     """Return each string's row among the distinct ones, int32 (n,), and those: a table TEXTS_SCHEMA without user ids.
 

@@ -58,8 +58,8 @@ def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -
     return {"rows": rows, "rejected": rejected, "chunks": sink.chunks}
 
 
-def index_task(job: Job, name: str, side: Side, units: list[str]) -> Indexed:
-    """Merge what the units say of one side's index (in the order of files and rows) into one sorted file."""
+def index_task(job: Job, name: str, units: list[str]) -> Indexed:
+    """Merge what the units say of one index (in the order of files and rows) into one sorted file."""
     tables = []
     for unit in units:
         with reading(job, INDEX_PARTS, unit) as file:
@@ -69,7 +69,8 @@ def index_task(job: Job, name: str, side: Side, units: list[str]) -> Indexed:
     order = np.argsort(keys, kind="stable")
     keys, ids = keys[order], ids[order]
     again = ~first_of_run(keys)
-    conflicts = int(np.count_nonzero(again[1:] & (ids[1:] != ids[:-1])))
+    first = np.maximum.accumulate(np.where(again, 0, np.arange(len(keys))))
+    conflicts = int(np.count_nonzero(ids != ids[first]))
     with writing(job, INDEX, name) as out:
         kept = {"key": as_arrow(keys[~again]), "text_id": as_arrow(ids[~again])}
         out.write_table(pa.table(kept, schema=INDEX.schema_of(job)))

@@ -18,12 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.errors import InputError, nearest, reason_of
-from jobs.formats.opening import expand, open_input
+from jobs.formats.finding import expand
+from jobs.formats.opening import open_input
 from jobs.ids import ID_BYTES, id_array, lookup, unique
 
 FALSE, FINE = "false negative", "fine"
 CONSISTENCY = {FALSE: -1.0, FINE: 1.0}
 FORMAT = "eci-judgements/1"
+JUDGED = "judgements"
+"""What an input file of them is."""
 MOST_BYTES = 256 << 20
 
 
@@ -57,7 +60,7 @@ class Judgements:
 
 def judgement_files(patterns: Sequence[str]) -> list[str]:
     """Return the files of judgements that paths and globs name. Raises InputError where one names nothing."""
-    return expand(patterns, "judgements") if patterns else []
+    return expand(patterns, JUDGED) if patterns else []
 
 
 def read_judgements(files: Sequence[str]) -> Judgements:
@@ -121,4 +124,4 @@ def _id(place: str, entry: dict[str, Any], name: str) -> bytes:
     except (KeyError, ValueError, AttributeError, TypeError):
         given = f"is {entry[name]!r}" if name in entry else "is missing"
         raise InputError(f"{place}: {name} {given}; it is an id of the table scores, such as "
-                         "01234567-89ab-cdef-0123-456789abcdef") from None  # fmt: skip
+                         "0123456789abcdef0123456789abcdef") from None  # fmt: skip

@@ -19,3 +19,8 @@ def work_rejects(job: Job, file: WorkFile, name: str, frames: Sequence[pl.DataFr
     with writing(job, file, name) as out:
         out.write_table(table)
     return len(frame)
+
+
+def bad_file(error: str) -> pl.DataFrame:
+    """Return a file that cannot be opened as one reject (--skip-bad-files)."""
+    return pl.DataFrame([(0, None, "bad_record", error, '""')], schema=REJECTS, orient="row")

@@ -56,8 +56,8 @@ class _Found:
     """What is known of a fold so far."""
 
     def __init__(self) -> None:
-        self.rows, self.duplicates = 0, 0
-        self.rejected_by_source: Counter[str] = Counter()
+        self.rows, self.duplicates, self.rejected = 0, 0, 0
+        self.rejected_by_source: dict[str, dict[str, int]] = {}
         self.parts: list[int] = []
         self.bands: list[int] = []
         self.queries: Counter[str] = Counter()
@@ -66,8 +66,8 @@ class _Found:
         """Return it as the task's summary."""
         return {
             "rows": self.rows,
-            "rejected": sum(self.rejected_by_source.values()),
-            "rejected_by_source": dict(self.rejected_by_source),
+            "rejected": self.rejected,
+            "rejected_by_source": self.rejected_by_source,
             "duplicates": self.duplicates,
             "parts": self.parts,
             "bands": self.bands,
@@ -86,7 +86,10 @@ def _settle(job: Job, incoming: pa.Table, found: _Found) -> tuple[pa.Table, pa.T
     rejected = settled.filter(pc.and_(pc.is_valid(reason), pc.invert(copies))).select(refused.names).cast(refused)
     found.rows += len(settled)
     found.duplicates += int(pc.sum(copies).as_py() or 0)
-    found.rejected_by_source.update(rejected["source"].to_pylist())
+    found.rejected += len(rejected)
+    for row in rejected.group_by(["source", "reason"]).aggregate([([], "count_all")]).to_pylist():
+        reasons = found.rejected_by_source.setdefault(row["source"], {})
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["count_all"]
     found.queries.update(queries_by_band(from_arrow(accepted["query_id"])))
     return accepted, rejected
 

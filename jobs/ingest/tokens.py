@@ -10,25 +10,40 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.ids import first_of_run
+from jobs.unspaced import cut_runs, unspaced
 
 WORD = r"[\p{L}\p{N}_]+"
+TOKENS = 2
+"""Raised when a tokenizer finds other tokens than before: a part of a run's identity, and in its manifest."""
 
 
 def token_lists(texts: pl.Series, tokenizer: str, encoder: str | None) -> pa.ListArray:
     """Return every text's tokens as an Arrow list of strings (repeats are kept; null where the text is null).
 
-    `word`: maximal runs of letters, digits and underscore, in lower case. `char3`: the windows of three characters of
-    the lower-case text, white space included (a shorter text is one token). `wordpiece`: the
-    encoder's own tokens, untruncated, without special ones.
+    `word`: maximal runs of letters, digits and underscore, in lower case, and of scripts without spaces the bigrams of
+    their runs (jobs/unspaced.py), behind the words. `char3`: the windows of three characters of the lower-case text,
+    white space included (a shorter text is one token). `wordpiece`: the encoder's own tokens, untruncated, without
+    special ones.
     """
     if tokenizer == "word":
-        lists = texts.str.to_lowercase().str.extract_all(WORD)
+        lists = _words(texts.str.to_lowercase())
     elif tokenizer == "char3":
         lists = pl.Series([_windows(text) for text in texts.to_list()], dtype=pl.List(pl.String))
     else:
         lists = pl.Series(_wordpieces(texts.to_list(), str(encoder)), dtype=pl.List(pl.String))
     array: Any = lists.to_arrow(compat_level=pl.CompatLevel.oldest())
     return array if isinstance(array, pa.ListArray) else array.cast(pa.list_(pa.string()))
+
+
+def _words(lower: pl.Series) -> pl.Series:
+    cut = unspaced(lower)
+    if not cut.any():
+        return lower.str.extract_all(WORD)
+    rest, bigrams = cut_runs(lower.filter(pl.Series(cut)))
+    there = pl.select(pl.concat_list(rest.str.extract_all(WORD), bigrams)).to_series()
+    words = lower.filter(pl.Series(~cut)).str.extract_all(WORD)
+    place = np.argsort(np.argsort(cut, kind="stable"), kind="stable")
+    return pl.concat([words, there.alias(words.name)]).gather(place)
 
 
 def _windows(text: str | None) -> list[str] | None:

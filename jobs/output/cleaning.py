@@ -8,17 +8,19 @@ Unfinished work is only worth its cheap stages: vectors are in the cache already
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
 
-from jobs.errors import EciError, HeldError, InputError
+from jobs.errors import DamagedError, HeldError, InputError, notice
 from jobs.output import layout
 from jobs.output.lock import holding
+from jobs.output.parquet import read_sealed
 from jobs.output.root import claim, is_root, require
-from jobs.output.runs import committed, latest, read_manifest
+from jobs.output.runs import committed, newest, read_manifest, whole
 from jobs.output.store import Store, written_at
 
 STALE_SECONDS = 3600.0
@@ -81,7 +83,7 @@ def clean(out: str, rules: Rules) -> Cleaned:
     store = Store(out)
     if rules.keep_runs is not None and rules.keep_runs < 1:
         raise InputError(f"--keep-runs is {rules.keep_runs}, allowed is 1 or more: the newest run always stays")
-    if store.exists("") and not store.names(""):
+    if store.exists("") and not store.names("", links=True):
         return Cleaned((), "", ())
     require(store)
     if not rules.dry_run:
@@ -109,8 +111,9 @@ def _unheld(store: Store, rules: Rules) -> Iterator[Removed]:
 def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
     every = committed(store)
     doomed = every[: -rules.keep_runs] if rules.keep_runs else []
-    if every:
-        doomed = [run_id for run_id in doomed if run_id != latest(store)]
+    if doomed:
+        last = newest(store)
+        doomed = [run_id for run_id in doomed if run_id != last]
     # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
     named = [name for name in store.names(layout.RUNS) if layout.RUN_ID.fullmatch(name)]
     broken = [name for name in named if name not in every] if store.local or not held else []
@@ -151,7 +154,7 @@ def _work(store: Store, rules: Rules) -> Iterator[Removed]:
 
 
 def _others(store: Store) -> Iterator[str]:
-    """Yield the paths of what lies beside runs and work and cannot be eci's by its name."""
+    """Yield the paths of what lies beside runs, work and caches and cannot be eci's: by its name, or because it is a link."""
     yield from (f"{layout.RUNS}/{name}" for name in store.names(layout.RUNS) if not layout.RUN_ID.fullmatch(name))
     for name in store.names(layout.WORK):
         if (
@@ -160,6 +163,9 @@ def _others(store: Store) -> Iterator[str]:
             and not name.startswith(".")
         ):
             yield layout.work_folder(name)
+    for folder in (layout.RUNS, layout.WORK, layout.ABLATIONS, layout.ABLATION_ENCODERS, layout.CACHE):
+        links = set(store.names(folder, links=True)) - set(store.names(folder))
+        yield from (f"{folder}/{name}" for name in sorted(links))
 
 
 def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -174,7 +180,8 @@ def _attempts(store: Store, rules: Rules) -> Iterator[Removed]:
 def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
     gone: set[str] = set()
     if rules.unused_encoders:
-        for fingerprint in sorted(set(store.names(layout.CACHE)) - _used_encoders(store, rules)):
+        used = _used_encoders(store, rules)
+        for fingerprint in sorted(set(store.names(layout.CACHE)) - used) if used is not None else ():
             path = layout.cache_of(fingerprint)
             own, every = _cache_files(store, path), _files(store, path)
             if not own:
@@ -200,22 +207,31 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
 
 def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
     """Remove the roots that `eci ablate --encoder` ran in, where no table of ablations that stays names the encoder."""
-    import pyarrow.parquet as pq
-
     stay = {layout.ablations_of(run_id) for run_id in _staying(store, rules)}
     named: set[str] = set()
     for path in sorted(_ablation_tables(store) & stay):
-        with store.open(path) as source:
-            rows = pq.read_table(source, columns=["ablation", "value"]).to_pylist()
+        try:
+            rows = read_sealed(store, path).to_pylist()
+        except DamagedError as error:
+            notice(f"no ablation's encoder was removed: {error}")
+            return
         named.update(row["value"] for row in rows if row["ablation"] == "encoder")
-    folder = layout.ABLATION_ENCODERS
-    for name in store.names(folder):
-        below = Store(store.path(f"{folder}/{name}"))
+    for path in [
+        f"{folder}/{name}"
+        for folder in (layout.ABLATION_ENCODERS, layout.ABLATION_ENCODERS_BEFORE)
+        for name in store.names(folder)
+    ]:
+        below = Store(store.path(path))
         if not is_root(below):
             continue
         runs = committed(below)
-        if not runs or read_manifest(below, runs[-1])["encoder"]["name"] not in named:
-            item = Removed("ablation's encoder", f"{folder}/{name}", _size(store, f"{folder}/{name}"))
+        try:
+            used = {read_manifest(below, run_id)["encoder"]["name"] for run_id in runs[-1:]}
+        except DamagedError as error:
+            notice(f"{below.path()} stays: {error}")
+            continue
+        if not used & named:
+            item = Removed("ablation's encoder", path, _size(store, path))
             if not rules.dry_run:
                 store.remove(item.path)
             yield item
@@ -237,16 +253,14 @@ def _staying(store: Store, rules: Rules) -> list[str]:
     return runs[-rules.keep_runs :] if rules.dry_run and rules.keep_runs else runs
 
 
-def _used_encoders(store: Store, rules: Rules) -> set[str]:
-    used = set()
-    for run_id in _staying(store, rules):
-        encoder: Any = read_manifest(store, run_id).get("encoder")
-        if not isinstance(encoder, dict) or "fingerprint" not in encoder:
-            raise EciError(
-                f"{store.path(layout.manifest_in(layout.run_folder(run_id)))}: names no encoder; no cache was removed"
-            )
-        used.add(str(encoder["fingerprint"]))
-    return used
+def _used_encoders(store: Store, rules: Rules) -> set[str] | None:
+    """Return the fingerprints of the encoders of the runs that stay, None where one of them cannot be read."""
+    runs = _staying(store, rules)
+    manifests = whole(store, runs)
+    if len(manifests) < len(runs):
+        notice("no cache of an unused encoder was removed: a run that cannot be read may use it")
+        return None
+    return {str(manifest["encoder"]["fingerprint"]) for manifest in manifests.values()}
 
 
 def _cache_files(store: Store, folder: str) -> list[_File]:
@@ -259,7 +273,9 @@ def _size(store: Store, relative: str) -> int:
 
 
 def _files(store: Store, relative: str) -> list[_File]:
-    """Return every file below a folder, or the file itself, attempt files too."""
+    """Return every file below a folder, or the file itself, attempt files too; links are none, and are not followed."""
+    if store.local:
+        return list(_local_files(store.path(relative), relative))
     fs, base = store.filesystem()
     found = []
     try:
@@ -269,3 +285,16 @@ def _files(store: Store, relative: str) -> list[_File]:
     for path, info in listed.items():
         found.append(_File(path[len(base) :].lstrip("/"), int(info.get("size") or 0), written_at(info)))
     return found
+
+
+def _local_files(path: str, relative: str) -> Iterator[_File]:
+    paths = [(path, relative)]
+    for folder, _, names in os.walk(path):
+        inner = os.path.relpath(folder, path).replace(os.sep, "/")
+        above = "/".join(part for part in (relative, inner) if part not in ("", "."))
+        paths += [(os.path.join(folder, name), f"{above}/{name}".lstrip("/")) for name in names]
+    for at, named in paths:
+        with suppress(FileNotFoundError):
+            found = os.lstat(at)
+            if stat.S_ISREG(found.st_mode):
+                yield _File(named, found.st_size, found.st_mtime)

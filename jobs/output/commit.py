@@ -15,13 +15,14 @@ from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.records import Manifest
 from jobs.output.run_index import write_index
-from jobs.output.runs import latest
+from jobs.output.runs import latest_says
+from jobs.output.sealed import sealed
 from jobs.output.store import Store
 
 
 def commit(store: Store, folder: str, run_id: str, manifest: Manifest) -> None:
     """Write the manifest into a folder of published files and put the run in its place; `finish` makes readers see it."""
-    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(sealed(manifest), indent=1, sort_keys=True, ensure_ascii=False)
     store.write_text(layout.manifest_in(folder), text)
     if store.local:
         store.sweep(folder)
@@ -36,18 +37,26 @@ def seen(store: Store) -> str | None:
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
     """Point the index of runs, LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
 
+    Raises as `point_latest`.
+    """
+    write_index(store)
+    point_latest(store, run_id, before)
+    write_catalog(store)
+
+
+def point_latest(store: Store, run_id: str, before: str | None = None) -> None:
+    """Point LATEST at a run whose folder is in place.
+
     Args:
         before: what `seen` said when the run began.
 
     Raises:
         EciError: LATEST in an object store has changed since then.
     """
-    write_index(store)  # before LATEST: whoever is killed here is picked up by the same run again
     if store.local:
         store.write_text(layout.LATEST, run_id + "\n")
     elif not store.put_if(layout.LATEST, run_id + "\n", before):
         raise EciError(
-            f"{store.path(layout.LATEST)}: names {latest(store)} now, which another run has put there since this one began; "
+            f"{store.path(layout.LATEST)}: names {latest_says(store)} now, which another run has put there since this one began; "
             f"run {run_id} is whole, and not the newest; run again to make it so"
         )
-    write_catalog(store)

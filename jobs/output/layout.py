@@ -4,10 +4,12 @@
 LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
 index.html                                all runs, for people (run_index.py)
 runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
-ablations/RUN_ID.parquet                  what `eci ablate` found of a run; ablations/encoders/NAME are roots of their own
+ablations/RUN_ID.parquet                  what `eci ablate` found of a run
+ablation-encoders/FINGERPRINT/            its runs with other encoders: each a root of its own
 cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users
 validation/                               what `eci validate` measured
 lake/                                     triples that `eci demo` and `eci validate` have made
+refused.parquet                           what was rejected of the run that was stopped last for it
 work/KEY/                                 an unfinished run: run.json, status.json, publish/, and the work files
 work/LOCK                                 who holds the root
 """
@@ -23,11 +25,15 @@ CATALOG = "catalog.duckdb"
 INDEX = "index.html"
 RUNS = "runs"
 ABLATIONS = "ablations"
-ABLATION_ENCODERS = "ablations/encoders"
+ABLATION_ENCODERS = "ablation-encoders"
+ABLATION_ENCODERS_BEFORE = "ablations/encoders"
+"""Where older versions have these roots: among the files of a table, so that no reader could open the folder."""
 CACHE = "cache/embeddings"
 VALIDATION = "validation"
 VALIDATION_LAKE = "lake/validation"
 DEMO_LAKE = "lake"
+REFUSED = "refused.parquet"
+"""Rejects of a run that a source has lost most of its rows in; gone with the next run that is committed."""
 WORK = "work"
 LOCK = "work/LOCK"
 TEXTS_TO_EMBED = "eci-texts"
@@ -42,11 +48,12 @@ RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}(-\d+)?")
 WORK_NAME = re.compile(r"[0-9a-f]{16}|" + TEXTS_TO_EMBED + "|" + FILES_BESIDE)
 BUCKET = re.compile(r"bucket=\d{3}")
 LAKE_FILE = re.compile(r"\d{3}\.parquet")
+SCORES_FILE = re.compile(r"scores/fold[-=](?P<fold>\d+)[-/]part-(?P<part>\d+)\.parquet")
 ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
 """What the names look like of what eci makes and may remove: nothing else is ever removed."""
 
-OWN = (LATEST, CATALOG, RUNS, WORK, ABLATIONS, VALIDATION)
+OWN = (LATEST, CATALOG, INDEX, RUNS, WORK, ABLATIONS, ABLATION_ENCODERS, VALIDATION, REFUSED)
 """Names at the top of a root that others cannot have there as well."""
 
 
@@ -67,18 +74,21 @@ def report_in(folder: str) -> str:
 
 def scores_part(fold: str, part: int) -> str:
     """Return the scores of a part of a fold (its name), in a run's folder."""
-    return f"scores/fold={fold}/part-{part:03d}.parquet"
+    # no folder named `fold=...`: readers would take it for a column, of another type than the file's
+    return f"scores/fold-{fold}-part-{part:03d}.parquet"
 
 
 def scores_place(path: str) -> tuple[str, int]:
-    """Return the fold (its name) and the part that a file of `scores_part` holds."""
-    _, fold, part = path.split("/")
-    return fold.removeprefix("fold="), int(part.removeprefix("part-").removesuffix(".parquet"))
+    """Return the fold (its name) and the part that a file of `scores_part`, or of a run of layout 1, holds."""
+    found = SCORES_FILE.fullmatch(path)
+    if found is None:
+        raise ValueError(f"{path}: not a file of scores")
+    return found["fold"], int(found["part"])
 
 
 def texts_bucket(bucket: str) -> str:
     """Return the texts of a bucket (its name), in a run's folder."""
-    return f"texts/bucket={bucket}.parquet"
+    return f"texts/bucket-{bucket}.parquet"
 
 
 def ablations_of(run_id: str) -> str:

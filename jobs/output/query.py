@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.errors import EciError, InputError
+from jobs.errors import EciError, InputError, notice
 from jobs.machine import available_cores, available_memory
 from jobs.output.store import Store
 
@@ -115,8 +115,13 @@ class _Process:
         self._child.kill()
 
     def ended_well(self) -> bool:
-        """Wait for its end; return whether it has sent all rows."""
-        return self._child.wait() == 0
+        """Wait for its end; return whether it has sent all rows. What it has said is passed on."""
+        if self._child.wait() != 0:
+            return False
+        self._listening.join(10)
+        for line in b"".join(self._said).decode(errors="replace").splitlines():
+            notice(line)
+        return True
 
     def failure(self) -> EciError:
         """Return what to tell of a process that has not sent all rows."""

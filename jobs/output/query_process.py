@@ -26,7 +26,7 @@ import duckdb
 import pyarrow as pa
 
 from jobs.errors import EciError, InputError
-from jobs.output.catalog import open_catalog
+from jobs.output.catalog import check_tables, open_catalog, tables_in
 from jobs.output.store import Store
 
 OVERHEAD = 1 << 30
@@ -42,7 +42,7 @@ def main() -> None:
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     sys.dont_write_bytecode = True
-    _limit(int(given["memory"]) + OVERHEAD + int(given["threads"]) * THREAD)
+    _limit_memory(int(given["memory"]) + OVERHEAD + int(given["threads"]) * THREAD)
     try:
         _answer(given)
         code, said = 0, ""
@@ -62,6 +62,8 @@ def main() -> None:
 def _answer(given: dict[str, object]) -> None:
     sql = str(given["sql"])
     store = Store(str(given["out"]))
+    check_tables(store, tables_in(sql))  # before nothing can be written any more: verdicts are kept
+    _limit_files()
     if not store.local:
         _read_only(store.filesystem()[0])
     con = open_catalog(store, int(str(given["memory"])), int(str(given["threads"])))
@@ -118,11 +120,15 @@ def explained(sql: str) -> list[str]:
     return found
 
 
-def _limit(data: int) -> None:
-    """Take from this process what a look does not need: files that grow, and memory without end (`data`: bytes)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _limit_files() -> None:
+    """Take from this process what a look does not need: files that grow."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _limit_memory(data: int) -> None:
+    """Take from this process memory without end (`data`: bytes)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     least = data if most == resource.RLIM_INFINITY else min(data, most)

@@ -9,14 +9,40 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
+PASSED_OVER = "passed over: "
+"""How `InputFile.what` begins for a file that the input names and that holds no record."""
+
 
 class InputFile(TypedDict):
-    """An input file as it was when the run was prepared. `what`: triples, corpus, queries, vectors, qrels or judgements."""
+    """An input file as it was when the run was prepared.
+
+    `what`: triples, vectors, qrels, judgements; query or passage for texts by id, with the input's number behind them where they
+    are its own; PASSED_OVER and the reason.
+    `digest`: what was read, as `sha256:` or `etag:` and the value.
+    """
 
     path: str
     size: int
     stamp: str
     what: str
+    digest: str
+
+
+class NamedSource(TypedDict):
+    """A source that is named after its files, and by which rule (formats/source_names.py)."""
+
+    source: str
+    rule: str
+    files: list[str]
+
+
+class Loss(TypedDict):
+    """A source that lost most of its rows to rejects, and these by reason."""
+
+    source: str
+    rows: int
+    lost: int
+    reasons: dict[str, int]
 
 
 class TableFile(TypedDict):
@@ -47,17 +73,25 @@ class StageTimes(TypedDict):
 
 
 class Totals(TypedDict):
-    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled."""
+    """Rows and texts of a run: rows_in = scored + rejected + duplicates + not_sampled.
+
+    `repeated_ids`: records of --corpus and --queries whose id has come before with another text.  `ids_of_several_texts`: ids
+    that records of triples give to several texts.
+    Of the scored ones, `near_positive` have a negative that is their positive but for case and white space.
+    """
 
     rows_in: int
     scored: int
     rejected: int
     duplicates: int
     not_sampled: int
+    near_positive: int
     texts: int
     texts_embedded: int
     cache_hits: int
     rejected_texts: int
+    repeated_ids: int
+    ids_of_several_texts: int
 
 
 class SampleUsed(TypedDict):
@@ -94,29 +128,62 @@ class TopOfRun(TypedDict):
     eci: float | None
 
 
+class MadeAgain(TypedDict):
+    """What a run has found damaged or missing, and made again: finished tasks, files of the cache, vectors of texts."""
+
+    tasks: int
+    cache_files: int
+    texts: int
+
+
+class LexicalSide(TypedDict):
+    """What a run's tokens are like.
+
+    tokens: the version of the tokenizers.  unspaced: texts that have, or may have, characters of scripts without spaces
+    (tokenizer `word`).  queries, queries_apart: queries with texts, and those of them that have no token in common with
+    any of their positives.  warning: a sentence where these are most.
+    """
+
+    tokens: int
+    unspaced: int
+    queries: int
+    queries_apart: int
+    warning: str | None
+
+
 class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
+    `named_after_files`: the sources that neither --source nor a record has named.
+    `losses`: the sources that lost most of their rows, with --allow-rejects.
+    `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `top`: None where nothing was scored; runs of older versions do not have it.
     `judgements`: only of a run that was given some.
+    `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
+    `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
 
     run_id: str
     work_key: str
     created_at: str
     formula_version: str
+    layout: int
     encoder: EncoderUsed
     settings: dict[str, Any]
     inputs: list[InputFile]
     formats: dict[str, int]
+    named_after_files: list[NamedSource]
     versions: dict[str, str]
     files: list[TableFile]
     totals: Totals
     sample: SampleUsed
     rejects: dict[str, int]
+    losses: list[Loss]
     why_no_probe: str | None
     judgements: NotRequired[JudgementsUsed]
+    made_again: MadeAgain
+    lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
     top: TopOfRun | None
 
@@ -156,6 +223,7 @@ class SourceRow(_Lambda):
     n_rejected: int
     n_queries: int
     n_negatives: int
+    n_near_positive: int
     mean_weight: float
     mean_consistency: float
     mean_locality: float

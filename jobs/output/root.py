@@ -79,7 +79,7 @@ def _of_older_version(store: Store) -> bool:
 def _held(store: Store) -> list[str]:
     """Return what lies in a folder. Raises InputError where it is a file."""
     try:
-        return store.names("")
+        return store.names("", links=True)
     except NotADirectoryError:
         raise InputError(f"{store.path()} is a file; an output root is a folder or a URL") from None
 

@@ -7,25 +7,24 @@ yet (older versions) it reads the two tables of results.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import cast
 
-import pyarrow as pa
-
+from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.markup import esc
 from jobs.output.records import Manifest, ProbeRow, SourceRow, TopOfRun
-from jobs.output.runs import committed, read_published
+from jobs.output.runs import committed, read_manifest
+from jobs.output.sealed import sealed_page
 from jobs.output.store import Store
 from jobs.output.tables import SOURCE_ECI, SOURCE_PROBE
+from jobs.output.verified import read_published
 
 GENERATOR = '<meta name="generator" content="eci-lake index of runs">'
 """What the page is known by: an index.html without it is somebody else's, and left alone."""
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+UNREADABLE = (EciError, OSError, ValueError, KeyError, TypeError)
 HEADS = ("run", "time (UTC)", "first source", "gain, points of nDCG (95 % interval)", "ECI", "queries", "triples")
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --panel: #f5f7fa; --line: #d9dfe6; --ink: #1a1f26; --muted: #56606c; --accent: #0b5fc0; }
@@ -49,7 +48,7 @@ def write_index(store: Store) -> None:
     try:
         if store.exists(layout.INDEX) and GENERATOR not in store.read_text(layout.INDEX):
             return
-        store.write_text(layout.INDEX, page(store))
+        store.write_text(layout.INDEX, sealed_page(page(store)))
     except UNREADABLE as error:
         logging.getLogger("eci").warning(f"{store.path(layout.INDEX)}: not written: {type(error).__name__}: {error}")
 
@@ -62,7 +61,7 @@ def page(store: Store) -> str:
     heads = "".join(f'<th scope="col">{esc(head)}</th>' for head in HEADS)
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">{GENERATOR}
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-{digest}'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI runs</title><link rel="icon" href="data:,"><style>{STYLE}</style></head>
 <body><h1>Runs</h1><p>{len(runs)} committed run{"s" * (len(runs) != 1)}, the newest first. The first source is the probe's, and ECI's
@@ -77,7 +76,7 @@ def _row(store: Store, run: str) -> str:
     report = layout.report_in(folder)
     name = f'<a href="{esc(report)}">{esc(run)}</a>' if store.exists(report) else esc(run)
     try:
-        manifest = cast(Manifest, json.loads(store.read_text(layout.manifest_in(folder))))
+        manifest = read_manifest(store, run)
         cells = _cells(manifest, manifest.get("top") or _top_of_tables(store, manifest))
     except UNREADABLE:
         cells = ["cannot be read", *[""] * (len(HEADS) - 2)]
@@ -130,9 +129,9 @@ def top_of(ranking: Sequence[SourceRow], probed: Sequence[ProbeRow]) -> TopOfRun
 
 
 def _top_of_tables(store: Store, manifest: Manifest) -> TopOfRun | None:
-    there = {file["path"] for file in manifest["files"]}
+    folder, there = layout.run_folder(manifest["run_id"]), {file["path"] for file in manifest["files"]}
     ranking, probed = (
-        read_published(store, manifest["run_id"], table.files).to_pylist() if table.files in there else []
+        read_published(store, folder, manifest, table.files).to_pylist() if table.files in there else []
         for table in (SOURCE_ECI, SOURCE_PROBE)
     )
     return top_of(ranking, probed)

@@ -2,7 +2,8 @@
 
 Covers: a local folder, or any fsspec URL. A file is written under an attempt name and becomes visible by one rename
 (local) or one put (object store), and is complete when it does; small objects can be put on condition that nobody else
-has put them since. Does not cover: what the files mean. Credentials of an object store come from the environment.
+has put them since. No link below a local root is followed: what it names is somebody else's; the root itself may be one.
+Does not cover: what the files mean. Credentials of an object store come from the environment.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from jobs.addresses import expanded, is_url, refuse_secret
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -35,11 +37,18 @@ class Store:
     root: str
 
     def __post_init__(self) -> None:
-        """Raise InputError for an empty address, which an unset variable leaves: it would be the current folder."""
+        """Take `~` for the home folder.
+
+        Raises:
+            InputError: the address is empty, as an unset variable leaves it (it would be the current folder), or holds a
+                secret.
+        """
         if not self.root.strip():
             raise InputError(
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
+        refuse_secret(self.root)
+        object.__setattr__(self, "root", expanded(self.root))
 
     @property
     def local(self) -> bool:
@@ -77,10 +86,10 @@ class Store:
             ) from error
 
     def path(self, relative: str = "") -> str:
-        """Return the full path or URL of a relative path."""
+        """Return the full path or URL of a relative path. Raises InputError where it leads over a link or is one."""
         if self.local:
             base = os.path.abspath(self.root.removeprefix("file://"))
-            return os.path.join(base, relative) if relative else base
+            return _unlinked(base, relative) if relative else base
         return f"{self.root.rstrip('/')}/{relative}" if relative else self.root.rstrip("/")
 
     def exists(self, relative: str) -> bool:
@@ -96,7 +105,8 @@ class Store:
     def read_bytes(self, relative: str) -> bytes:
         """Return a file's content. Raises FileNotFoundError."""
         if self.local:
-            return Path(self.path(relative)).read_bytes()
+            with open(self.path(relative), "rb", opener=_not_following) as file:
+                return file.read()
         fs, path = self._at(relative)
         with self._answering():
             return bytes(fs.cat_file(path))
@@ -133,11 +143,16 @@ class Store:
         with self.attempt(relative) as path:
             Path(path).write_text(text, encoding="utf-8")
 
-    def names(self, relative: str) -> list[str]:
-        """Return the sorted names of the finished files and folders directly in a folder ([] if it is not there)."""
+    def names(self, relative: str, links: bool = False) -> list[str]:
+        """Return the sorted names of the finished files and folders directly in a folder ([] if it is not there).
+
+        Args:
+            links: whether to name links as well, which are none of ours.
+        """
         if self.local:
             try:
-                found = os.listdir(self.path(relative))
+                with os.scandir(self.path(relative)) as entries:
+                    found = [entry.name for entry in entries if links or not entry.is_symlink()]
             except FileNotFoundError:
                 return []
         else:
@@ -150,11 +165,16 @@ class Store:
         return sorted(name for name in found if not name.startswith(ATTEMPT))
 
     def remove(self, relative: str) -> None:
-        """Remove a file or a folder with all that is in it; nothing happens where there is none."""
+        """Remove a file or a folder with all that is in it; nothing happens where there is none.
+
+        Raises:
+            OSError: something stays.
+            InputError: it is a link, or lies behind one.
+        """
         if self.local:
             path = self.path(relative)
             if os.path.isdir(path):
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, onerror=_unless_gone)
             else:
                 Path(path).unlink(missing_ok=True)
             return
@@ -185,6 +205,23 @@ class Store:
         except FileNotFoundError:
             return None
         return next((str(info[key]) for key in ("ETag", "etag", "generation", "mtime", "created") if key in info), "")
+
+    def seen(self, relative: str) -> list[Any]:
+        """Return what changes whenever a file does: size, nanoseconds of its writing and change, inode; or size and ETag.
+
+        An object's ETag is None where its store has none. Raises FileNotFoundError.
+        """
+        if self.local:
+            found = os.stat(self.path(relative))
+            return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        fs, path = self._at(relative)
+        with self._answering():
+            info = fs.info(path)
+        return [
+            int(info.get("size") or 0),
+            next((str(info[k]) for k in ("ETag", "etag", "generation") if k in info), None),
+            0,
+        ]
 
     def put_if(self, relative: str, text: str, version: str | None) -> bool:
         """Put a small object if it is still at `version` (None: not there); returns whether it was put.
@@ -227,12 +264,44 @@ class Store:
         return written_at(fs.info(path))
 
 
+def file_at(address: str) -> tuple[Store, str]:
+    """Return where a file is to be written: the store of its folder, and its name. Raises InputError as Store does."""
+    refuse_secret(address)
+    # an address of an object store is no path: it would become a folder called `s3:`
+    folder, _, name = (address if is_url(address) else os.path.abspath(expanded(address))).rpartition("/")
+    if not name:
+        raise InputError(f"{address} is a folder; give a file")
+    return Store(folder or "/"), name
+
+
 def written_at(info: Mapping[str, Any]) -> float:
     """Return when a file was written, in seconds since 1970 (0 where its filesystem does not say), from fsspec's `info`."""
     when = next((info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if info.get(k)), 0)
     if isinstance(when, str):
         when = datetime.fromisoformat(when)
     return when.timestamp() if isinstance(when, datetime) else float(when)
+
+
+def _unlinked(base: str, relative: str) -> str:
+    """Return the path of what lies below `base`. Raises InputError where it is a link or behind one, or leads out."""
+    path = base
+    for name in relative.split("/"):
+        if name == "..":
+            raise InputError(f"{base}: {relative} leads out of this folder")
+        path = os.path.join(path, name)
+        if os.path.islink(path):
+            raise InputError(f"{path} is a link, which eci never makes: remove it, and run again")
+    return path
+
+
+def _not_following(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def _unless_gone(_: object, path: str, found: tuple[Any, BaseException, Any]) -> None:
+    """Raise what a removal met, unless another process was faster."""
+    if not isinstance(found[1], FileNotFoundError):
+        raise found[1]
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

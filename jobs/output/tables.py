@@ -9,7 +9,12 @@ import pyarrow as pa
 
 FORMULA_VERSION = "eci-sem/1"
 
-_STRING, _DOUBLE, _INT, _LONG, _UUID = pa.string(), pa.float64(), pa.int32(), pa.int64(), pa.uuid()
+TABLES_LAYOUT = 2
+"""Of the published tables' files, in every manifest. 2: ids are text, no folder is named `column=value`. 1, which manifests
+do not name: ids are UUIDs, scores lie in folders `fold=NN`. Older ones are read, newer ones refused."""
+
+_STRING, _DOUBLE, _INT, _LONG = pa.string(), pa.float64(), pa.int32(), pa.int64()
+_ID = pa.string()  # sorted, joined and shown alike by every reader; UUIDs are an extension type that few know
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ SOURCE_ECI = Table(
         ("n_rejected", _LONG, "input rows rejected"),
         ("n_queries", _LONG, "distinct queries"),
         ("n_negatives", _LONG, "distinct negatives"),
+        ("n_near_positive", _LONG, "triples whose negative is the positive but for case and white space"),
         ("mean_weight", _DOUBLE, "mean of the weight's absolute value"),
         ("mean_consistency", _DOUBLE, "mean target consistency t"),
         ("mean_locality", _DOUBLE, "mean semantic locality l"),
@@ -150,10 +156,10 @@ SCORES = Table(
     "triple",
     _columns(
         _RUN,
-        ("triple_id", _UUID, "identity of (query, positive, negative, source)"),
-        ("query_id", _UUID, "the query's text_id"),
-        ("positive_id", _UUID, "the positive's text_id"),
-        ("negative_id", _UUID, "the negative's text_id"),
+        ("triple_id", _ID, "identity of (query, positive, negative, source)"),
+        ("query_id", _ID, "the query's text_id"),
+        ("positive_id", _ID, "the positive's text_id"),
+        ("negative_id", _ID, "the negative's text_id"),
         ("source", _STRING, "where the negative comes from"),
         ("fold", _INT, "the query's fold"),
         ("s_pos", _DOUBLE, "similarity of query and positive"),
@@ -263,7 +269,7 @@ TEXTS = Table(
     "text of a side",
     _columns(
         _RUN,
-        ("text_id", _UUID, "first 16 bytes of SHA-256 over the side's byte and the text (or the user's id)"),
+        ("text_id", _ID, "first 16 bytes of SHA-256 over the side's byte and the text (or the user's id), in hex"),
         ("side", _STRING, "query or passage"),
         ("user_id", _STRING, "the user's own id, where one was given"),
         ("text", pa.large_string(), "the text (null where only ids were given)"),
@@ -276,8 +282,8 @@ JUDGEMENTS = Table(
     "judged query and negative (runs with --judgements)",
     _columns(
         _RUN,
-        ("query_id", _UUID, "the query's text_id"),
-        ("negative_id", _UUID, "the negative's text_id"),
+        ("query_id", _ID, "the query's text_id"),
+        ("negative_id", _ID, "the negative's text_id"),
         ("judgement", _STRING, "'false negative' (consistency -1) or 'fine' (1)"),
         ("triples", _LONG, "scored triples with the two, of all sources; 0: the judgement matches none"),
     ),
@@ -298,6 +304,9 @@ ABLATIONS = Table(
     ),
 )
 """Beside the runs, not in one: OUT/ablations/<run_id>.parquet, written by `eci ablate`."""
+
+ID_COLUMNS = ("triple_id", "query_id", "positive_id", "negative_id", "text_id")
+"""Columns of ids: 32 lower-case hexadecimal digits, or UUIDs in runs of layout 1."""
 
 TABLES = (
     SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, JUDGEMENTS, REJECTS, IDF, TEXTS,
@@ -337,6 +346,6 @@ def sql_type(kind: pa.DataType) -> str:
     names = {
         "string": "VARCHAR", "large_string": "VARCHAR", "double": "DOUBLE", "int32": "INTEGER", "int64": "BIGINT",
         "bool": "BOOLEAN",
-        "timestamp[us, tz=UTC]": "TIMESTAMPTZ", "extension<arrow.uuid>": "UUID",
+        "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
     }  # fmt: skip
     return names[str(kind)]

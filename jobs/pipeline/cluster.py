@@ -22,14 +22,17 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
+from jobs.machine import address_space
+from jobs.pipeline.main_guard import noticing
+from jobs.pipeline.resumed import Key, Resumed
 from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
 from jobs.work.job import Job
-from jobs.work.markers import read_marker
 from jobs.work.summaries import Summary
 from onnx_models.errors import EncoderError
 
 COUNT_SECONDS = 5.0
+LEAST_ADDRESSES = 32 << 30
 WORKERLESS_SECONDS = 120.0
 CLOSE_SECONDS = 30
 
@@ -41,10 +44,6 @@ class Stage:
     name: str
     tasks: Mapping[str, Task[Any]]
     rows: int | None = None
-
-
-Key = tuple[str, str]
-"""A task of a run: its stage and its name."""
 
 
 def _configure(threads: int) -> None:
@@ -116,6 +115,7 @@ class Cluster:
     def __init__(self, config: RunConfig, threads: int, progress: Progress) -> None:
         self.config, self.threads, self.progress = config, threads, progress
         self.workers, self._counted = config.cores(), 0.0
+        self.resumed = Resumed(config.cores())
         self._cluster: Any = None
         self._client: Any = None
 
@@ -149,9 +149,10 @@ class Cluster:
     def _start_workers(self) -> Any:
         """Start the cluster; where a local worker dies while it starts, everything is started once more."""
         if not self.config.cluster:
-            with suppress(RuntimeError):
+            with suppress(RuntimeError), noticing():
                 return self._start()
-        return self._start()
+        with noticing():
+            return self._start()
 
     def _start(self) -> Any:
         if self.config.cluster:
@@ -159,6 +160,12 @@ class Cluster:
             if self.config.workers:
                 cluster.scale(self.config.workers)
             return cluster
+        limit = address_space()
+        if limit is not None and limit < LEAST_ADDRESSES:
+            raise InputError(
+                f"the address space is limited to {limit >> 20} MiB (ulimit -v), too little for worker processes, which map "
+                "files: take the limit off; --memory and control groups bound what a run takes"
+            )
         import dask
         from distributed import LocalCluster
         from distributed.security import Security
@@ -223,7 +230,7 @@ class Cluster:
     def run(self, job: Job, *stages: Stage) -> dict[str, dict[str, Summary]]:
         """Run the tasks of stages that do not wait for one another; returns their summaries by stage and name.
 
-        Those with a marker are not run again. A task that fails ends the run. One that was there when workers died is
+        Those that are done, and whose files are whole, are not run again. A task that fails ends the run. One that was there when workers died is
         run once more, alone: the ones that only waited on those workers are cleared by this, and the one that kills
         them is named.
 
@@ -231,7 +238,7 @@ class Cluster:
             EciError: a task failed; the message names it.
         """
         tasks = {(stage.name, name): task for stage in stages for name, task in stage.tasks.items()}
-        done = {key: summary for key in tasks if (summary := read_marker(job, *key)) is not None}
+        done = self.resumed.done(job, tasks)
         waiting = [key for key in tasks if key not in done]
         left = Counter(stage for stage, _ in waiting)
         for stage in stages:
@@ -258,7 +265,7 @@ class Cluster:
                         suspects.append(key)
                         continue
                     alone = None
-                    done[key] = _result(future, *key)
+                    done[key] = self._outcome(job, future, key)
                     self.progress.finished(*key, done[key])
                     left[key[0]] -= 1
                     if not left[key[0]]:
@@ -267,6 +274,23 @@ class Cluster:
         finally:
             self._client.cancel(list(keys))
         return {stage.name: {name: done[stage.name, name] for name in stage.tasks} for stage in stages}
+
+    def _outcome(self, job: Job, future: Any, key: Key) -> Summary:
+        """Return a finished task's summary. Raises EciError as `_result`, or one that names a damaged file as the cause."""
+        try:
+            summary = _result(future, *key)
+        except InputError:
+            raise
+        except EciError as error:
+            cause = error.__cause__
+            full = isinstance(cause, OSError) and is_full(cause)
+            if cause is not None and not full and (path := self.resumed.damaged_now(job)) is not None:
+                raise EciError(
+                    f"{' '.join(key)}: {path} was damaged or removed; run again: it is made again, and what is whole is kept"
+                ) from error
+            raise
+        self.resumed.executed(job, key)
+        return summary
 
 
 def _warn_of_plain(address: str) -> None:

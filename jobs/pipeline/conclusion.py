@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from jobs.config import RunConfig
+from jobs.ingest.digests import remember
 from jobs.output.commit import commit
 from jobs.output.records import ProbeRow
 from jobs.output.run_index import top_of
@@ -43,11 +45,12 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
         judged = judgements_table(job, prepared.judgements, ran.done)
         published.append(publish(job, JUDGEMENTS.files, [judged], JUDGEMENTS.schema))
     top = top_of(ranking.to_pylist(), _probed(ran))
-    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, top)
+    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, top, ran.made_again)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:
         logging.getLogger("eci").warning(warning)
     commit(job.store, job.publish, job.run_id, manifest)
+    remember(prepared.files, ran.done.digests())
 
 
 def _probed(ran: Ran) -> list[ProbeRow]:
@@ -61,6 +64,7 @@ def _probed(ran: Ran) -> list[ProbeRow]:
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:
     """Return the estimates and the counts of every source and hybrid that has examples."""
     rejected = ran.done.rejects["all"]["by_source"]
+    near = sum((Counter(summary["near_positive"]) for summary in ran.done.score.values()), Counter[str]())
     found, counts = {}, {}
     for i, (name, parts) in enumerate([*((s, (s,)) for s in ran.sources), *ran.hybrids.items()]):
         if ran.information[i]["n_examples"]:
@@ -68,6 +72,7 @@ def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int
             found[name] = kind | _numbers(ran.information[i])
             counts[name] = {
                 "n_rejected": sum(rejected.get(part, 0) for part in parts),
+                "n_near_positive": sum(near[part] for part in parts),
                 "n_queries": sum(summary["queries"][i] for summary in ran.done.distinct.values()),
                 "n_negatives": sum(summary["negatives"][i] for summary in ran.done.distinct.values()),
             }

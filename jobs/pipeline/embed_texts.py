@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.config import RunConfig
-from jobs.ids import Side, as_uuid, buckets_of, id_array, lookup, order_of, text_id, unique
+from jobs.ids import Side, as_text, buckets_of, id_array, lookup, order_of, text_id, unique
 from jobs.output import layout
 from jobs.output.root import claim
 from jobs.output.store import Store
 from jobs.output.tables import TEXTS
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.tasks import embed_tasks
 from jobs.terminal.progress import Progress
 from jobs.vectors.embed import cache_of
@@ -33,6 +34,7 @@ def embed_texts(
     Raises:
         InputError: the encoder is unknown.  EciError: a task failed.
     """
+    leave_if_imported()
     job = job_for(config, layout.work_folder(layout.TEXTS_TO_EMBED), BUCKETS)
     store = Store(config.out)
     claim(store, config.adopt)
@@ -58,7 +60,7 @@ def _write(job: Job, every: np.ndarray, ids: np.ndarray, texts: Sequence[tuple[S
         table = pa.table(
             {
                 "run_id": pa.repeat(job.run_id, len(at)),
-                "text_id": as_uuid(ids[at]),
+                "text_id": as_text(ids[at]),
                 "side": pa.array([side for side, _ in chosen], pa.string()),
                 "user_id": pa.nulls(len(at), pa.string()),
                 "text": pa.array([text for _, text in chosen], pa.large_string()),

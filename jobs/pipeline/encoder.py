@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.config import RunConfig
 from jobs.errors import InputError
-from jobs.formats.opening import expand
+from jobs.formats.finding import expand
 from jobs.machine import available_cores
 from jobs.output import layout
 from jobs.output.store import Store

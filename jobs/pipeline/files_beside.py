@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from jobs.output.root import require
 from jobs.output.store import Store
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import prepare
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.tasks import origins
@@ -24,21 +26,22 @@ from jobs.terminal.progress import Progress
 from jobs.vectors.columns import unit_rows, unit_scale
 from jobs.vectors.embed import cache_of
 from jobs.vectors.given import load_vectors
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import Origin
 
 
 class Scored(NamedTuple):
-    """Files that were scored: the job, their sources, and the tasks that left vectors (with --vectors)."""
+    """Files that were scored: the job, their sources, their files of scores, the tasks that left vectors (--vectors)."""
 
     job: Job
     sources: list[str]
-    parts: list[tuple[int, int]]
+    paths: list[str]
     given: list[Origin]
 
     def reader(self) -> ScoredParts:
         """Return what reads their scored triples."""
-        return ScoredParts(self.job.store, self.job.publish, self.parts)
+        return ScoredParts(partial(read_unfinished, self.job), self.paths)
 
     def vectors(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return unit vectors float32 (n, d) of ascending distinct ids S16 (n,), zeros for none, and which there are."""
@@ -59,6 +62,7 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
         InputError: the input or the settings are wrong, or OUT is no output root.
         HeldError: a run holds it.  EciError: a stage failed.
     """
+    leave_if_imported()
     store = Store(config.out)
     require(store)
     prepared = prepare(config)
@@ -68,7 +72,8 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
         try:
             with Cluster(config, job.threads, progress) as cluster:
                 ran = Stages(config, prepared, job, cluster).run()
-            parts = [(int(fold), k) for fold, done in ran.done.settle.items() for k in range(len(done["parts"]))]
-            yield Scored(ran.job, ran.sources, sorted(parts), origins("vectors", ran.done.vectors))
+            folds = ran.done.settle.items()
+            paths = [layout.scores_part(fold, k) for fold, done in folds for k in range(len(done["parts"]))]
+            yield Scored(ran.job, ran.sources, paths, origins("vectors", ran.done.vectors))
         finally:
             store.remove(job.work)

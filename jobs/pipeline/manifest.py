@@ -14,15 +14,30 @@ import pyarrow as pa
 
 from jobs.config import RunConfig
 from jobs.errors import EciError
-from jobs.ids import ID_BYTES, as_uuid, id_array
+from jobs.ids import ID_BYTES, as_text, id_array
+from jobs.ingest.inputs import named_after_files
 from jobs.ingest.judgements import Judgements
-from jobs.output.records import JudgementsUsed, Manifest, SampleUsed, StageTimes, TableFile, TopOfRun, Totals, value_of
-from jobs.output.tables import FORMULA_VERSION, JUDGEMENTS, TABLES
+from jobs.ingest.tokens import TOKENS
+from jobs.output.records import (
+    JudgementsUsed,
+    LexicalSide,
+    Manifest,
+    SampleUsed,
+    StageTimes,
+    TableFile,
+    TopOfRun,
+    Totals,
+    value_of,
+)
+from jobs.output.tables import FORMULA_VERSION, JUDGEMENTS, TABLES, TABLES_LAYOUT
+from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
 from jobs.work.job import Job
 from jobs.work.summaries import Done, PublishedFile
 
+APART = 0.5
+"""Queries that have no token in common with their positives, as a share of all, beyond which a run says so."""
 PACKAGES = ("eci-lake", "duckdb", "polars", "pyarrow", "numpy", "onnxruntime", "tokenizers", "dask")
 
 
@@ -40,10 +55,13 @@ def totals_of(done: Done, sample: Sample) -> Totals:
         "rejected": done.rejects["all"]["rows"] - sum(s["rejected"] for s in texts),
         "duplicates": sum(s["duplicates"] for s in done.settle.values()),
         "not_sampled": sample.rows_left,
+        "near_positive": sum(sum(s["near_positive"].values()) for s in done.score.values()),
         "texts": sum(s["texts"] for s in done.collect.values()),
         "texts_embedded": sum(s["embedded"] for s in embed),
         "cache_hits": sum(s["cache_hits"] for s in embed),
         "rejected_texts": sum(s["rejected"] for s in texts),
+        "repeated_ids": sum(s["conflicts"] for s in done.index.values()),
+        "ids_of_several_texts": sum(s["ids_of_several_texts"] for s in done.vocabulary.values()),
     }
     parts = ("scored", "rejected", "duplicates", "not_sampled")
     if totals["rows_in"] != sum(value_of(totals, name) for name in parts):
@@ -67,8 +85,14 @@ def make_manifest(
     key: str,
     created: datetime,
     top: TopOfRun | None,
+    tasks_again: int,
 ) -> Manifest:
-    """Return the manifest. `published`: every file but itself, as it was written. Raises EciError as `totals_of`."""
+    """Return the manifest. Raises EciError as `totals_of`.
+
+    Args:
+        published: every file but itself, as it was written.
+        tasks_again: finished tasks that were done again, as their files were damaged.
+    """
     stages: dict[str, StageTimes] = {
         name: {
             "tasks": len(tasks),
@@ -78,25 +102,37 @@ def make_manifest(
         }
         for name, tasks in done.stages().items()
     }
+    digests = done.digests()
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
     manifest: Manifest = {
         "run_id": job.run_id,
         "work_key": key,
         "created_at": created.isoformat(),
         "formula_version": FORMULA_VERSION,
+        "layout": TABLES_LAYOUT,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
         "inputs": [
-            {"path": f.path, "size": f.size, "stamp": f.stamp, "what": f.what}
-            for f in (*prepared.files, *prepared.judged)
+            *({**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files),  # type: ignore[list-item]
+            *prepared.judged,
         ],
         "formats": formats_of(prepared),
+        "named_after_files": named_after_files(
+            prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
+        ),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
         "sample": cast(SampleUsed, asdict(sample)),
         "rejects": done.rejects["all"]["by_reason"],
+        "losses": losses(done, prepared.inputs),
         "why_no_probe": _why_no_probe(config, done),
+        "made_again": {
+            "tasks": tasks_again,
+            "cache_files": sum(s["damaged_cache_files"] for s in [*done.embed.values(), *done.exchange.values()]),
+            "texts": sum(s["embedded_again"] for s in done.exchange.values()),
+        },
+        "lexical": _lexical(config, done),
         "stages": stages,
         "top": top,
     }
@@ -121,8 +157,8 @@ def judgements_table(job: Job, judgements: Judgements, done: Done) -> pa.Table:
     pairs = sorted(judgements.pairs)
     columns = {
         "run_id": pa.repeat(job.run_id, len(pairs)),
-        "query_id": as_uuid(id_array(pair[:ID_BYTES] for pair in pairs)),
-        "negative_id": as_uuid(id_array(pair[ID_BYTES:] for pair in pairs)),
+        "query_id": as_text(id_array(pair[:ID_BYTES] for pair in pairs)),
+        "negative_id": as_text(id_array(pair[ID_BYTES:] for pair in pairs)),
         "judgement": pa.array([judgements.pairs[pair] for pair in pairs], pa.string()),
         "triples": pa.array([matched[pair.hex()] for pair in pairs], pa.int64()),
     }
@@ -135,6 +171,23 @@ def _why_no_probe(config: RunConfig, done: Done) -> str | None:
     if done.gains:
         return None
     return [drawn["why_not"] for drawn in done.draw.values()][-1]
+
+
+def _lexical(config: RunConfig, done: Done) -> LexicalSide:
+    queries = sum(s["queries"] for s in done.score.values())
+    apart = sum(s["queries_apart"] for s in done.score.values())
+    warning = None
+    if config.kappa and apart > APART * queries:
+        others = " or ".join(f"--tokenizer {name}" for name in ("char3", "wordpiece") if name != config.tokenizer)
+        warning = (
+            f"{apart:,} of {queries:,} queries ({apart / queries:.0%}) have no {config.tokenizer} token in common with any of "
+            f"their positives: overlaps say little about these texts. Try {others}; where queries and passages are in "
+            "different languages, --kappa 0 leaves overlaps out."
+        )
+    unspaced = sum(s["unspaced"] for s in done.collect.values())
+    return {
+        "tokens": TOKENS, "unspaced": unspaced, "queries": queries, "queries_apart": apart, "warning": warning,
+    }  # fmt: skip
 
 
 def _named(file: PublishedFile) -> TableFile:

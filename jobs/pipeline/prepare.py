@@ -1,7 +1,7 @@
-"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads no row.
+"""What a run needs to know before it starts: files, units of work, the encoder, sizes. Reads the first rows alone.
 
-Everything that can be wrong with the input as a whole (nothing there, wrong columns, unknown encoder, too little
-memory) is found here, before anything is written.
+Everything that can be wrong with the input as a whole (nothing there, wrong columns, ids where texts are needed, unknown
+encoder, too little memory) is found here where the first rows show it, before anything is written.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ from importlib.metadata import version
 from typing import Any
 
 from jobs.config import RunConfig
-from jobs.errors import InputError
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import Options
-from jobs.formats.opening import expand
+from jobs.formats.finding import expand
 from jobs.formats.records import parquet_units
-from jobs.formats.texts_by_id import text_units
 from jobs.ids import Side
-from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks
-from jobs.ingest.judgements import Judgements, judgement_files, read_judgements
+from jobs.ingest.digests import digest_of
+from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
+from jobs.ingest.judgements import JUDGED, Judgements, judgement_files, read_judgements
+from jobs.ingest.tokens import TOKENS
+from jobs.output.records import InputFile
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
+from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 7  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 9  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
     {
         # where it is computed, how much of the machine it takes, and what is said about it
         "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
+        "allow_rejects",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
         "judgements",
@@ -40,7 +44,7 @@ NOT_IDENTITY = frozenset(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements."""
+    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements, as a manifest has them."""
 
     files: tuple[File, ...]
     inputs: tuple[InputTask, ...]
@@ -49,13 +53,13 @@ class Prepared:
     encoder: EncoderChoice
     buckets: int
     identity: dict[str, Any]
-    judged: tuple[File, ...] = ()
+    judged: tuple[InputFile, ...] = ()
     judgements: Judgements = Judgements({})
 
     @property
     def indexed(self) -> tuple[Side, ...]:
-        """The sides whose texts are looked up by id."""
-        return tuple(side for side in ("query", "passage") if any(t.side == side for t in self.texts))
+        """The sides that the run has files of texts by id for."""
+        return tuple(side for side in ("query", "passage") if any(t.index == side for t in self.texts))
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -73,27 +77,28 @@ def prepare(config: RunConfig) -> Prepared:
     choice = encoder_choice(config)
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)
-    texts: list[TextTask] = []
-    sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", config.queries), ("passage", config.corpus))
-    for side, patterns in sides:
-        for path in expand(patterns, "queries" if side == "query" else "corpus") if patterns else []:
-            files.append(file_of(path, side))
-            options = Options(title_separator=separator)
-            texts += [TextTask(f"{len(texts) + i:06d}", u, side, options) for i, u in enumerate(text_units(path))]
+    texts, text_files = text_tasks(config, separator)
+    files += text_files
     vectors: list[TextTask] = []
     for path in expand(config.vectors, "vectors") if config.vectors else []:
         files.append(file_of(path, "vectors"))
         vectors += [
             TextTask(f"{len(vectors) + i:06d}", u, "passage", Options()) for i, u in enumerate(parquet_units(path))
         ]
+    if choice.name is not None:
+        sizes = {file.path: file.size for file in files if file.what == "triples"}
+        require_texts_of_heads(inputs, sizes)
     buckets = config.buckets or _buckets(sum(file.size for file in files))
-    judged = tuple(file_of(path, "judgements") for path in judgement_files(config.judgements))
-    judgements = read_judgements([file.path for file in judged])
+    judged = tuple(_judged(path) for path in judgement_files(config.judgements))
+    judgements = read_judgements([file["path"] for file in judged])
     identity = {
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
+        "tokens": TOKENS,
         "formula": FORMULA_VERSION,
-        "files": sorted((asdict(file) for file in files), key=lambda file: (file["what"], file["path"])),
+        "files": sorted(
+            (asdict(file) for file in files if not file.passed_over), key=lambda file: (file["what"], file["path"])
+        ),
         "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
@@ -103,6 +108,14 @@ def prepare(config: RunConfig) -> Prepared:
     }
     units = tuple(inputs), tuple(texts), tuple(vectors)
     return Prepared(tuple(files), *units, choice, buckets, identity, judged, judgements)
+
+
+def _judged(path: str) -> InputFile:
+    try:
+        file = file_of(path, JUDGED)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
+    return {**asdict(file), "digest": digest_of(file)["digest"]}  # type: ignore[typeddict-item]
 
 
 def _buckets(size: int) -> int:

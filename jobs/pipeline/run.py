@@ -12,18 +12,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.config import RunConfig
-from jobs.errors import HeldError, InputError
+from jobs.errors import DamagedError, HeldError, InputError, notice, reason_of
 from jobs.finished.result import RunResult, result_of
+from jobs.ingest.digests import first_changed
+from jobs.ingest.judgements import JUDGED
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
 from jobs.output.root import claim
-from jobs.output.runs import free_run_id, latest, read_manifest
+from jobs.output.runs import free_run_id, newest, read_manifest
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
+from jobs.output.verified import check as check_files
 from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
+from jobs.pipeline.repair import repair
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.status import Recorded
 from jobs.terminal.progress import Progress, Silent
@@ -43,6 +49,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
         HeldError: another run holds the output root.
         EciError: a stage failed; a rerun goes on from the finished tasks.
     """
+    leave_if_imported()
     store = Store(config.out)
     fresh = not store.exists("")
     prepared = prepare(config)
@@ -54,7 +61,7 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
             raise
         except InputError:
             # nothing is left of a root that was made for this run alone
-            if fresh and not store.names(layout.RUNS):
+            if fresh and not store.names(layout.RUNS) and not store.exists(layout.REFUSED):
                 store.remove("")
             raise
 
@@ -68,21 +75,22 @@ def _run(
     log: Callable[[str], None] | None,
 ) -> RunResult:
     key = work_key(prepared)
+    finished = repair(store)
     before = seen(store)
-    standing = _standing(store, key)
+    standing = _standing(store, key, finished)
     if standing is not None:
         return standing
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)
     try:
-        if not store.exists(layout.manifest_in(layout.run_folder(job.run_id))):
-            with Cluster(config, job.threads, progress) as cluster:
-                ran = Stages(config, prepared, job, cluster).run()
-            conclude(ran, config, prepared, key)
+        with Cluster(config, job.threads, progress) as cluster:
+            ran = Stages(config, prepared, job, cluster).run()
+        conclude(ran, config, prepared, key)
         check()
         finish(store, job.run_id, before)
         store.remove(job.work)
-    except HeldError:
+        store.remove(layout.REFUSED)
+    except (HeldError, DamagedError):
         raise
     except InputError:
         # what the input or the settings did wrong leaves nothing behind
@@ -97,14 +105,30 @@ def work_key(prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(prepared.identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _standing(store: Store, key: str) -> RunResult | None:
-    """Return the newest committed run if it is over just the same inputs, settings and versions: nothing is new then."""
-    if not store.exists(layout.LATEST):
+def _standing(store: Store, key: str, finished: set[str]) -> RunResult | None:
+    """Return the newest committed run if it is over just the same inputs, settings and versions, and whole: nothing is new then.
+
+    `finished`: runs whose commit this start has finished; such a one is this command's own result.
+    """
+    run_id = newest(store)
+    if run_id is None or (manifest := read_manifest(store, run_id)).get("work_key") != key:
         return None
-    run_id = latest(store)
-    if read_manifest(store, run_id).get("work_key") != key:
+    why = None
+    try:
+        result = result_of(store, run_id)
+        check_files(store, layout.run_folder(run_id), manifest["files"])
+    except DamagedError as error:
+        why = str(error)
+    fingerprint = manifest["encoder"]["fingerprint"]
+    if (path := first_changed(f for f in manifest["inputs"] if f["what"] != JUDGED)) is not None:
+        why = f"{path} holds something else than that run has read, at the same size and time"
+    elif not manifest["settings"].get("vectors") and not store.exists(layout.cache_of(fingerprint)):
+        why = f"{store.path(layout.cache_of(fingerprint))}: its vectors are gone"
+    if why is not None:
+        notice(f"run {run_id} does not stand, so everything is computed again: {why}")
         return None
-    result = result_of(store, run_id)
+    if run_id in finished:
+        return result
     totals = result.totals | {"texts_embedded": 0, "cache_hits": result.totals["texts"]}
     return replace(result, totals=totals, unchanged=True)
 
@@ -114,9 +138,13 @@ def _job(config: RunConfig, prepared: Prepared, store: Store, key: str) -> Job:
     folder = layout.work_folder(key)
     state = layout.state_in(folder)
     try:
-        run_id = str(json.loads(store.read_text(state))["run_id"])
-    except (FileNotFoundError, ValueError, KeyError):
+        run_id = str(unsealed(store.read_text(state))["run_id"])
+    except (OSError, ValueError, KeyError) as error:
+        if store.names(folder):
+            # files of the run that was begun may hold its id, which nothing else knows
+            notice(f"{store.path(state)}: {reason_of(error)}; unfinished work of the run is begun again")
+            store.remove(folder)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         run_id = free_run_id(store, f"{stamp}-{key[:6]}")
-        store.write_text(state, json.dumps({"run_id": run_id, "identity": prepared.identity}))
+        store.write_text(state, json.dumps(sealed({"run_id": run_id, "identity": prepared.identity})))
     return job_for(config, folder, prepared.buckets, run_id, prepared.encoder)

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import pyarrow.parquet as pq
-
 from jobs.config import RunConfig
 from jobs.errors import InputError
+from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
+from jobs.pipeline.expected import stage_seconds
+from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
+from jobs.pipeline.requirements import require_matches, require_texts, require_usable
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
 from jobs.probing.sample import MOST_QUERIES
@@ -25,7 +27,7 @@ from jobs.ranking.hybrids import resolve
 from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
-from jobs.work.summaries import Done, Information, S
+from jobs.work.summaries import Done, Information, Rejects, S
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Ran:
         job: as it was, with the fingerprint of the user's own vectors where there are some.
         sources: those that ingest met, by name.  hybrids: the sources of each.
         information: of each source, then of each hybrid.
+        made_again: finished tasks of an earlier attempt that were done again, as their files were damaged or missing.
     """
 
     job: Job
@@ -44,10 +47,7 @@ class Ran:
     hybrids: dict[str, tuple[str, ...]]
     information: list[Information]
     sample: Sample
-
-
-IDS_ALONE = 0.01
-"""Ids without a text, as a share of the rows, beyond which a file of texts must be missing."""
+    made_again: int
 
 
 class Stages:
@@ -69,10 +69,12 @@ class Stages:
         self.pooled = [[self.sources.index(part) for part in parts] for parts in self.hybrids.values()]
         self._stage("settle", tasks.settle_tasks(self.job, self.config, self.done.ingest))
         self._require_rows()
+        self._require_kept()
         texts = tasks.origins("lookup", self.done.lookup) + tasks.origins("ingest", self.done.ingest)
         self._stage("collect", tasks.collect_tasks(self.job, tasks.all_parts(self.done.settle), texts))
         self._stage("vocabulary", tasks.vocabulary_tasks(self.done.collect))
         self.probing = self._probing()
+        self._expect()
         information, sample = self._looks()
         if not self.done.rejects:
             self._together(*self._summaries())
@@ -82,7 +84,17 @@ class Stages:
             self.probing.conclude()
         if self.config.information:
             self._inform()
-        return Ran(self.job, self.done, self.sources, self.hybrids, information, sample)
+        return Ran(
+            self.job, self.done, self.sources, self.hybrids, information, sample, self.cluster.resumed.made_again
+        )
+
+    def _expect(self) -> None:
+        """Tell the progress what is ahead; of a run that may stop early nobody knows."""
+        if self.config.until_decided is not None or self.config.sample_queries is not None:
+            return
+        rows = sum(sum(summary["parts"]) for summary in self.done.settle.values())
+        texts = sum(summary["texts"] for summary in self.done.collect.values()) if self.job.encoder else 0
+        self.cluster.progress.expect(stage_seconds(self.config, self.job.dim, rows, texts, len(self.sources)))
 
     def _together(self, *stages: Stage) -> None:
         for name, found in self.cluster.run(self.job, *(stage for stage in stages if stage.tasks)).items():
@@ -92,41 +104,45 @@ class Stages:
         self._together(Stage(name, those, rows))
 
     def _read(self) -> None:
-        """Read everything that the run was given."""
+        """Read everything that the run was given. Raises InputError for a file that is changed meanwhile."""
+        self._stage("inputs", tasks.inputs_tasks(self.prepared))
         if self.prepared.texts:
             self._stage("lookup", tasks.lookup_tasks(self.prepared))
             self._stage("index", tasks.index_tasks(self.prepared))
         if self.prepared.vectors:
             self._stage("vectors", tasks.vectors_tasks(self.prepared))
+            require_usable(self.done.vectors)
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
         self._stage("ingest", tasks.ingest_tasks(self.prepared))
-        self._require_texts()
-
-    def _require_texts(self) -> None:
-        """Raise InputError where an encoder would have to embed what is named by an id alone."""
-        alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
-        rows = sum(summary["rows"] for summary in self.done.ingest.values())
-        # single ones among many are rejected for themselves, where no vector is found for them
-        if self.job.encoder is None or alone.total() <= IDS_ALONE * rows:
-            return
-        named = {"query": ("queries", "--queries"), "passage": ("passages", "--corpus")}
-        told = " and ".join(f"{count:,} {named[side][0]}" for side, count in sorted(alone.items()))
-        options = " and ".join(named[side][1] for side in sorted(alone))
-        raise InputError(
-            f"{told} are named by an id alone, and the encoder needs their texts: give {options} (files of texts by id), or "
-            "vectors by id with --vectors"
-        )
+        require_same(self.prepared.files, self.done.digests())
+        if self.job.encoder is not None:
+            alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())
+            require_texts(alone, sum(summary["rows"] for summary in self.done.ingest.values()))
+        self._require_kept()
 
     def _require_rows(self) -> None:
         if any(sum(summary["parts"]) for summary in self.done.settle.values()):
             return
         rows = sum(summary["rows"] for summary in self.done.ingest.values())
-        for name, task in tasks.rejects_tasks(self.prepared, self.done.settle, ()).items():
-            summary = task.function(self.job, name, **task.arguments)
-            reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(summary["by_reason"].items()))
-            first = _first_detail(self.job, summary["published"][0]["path"])
-            raise InputError(f"no triple can be scored: {rows} rows in, all rejected ({reasons or 'none read'}){first}")
+        summary = self._rejects()
+        reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(summary["by_reason"].items()))
+        first = first_detail(self.job, summary["published"][0]["path"])
+        raise InputError(f"no triple can be scored: {rows} rows in, all rejected ({reasons or 'none read'}){first}")
+
+    def _require_kept(self) -> None:
+        """Raise InputError where a source has lost most of its rows so far, unless the user allows it."""
+        # where no row is left at all, `_require_rows` says so
+        if self.config.allow_rejects or not any(summary["sources"] for summary in self.done.ingest.values()):
+            return
+        found = losses(self.done, self.prepared.inputs)
+        if found:
+            raise refuse(self.job, found, self._rejects()["published"][0]["path"])
+
+    def _rejects(self) -> Rejects:
+        """Publish what was rejected so far, in this process."""
+        (one,) = tasks.rejects_tasks(self.prepared, self.done.settle, self.scored).items()
+        return one[1].function(self.job, one[0], **one[1].arguments)
 
     def _looks(self) -> tuple[list[Information], Sample]:
         """Look at one sample after the other until the question is answered, or once at everything."""
@@ -151,10 +167,16 @@ class Stages:
             self._stage("embed", tasks.embed_tasks(self.job, parts if suffix else None, suffix), texts or None)
         vectors = tasks.origins("vectors", self.done.vectors)
         self._stage("exchange", tasks.exchange_tasks(self.job, parts, vectors, suffix))
+        if self.job.encoder is None:
+            buckets = [file["path"] for summary in self.done.collect.values() for file in summary["published"]]
+            require_matches(
+                self.job, self.done.exchange.values(), [v.unit.path for v in self.prepared.vectors], buckets
+            )
         rows = sum(sum(self.done.settle[fold_name(fold)]["parts"][start:stop]) for fold, start, stop in parts)
         scores = tasks.score_tasks(self.job, parts, self.sources, suffix, self.prepared)
         self._stage("score", scores, rows)
         self.scored += list(scores)
+        self._require_kept()
         self.seen.append(Seen(parts, tasks.exchanged(self.job, parts, suffix)))
         numbers = [[i] for i in range(len(self.sources))] + self.pooled
         information = tasks.information_tasks(numbers, self.scored, suffix)
@@ -195,9 +217,3 @@ class Stages:
         parts = tasks.all_parts(self.done.settle)
         rows = sum(summary["scored"] for summary in self.done.score.values())
         self._stage("triples", tasks.triples_tasks(self.job, parts, self.sources, self.done.factor), rows)
-
-
-def _first_detail(job: Job, rejects: str) -> str:
-    with job.store.open(f"{job.publish}/{rejects}") as source:
-        rows = pq.read_table(source, columns=["file", "row", "detail"]).slice(0, 1).to_pylist()
-    return f"; the first: {rows[0]['file']} row {rows[0]['row']}: {rows[0]['detail']}" if rows else ""

@@ -11,6 +11,7 @@ from typing import Any
 from jobs.errors import InputError
 from jobs.output import layout
 from jobs.output.lock import holder
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.terminal.progress import Progress
 
@@ -28,6 +29,10 @@ class Recorded:
         self._states: dict[str, dict[str, Any]] = {}
         self._started: dict[str, float] = {}
         self._written = 0.0
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """See Progress."""
+        self._inner.expect(seconds)
 
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """See Progress."""
@@ -65,7 +70,7 @@ class Recorded:
             self._written = time.monotonic()
             seconds = self._written - self._started[states[0]["stage"]]
             told = states[0] | {"stage_seconds": round(seconds, 1), "time": _now()}
-            self._store.write_text(self._path, json.dumps(told))
+            self._store.write_text(self._path, json.dumps(sealed(told)))
 
 
 def status_of(out: str) -> list[dict[str, Any]]:
@@ -81,8 +86,8 @@ def status_of(out: str) -> list[dict[str, Any]]:
     found = []
     for name in store.names(layout.WORK):
         try:
-            run_id = json.loads(store.read_text(layout.state_in(layout.work_folder(name))))["run_id"]
-            state = json.loads(store.read_text(layout.status_in(layout.work_folder(name))))
+            run_id = unsealed(store.read_text(layout.state_in(layout.work_folder(name))))["run_id"]
+            state = unsealed(store.read_text(layout.status_in(layout.work_folder(name))))
         except (OSError, ValueError, KeyError):
             continue
         found.append({"run_id": run_id, "held_by": who, **state, "rows_per_second": _rate(state)})

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jobs.config import Probe, RunConfig
 from jobs.ingest.collect import collect_task
+from jobs.ingest.digests import digest_task
 from jobs.ingest.index import index_task, lookup_task
+from jobs.ingest.inputs import File
 from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
 from jobs.ingest.vocabulary import vocabulary_task
@@ -32,6 +34,7 @@ from jobs.work.job import Job
 from jobs.work.layout import Exchanged, Origin, PartRange, bucket_name, fold_name
 from jobs.work.summaries import (
     Collected,
+    Digested,
     Distinct,
     Drawn,
     Embedded,
@@ -54,6 +57,22 @@ from jobs.work.summaries import (
     Vocabulary,
 )
 
+DIGEST_BYTES, DIGEST_FILES = 256 << 20, 200
+"""What one task of `inputs` reads at most, but for a file that is larger."""
+
+
+def inputs_tasks(prepared: Prepared) -> dict[str, Task[Digested]]:
+    """Return tasks that take the digests of all input files, some files each."""
+    groups: list[list[File]] = []
+    size = 0
+    for file in prepared.files:
+        if not groups or size + file.size > DIGEST_BYTES or len(groups[-1]) == DIGEST_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size
+    return {f"{number:06d}": task(digest_task, files=files) for number, files in enumerate(groups)}
+
 
 def lookup_tasks(prepared: Prepared) -> dict[str, Task[TextsRead]]:
     """Return a task for each unit of --corpus and --queries."""
@@ -61,9 +80,11 @@ def lookup_tasks(prepared: Prepared) -> dict[str, Task[TextsRead]]:
 
 
 def index_tasks(prepared: Prepared) -> dict[str, Task[Indexed]]:
-    """Return a task for each side whose texts are looked up by id."""
-    units = {side: [t.name for t in prepared.texts if t.side == side] for side in prepared.indexed}
-    return {side: task(index_task, side=side, units=names) for side, names in units.items()}
+    """Return a task for each index of texts by id: of a side of the run, or of an input."""
+    units: dict[str, list[str]] = {}
+    for text in prepared.texts:
+        units.setdefault(text.index, []).append(text.name)
+    return {name: task(index_task, units=names) for name, names in units.items()}
 
 
 def vectors_tasks(prepared: Prepared) -> dict[str, Task[VectorsRead]]:
@@ -82,7 +103,7 @@ def ingest_tasks(prepared: Prepared) -> dict[str, Task[RowsRead]]:
             unit=item.unit,
             format_name=item.format,
             options=item.options,
-            indexed=prepared.indexed,
+            indexed=item.indexes,
         )
         for number, item in enumerate(prepared.inputs)
     }
@@ -153,7 +174,7 @@ def score_tasks(
     job: Job, parts: list[PartRange], sources: list[str], suffix: str, prepared: Prepared
 ) -> dict[str, Task[Scored]]:
     """Return a task for each range of parts, named after its fold."""
-    judged = {"files": [file.path for file in prepared.judged], "digest": prepared.judgements.digest}
+    judged = {"files": [file["path"] for file in prepared.judged], "digest": prepared.judgements.digest}
     files = exchanged(job, parts, suffix)
     return {
         fold_name(some.fold) + suffix: reporting(

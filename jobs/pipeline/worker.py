@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from jobs.errors import EciError
+from jobs.work.files import recording
 from jobs.work.job import Job
 from jobs.work.markers import read_marker, write_marker
 from jobs.work.summaries import S, Summary
@@ -75,19 +76,20 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Su
         host = socket.gethostname()
         raise EciError(f"the worker on {host} has eci-lake {installed()}, this run {driver}: install the same on both")
     done = read_marker(job, stage, name)
-    if done is not None:
-        return done
+    if done is not None and done.summary is not None:
+        return done.summary
     import pyarrow as pa
 
     pa.set_cpu_count(job.threads)
     started, busy = time.monotonic(), time.process_time()
     _reset_peak()
     first = (_reporter(stage),) if task.reports else ()
-    summary: Summary = task.function(job, name, *first, **task.arguments)
+    with recording() as files:
+        summary: Summary = task.function(job, name, *first, **task.arguments)
     summary["seconds"] = round(time.monotonic() - started, 3)
     summary["cpu_seconds"] = round(time.process_time() - busy, 3)
     summary["peak_bytes"] = _peak_bytes()
-    write_marker(job, stage, name, summary)
+    write_marker(job, stage, name, summary, files)
     return summary
 
 

@@ -36,7 +36,7 @@ def examine(encoder: str | None = None, out: str | None = None) -> list[Finding]
     """
     name = encoder or _default_encoder()
     checks: list[Callable[[], Finding]] = [
-        _python, _packages, lambda: _encoder(name), _cores, _memory, lambda: _disk("disk", Store(out or ".")),
+        _python, _packages, lambda: _encoder(name), _cores, _memory, lambda: _disk("disk", Store("." if out is None else out)),
         lambda: _disk("temporary", Store(tempfile.gettempdir())),
     ]  # fmt: skip
     return [check() for check in checks]

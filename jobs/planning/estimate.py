@@ -7,6 +7,7 @@ estimates: files may hold the same queries (one file a source) or others (shards
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -15,12 +16,13 @@ import polars as pl
 
 from jobs.formats import format_named
 from jobs.formats.base import Unit
-from jobs.formats.opening import extension_of
-from jobs.formats.records import parquet_file
+from jobs.formats.columnar import container_of, parquet_file
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import Side, text_id
 from jobs.ingest.checks import ROLES
+from jobs.ingest.inputs import InputTask
 from jobs.pipeline.prepare import Prepared
+from jobs.pipeline.requirements import ids_alone, require_texts, sides_by_id
 from jobs.ranking.looks import ABOUT, FIRST_QUERIES
 
 PIECES = 16
@@ -37,6 +39,7 @@ class Sample:
     Attributes:
         rows: how many rows.  pieces: (rows, new queries, new texts) of each piece that was read, in order.
         passages: query -> the passages of its rows.  texts: some texts (side, text), sorted.  sources: how many.
+        met: the sources of each task that was looked at.
     """
 
     rows: int = 0
@@ -44,12 +47,18 @@ class Sample:
     passages: dict[bytes, list[bytes]] = field(default_factory=dict)
     texts: list[tuple[Side, str]] = field(default_factory=list)
     sources: int = 0
+    met: dict[str, set[str]] = field(default_factory=dict)
 
 
 def sample_of(prepared: Prepared) -> Sample:
-    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries."""
+    """Read some pieces of the inputs; where they hold ids, the first texts of --corpus and --queries.
+
+    Raises InputError where they hold ids whose texts are nowhere.
+    """
     sample, keys, texts, sources = Sample(), set[bytes](), set[tuple[Side, str]](), set[str]()
-    for frame in _pieces(prepared):
+    alone: Counter[str] = Counter()
+    for item, frame in _pieces(prepared):
+        alone.update(ids_alone(frame, sides_by_id(item)))
         before = len(sample.passages), len(keys)
         columns = [_keys(frame, role, side, texts) for role, side in ROLES]
         for query, *passages in zip(*columns, strict=True):
@@ -58,7 +67,10 @@ def sample_of(prepared: Prepared) -> Sample:
         keys.update(key for column in columns for key in column if key is not None)
         sample.rows += len(frame)
         sample.pieces.append((len(frame), len(sample.passages) - before[0], len(keys) - before[1]))
-        sources.update(frame["source"].drop_nulls().to_list())
+        sample.met[item.name] = set(frame["source"].drop_nulls().to_list())
+        sources |= sample.met[item.name]
+    if prepared.encoder.name is not None:
+        require_texts(alone, sample.rows)
     for task in prepared.texts if not texts else ():
         found = next(iter(read_texts(task.unit, task.options, task.side)), None)
         some = found.texts["text"].head(SAMPLE_TEXTS).to_list() if found else []
@@ -67,8 +79,8 @@ def sample_of(prepared: Prepared) -> Sample:
     return sample
 
 
-def _pieces(prepared: Prepared) -> Iterator[pl.DataFrame]:
-    """Yield some rows of each of a few units: SAMPLE_ROWS together, spread over the row groups where it is Parquet."""
+def _pieces(prepared: Prepared) -> Iterator[tuple[InputTask, pl.DataFrame]]:
+    """Yield (task, rows): some rows of each of a few units: SAMPLE_ROWS together, spread over the row groups where it is Parquet."""
     items = _spread([item for item in prepared.inputs if item.unit is not None], PIECES)
     for item in items:
         assert item.unit is not None
@@ -84,12 +96,12 @@ def _pieces(prepared: Prepared) -> Iterator[pl.DataFrame]:
                     break
         frame = pl.concat(frames) if frames else pl.DataFrame()
         if len(frame):
-            yield frame
+            yield item, frame
 
 
 def _row_groups(unit: Unit, rows: int, least: int) -> list[Unit]:
     """Return row groups of a unit, spread over it: `least` or as many as hold so many rows; the unit if not Parquet."""
-    if extension_of(unit.path) != "parquet":
+    if container_of(unit.path) != "parquet":
         return [unit]
     with parquet_file(unit.path) as file:
         stop = file.num_row_groups if unit.stop is None else unit.stop

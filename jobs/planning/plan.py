@@ -8,37 +8,31 @@ or two. The looks of a run with --until-decided stand beside the whole run.
 from __future__ import annotations
 
 import time
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from jobs.config import RunConfig
 from jobs.formats import format_named
-from jobs.formats.opening import compression_of, extension_of, open_input, size_of
-from jobs.formats.records import parquet_file
+from jobs.formats.columnar import COLUMNAR, column_rows, container_of
+from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
-from jobs.ingest.inputs import InputTask
+from jobs.ingest.inputs import InputTask, named_after_files
+from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
+from jobs.pipeline.expected import REST_SECONDS, probe_cost, row_seconds
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
-from jobs.probing.adapter import BATCH
-from jobs.probing.sample import LEAST_QUERIES
-from jobs.probing.trials import budget_of
-from jobs.ranking.hybrids import BEST_OF
-from jobs.terminal.console import duration
+from jobs.terminal.console import duration, size_in_words
 from jobs.vectors.cache import Cache
 from jobs.vectors.embed import encoder_of
 from jobs.vectors.exchange import shared_files
 
 MEASURE_TEXTS = 96
 GZIP_RATIO = 3.0
-# Seconds of one core for a row through ingest, settle, exchange and score, as `make bench` shows them (d = 384).
-ROW_SECONDS = 60e-6
 SCORE_ROW_BYTES = 110
 MOMENT_BYTES = 4.5
-FLOPS = 6e10  # of a core in the probe, as `make bench` shows them
 
 
 def make_plan(config: RunConfig) -> dict[str, Any]:
@@ -57,12 +51,14 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     speed = _speed(config, prepared, sample) if new else None
     dim, workers = prepared.encoder.dim, config.cores()
     embed = new / (speed * workers) if speed else 0.0
-    trials, seconds = _probe(config, dim, estimate.queries, sample.sources)
-    other = (rows * ROW_SECONDS * (dim / 384) + trials * seconds) / workers + 5
+    trials, seconds = probe_cost(config, dim, estimate.queries, sample.sources)
+    other = (row_seconds(rows, dim) + trials * seconds) / workers + REST_SECONDS
     return {
-        "files": len(prepared.files),
-        "bytes_in": sum(file.size for file in prepared.files),
+        "files": sum(not file.passed_over for file in prepared.files),
+        "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
+        "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
         "formats": sorted({item.format for item in prepared.inputs}),
+        "named_after_files": _named(prepared, sample),
         "rows": rows,
         "rows_exact": exact,
         "texts": texts,
@@ -92,17 +88,17 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _probe(config: RunConfig, dim: int, queries: int, sources: int) -> tuple[int, float]:
-    """Return the trials of a run's probe, and the core-seconds of one: its matrix products at FLOPS."""
-    probe = config.probe
-    used = min(queries, probe.queries)
-    if config.no_probe or used < 2 * LEAST_QUERIES or not sources:
-        return 0, 0.0
-    tried = 1 + sources + len(list(combinations(range(min(sources, BEST_OF)), 2)))
-    looks = len(budget_of(probe, 1.0).looks)
-    training = 2 * probe.steps * 4 * BATCH * dim**2
-    judging = looks * used * min(probe.pool, 2 * queries) * dim
-    return tried * probe.halvings, (training + judging) / FLOPS
+def _named(prepared: Prepared, sample: Sample) -> list[NamedSource]:
+    """Return the sources that are named after files; files that were not looked at are like those of their format."""
+    seen = named_after_files(prepared.inputs, sample.met)
+    files = {path for each in seen for path in each["files"]}
+    formats = {item.format for item in prepared.inputs if item.path in files}
+    like = {
+        item.name: {item.after_file.name}
+        for item in prepared.inputs
+        if item.after_file is not None and item.format in formats and item.name not in sample.met
+    }
+    return named_after_files(prepared.inputs, sample.met | like)
 
 
 def _looks(estimate: Estimate, new: float, seconds: float, other: float) -> list[dict[str, Any]]:
@@ -122,7 +118,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     """Return a plan as lines to read."""
     about = "" if plan["rows_exact"] else "about "
     lines = [
-        f"reads      {plan['files']:,} files, {_size(plan['bytes_in'])}, format {', '.join(plan['formats'])}: "
+        f"reads      {plan['files']:,} files, {size_in_words(plan['bytes_in'])}, format {', '.join(plan['formats'])}: "
         f"{about}{plan['rows']:,} rows",
         f"texts      about {plan['texts']:,} distinct, of them {plan['queries']:,} queries",
     ]
@@ -136,10 +132,10 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
             f"with {plan['encoder']}{measured}"
         )
     lines += [
-        f"writes     about {_size(plan['bytes_published'])} of tables, {_size(plan['bytes_cache'])} of cache; "
-        f"{_size(plan['bytes_work'])} of work files until the commit",
+        f"writes     about {size_in_words(plan['bytes_published'])} of tables, {size_in_words(plan['bytes_cache'])} of cache; "
+        f"{size_in_words(plan['bytes_work'])} of work files until the commit",
         f"runs       {plan['tasks']:,} tasks on {plan['workers']} workers of {plan['threads_per_worker']} thread(s), "
-        f"{_size(plan['memory_per_worker'])} of memory each",
+        f"{size_in_words(plan['memory_per_worker'])} of memory each",
         f"takes      about {duration(plan['seconds'])} ({duration(plan['seconds_embedding'])} of it embedding)",
     ]
     return lines + _look_lines(plan)
@@ -169,9 +165,8 @@ def _rows(prepared: Prepared) -> tuple[int, bool]:
     """Return the number of rows of all inputs, and whether it is exact. A record of a text format counts as a row."""
     total, exact = 0, True
     for item in {item.path: item for item in prepared.inputs}.values():
-        if extension_of(item.path) == "parquet":
-            with parquet_file(item.path) as file:
-                total += file.metadata.num_rows
+        if container_of(item.path) in COLUMNAR:
+            total += column_rows(item.path)
         else:
             total += _estimated_rows(item)
             exact = False
@@ -185,7 +180,7 @@ def _estimated_rows(item: InputTask) -> int:
     with open_input(item.path) as file:
         head = file.read(1 << 20)
     lines = max(head.count(b"\n"), 1)
-    size = size_of(item.path) * (GZIP_RATIO if compression_of(item.path) else 1)
+    size = size_of(item.path) * (GZIP_RATIO if is_compressed(item.path) else 1)
     first = next(iter(format_named(item.format).read(item.unit, item.options)), None)
     if first is None or not len(first.rows):
         return 0
@@ -215,11 +210,3 @@ def _speed(config: RunConfig, prepared: Prepared, sample: Sample) -> float | Non
     for side in ("query", "passage"):
         encoder.encode([text for s, text in chosen if s == side], side)  # type: ignore[arg-type]
     return len(chosen) / (time.perf_counter() - started)
-
-
-def _size(value: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:,.0f} {unit}" if value >= 10 or unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return ""

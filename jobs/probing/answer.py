@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from scipy.special import ndtri
 
-from jobs.output.records import CurveRow, ProbePairRow, ProbeRow, SourceRow
+from jobs.output.records import CurveRow, PairRow, ProbePairRow, ProbeRow, SourceRow
+from jobs.probing.fitness import unfit
+from jobs.terminal.console import number
 
 MOST_NAMED = 6
+MOST_GROUPS = 8
 SURE = float(ndtri(0.975))
 
 
@@ -37,10 +40,11 @@ def answer(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
     Args:
         ranking: rows of source_eci.
     """
-    return [*_first(probed), *_agreement(probed, ranking), *_harms(probed)]
+    return [*first_of(probed), *beside_next(probed), *agreement(probed, ranking), *harms(probed)]
 
 
-def _first(probed: Probed) -> list[str]:
+def first_of(probed: Probed) -> list[str]:
+    """Return what to train on, or between which nothing is decided, with the gains over the frozen encoder."""
     best = probed.rows[0]
     what = f"points of nDCG@{best['cutoff']}"
     judged = f"over the frozen encoder ({100 * best['frozen']:.1f}), on {best['queries']:,} held-out queries"
@@ -53,7 +57,7 @@ def _first(probed: Probed) -> list[str]:
     if tied:
         least = min(row["gain"] for row in probed.rows if row["rank_low"] == 1)
         lines = [
-            f"Nothing is decided between {named([best['source'], *tied])}: they gain {points(least)} to {points(best['gain'])} "
+            f"A tie. Nothing is decided between {named([best['source'], *tied])}: they gain {points(least)} to {points(best['gain'])} "
             f"{what} {judged}."
         ]
     else:
@@ -72,13 +76,32 @@ def _first(probed: Probed) -> list[str]:
     return lines
 
 
-def _agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
-    against = disagreement(probed, ranking)
-    if against is not None:
-        return [against]
+def beside_next(probed: Probed) -> list[str]:
+    """Return the first of a tie with its interval, and how far it is ahead of the second; nothing where one is decided."""
+    if len(probed.rows) < 2 or not any(row["rank_low"] == 1 for row in probed.rows[1:]):
+        return []
+    best, second = probed.rows[0], probed.rows[1]["source"]
+    pair = next((p for p in probed.pairs if (p["source_a"], p["source_b"]) == (best["source"], second)), None)
+    if pair is None:
+        return []
+    return [
+        f"The first by gain is {best['source']}: {points(best['gain'])} (95 % interval "
+        f"{interval(best['gain_low'], best['gain_high'])}), {points(pair['difference'])} against {second} "
+        f"({interval(pair['low'], pair['high'])}): {'decided' if pair['decided'] else 'not decided'}."
+    ]
+
+
+def agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
+    """Return ECI's word on the answer: whether the first by it may be the best by the probe."""
     first = _first_by_eci(probed, ranking)
     if first is None:
         return []
+        return []
+    if all_tied(ranking):
+        return ["ECI does not tell the sources apart: it is the same for all."]
+    against = disagreement(probed, ranking)
+    if against is not None:
+        return [against]
     name, tie = first["source"], sum(row["rank_low"] == 1 for row in probed.rows) > 1
     return [f"ECI agrees: {'the first by it is among them, ' + name if tie else name + ' is first by it, too'}."]
 
@@ -86,7 +109,7 @@ def _agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
 def disagreement(probed: Probed, ranking: Sequence[SourceRow]) -> str | None:
     """Return a sentence where the first source by ECI is decidedly not the first by the probe. `ranking`: of source_eci."""
     first = _first_by_eci(probed, ranking)
-    if first is None:
+    if first is None or all_tied(ranking):
         return None
     mine, name = next(row for row in probed.rows if row["source"] == first["source"]), first["source"]
     if mine["rank_low"] == 1:
@@ -106,7 +129,7 @@ def _first_by_eci(probed: Probed, ranking: Sequence[SourceRow]) -> SourceRow | N
     return first
 
 
-def _harms(probed: Probed) -> list[str]:
+def harms(probed: Probed) -> list[str]:
     """Return a sentence for each source that has surely lost, and lost half at least, of what it had gained before."""
     lines = []
     for row in probed.rows:
@@ -118,6 +141,92 @@ def _harms(probed: Probed) -> list[str]:
                 f"{points(best['gain'] + best['change'])} after {row['steps']}."
             )
     return lines
+
+
+def all_tied(rows: Sequence[SourceRow]) -> int:
+    """Return how many ranked sources there are where they are several and all have the same ECI, else 0.
+
+    `rows`: of source_eci.
+    """
+    values = [row["eci"] for row in rows if row["rank"] is not None]
+    return len(values) if len(values) > 1 and len(set(values)) == 1 else 0
+
+
+def score_first(rows: Sequence[SourceRow]) -> str:
+    """Return what to train on going by ECI alone, or that several may be best. `rows`: of source_eci, in the order of rank."""
+    if not rows:
+        return "No source was scored."
+    best = rows[0]["source"]
+    if len(rows) == 1:
+        return f"{best} is the only source; a second one is needed to rank."
+    if equal := all_tied(rows):
+        return f"A tie. All {equal} sources have the same ECI: the order of their names is no ranking."
+    if {best, rows[1]["source"]} & unfit(rows):
+        return (
+            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but the two are not "
+            "comparable."
+        )
+    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
+    if tied:
+        return f"A tie. No single winner yet: {best} ranks first of {len(rows)} sources by ECI, but {named(tied)} may be as good."
+    lead = f"ahead of {rows[1]['source']}, and the lead is decided"
+    return f"Train on the negatives of {best}: it ranks first of {len(rows)} sources by ECI, {lead}."
+
+
+def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
+    """Return how far the first by ECI is ahead of the second; nothing where `pairs` has not the two.
+
+    `rows`: two or more of source_eci, in the order of rank.
+    """
+    best, second = rows[0]["source"], rows[1]["source"]
+    pair = next((p for p in pairs if p["a"] == best and p["b"] == second), None)
+    if pair is None:
+        return []
+    top = rows[0]["eci"]
+    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
+    word = "NOT comparable" if {best, second} & unfit(rows) else "decided" if pair["decided"] else "NOT decided"
+    return [f"By ECI, {best} is ahead of {second} by {lead}: {word}."]
+
+
+def tied_by_score(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
+    """Return between which sources nothing is decided by ECI, in one sentence; nothing where all is decided.
+
+    Those that cannot be compared are not among them: a warning names these.
+    """
+    order = [row["source"] for row in rows if row["source"] not in unfit(rows)]
+    return not_decided(order, [(p["a"], p["b"]) for p in pairs if not p["decided"]])
+
+
+def not_decided(order: Sequence[str], still: Iterable[tuple[str, str]], lead: str = "Not decided") -> list[str]:
+    """Return the groups of ties that open pairs make, in one sentence, at most MOST_GROUPS; nothing without a pair.
+
+    Args:
+        order: the sources, best first.  still: the pairs that are not decided, in any order.
+    """
+    groups = ties(order, still)
+    if not groups:
+        return []
+    more = f"; and {len(groups) - MOST_GROUPS} more groups" if len(groups) > MOST_GROUPS else ""
+    return [f"{lead}: {'; '.join(named(group) for group in groups[:MOST_GROUPS])}{more}."]
+
+
+def ties(order: Sequence[str], still: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return groups of sources in which no pair is decided, so that every open pair is in one.
+
+    A source may be in several: ties do not carry over from one pair to the next.
+    """
+    place = {source: i for i, source in enumerate(order)}
+    edges = {frozenset(pair) for pair in still if pair[0] in place and pair[1] in place and pair[0] != pair[1]}
+    groups: list[list[str]] = []
+    for a, b in sorted((sorted(edge, key=place.__getitem__) for edge in edges), key=lambda e: [place[x] for x in e]):
+        if any(a in group and b in group for group in groups):
+            continue
+        group = [a, b]
+        for other in order:
+            if other not in group and all(frozenset((other, member)) in edges for member in group):
+                group.append(other)
+        groups.append(sorted(group, key=place.__getitem__))
+    return groups
 
 
 def named(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,12 @@ import pyarrow as pa
 from jobs.config import Probe
 from jobs.errors import EciError
 from jobs.ids import as_arrow, from_arrow, lookup, unique
+from jobs.output import layout
 from jobs.probing.measure import Vectors
 from jobs.probing.sample import AROUND, Ids, Sample, draw, most_texts, too_few
 from jobs.probing.scored import ScoredParts
 from jobs.vectors.columns import as_binary, matrix_of, unit_rows
-from jobs.work.files import reading, write_partitions, writing
+from jobs.work.files import read_unfinished, reading, write_partitions, writing
 from jobs.work.job import Job
 from jobs.work.layout import (
     EXCHANGE,
@@ -49,7 +51,8 @@ class Seen:
 def draw_task(job: Job, name: str, seen: list[Seen], sources: list[str], probe: Probe) -> Drawn:
     """Draw the sample and write it with its vectors. `seen`: what was scored, look by look."""
     places = {(fold, part): (number, look.exchanged) for look in seen for fold, part, number in look.numbered()}
-    reader = ScoredParts(job.store, job.publish, sorted(places))
+    paths = [layout.scores_part(fold_name(fold), part) for fold, part in places]
+    reader = ScoredParts(partial(read_unfinished, job), paths)
     rows = reader.rows(reader.lowest(AROUND * probe.queries), sources)
     sample = draw(rows, probe.queries, probe.pool, most_texts(job.dim))
     why = too_few(sample, probe.halvings)

@@ -6,30 +6,29 @@ lake is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup, positions_of, unique
 from jobs.output import layout
-from jobs.output.store import Store
 from jobs.probing.sample import Ids, Rows, lowest
-from jobs.work.layout import fold_name
 
 IDS = ("query_id", "positive_id", "negative_id")
 
 
 class ScoredParts:
-    """The published scores of a run's parts (fold, part), read as far as they are needed."""
+    """The published scores of a run, file by file, read as far as they are needed. A file's place: (fold, part)."""
 
-    def __init__(self, store: Store, folder: str, parts: Sequence[tuple[int, int]]) -> None:
-        """Take the parts, in order, and the folder of the run below the store's root."""
-        self._store, self._folder = store, folder
+    def __init__(self, read: Callable[..., pa.Table], paths: Iterable[str]) -> None:
+        """Take the files of scores, and what reads a file of the run: `read(path in its folder, columns=...)`."""
+        self._read = read
+        places = ((*layout.scores_place(path), path) for path in paths)
+        self._paths = {(int(fold), part): path for fold, part, path in places}
         self._left: dict[int, list[tuple[int, int]]] = {}
-        for place in parts:
+        for place in sorted(self._paths):
             self._left.setdefault(place[0], []).append(place)
         self._queries: dict[tuple[int, int], Ids] = {}
         self._reached = dict.fromkeys(self._left, -1)
@@ -67,9 +66,7 @@ class ScoredParts:
         return Rows.joined(found)
 
     def _table(self, place: tuple[int, int], columns: Sequence[str]) -> pa.Table:
-        path = layout.scores_part(fold_name(place[0]), place[1])
-        with self._store.open(f"{self._folder}/{path}") as file:
-            return pq.read_table(file, columns=list(columns))
+        return self._read(self._paths[place], columns=list(columns))
 
 
 def rows_of(table: pa.Table, sources: list[str]) -> Rows:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from jobs.ids import from_arrow
 from jobs.output import layout
+from jobs.output.leftovers import scratch
 from jobs.output.tables import REJECTS
-from jobs.work.files import publish, reading
+from jobs.work.files import publish, read_unfinished, reading
 from jobs.work.job import Job
 from jobs.work.layout import REJECTS_OF
 from jobs.work.summaries import Rejects
@@ -51,13 +50,12 @@ def rejects_task(
 
     batches = (batch for table in tables() for batch in table.to_batches())
     reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
-    with tempfile.TemporaryDirectory(prefix="eci-") as spill, connect(job.share // 2, 1, spill) as con:
+    with scratch() as spill, connect(job.share // 2, 1, spill) as con:
         con.register("found", reader)
         ordered = con.sql(statement("rejects")).to_arrow_reader(10_000)
         parts = (pa.Table.from_batches([batch]) for batch in ordered)
         published = publish(job, layout.REJECTS, parts, REJECTS.schema)
-    with job.store.open(f"{job.publish}/{layout.REJECTS}") as source:
-        columns = pq.read_table(source, columns=["source", "reason"])
+    columns = read_unfinished(job, layout.REJECTS, columns=["source", "reason"])
     by_reason = columns.group_by("reason").aggregate([([], "count_all")]).to_pylist()
     by_source = columns.group_by("source").aggregate([([], "count_all")]).to_pylist()
     return {

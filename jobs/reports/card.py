@@ -5,18 +5,21 @@ The card is plain text and tested as such; `card_html` is the only part that kno
 
 from __future__ import annotations
 
-import re
-import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import SourceRow
-from jobs.probing.answer import Probed, interval, named, points
-from jobs.probing.cautions import Caution, Facts, cautions, unfit
+from jobs.probing.answer import Probed, all_tied, named
+from jobs.probing.cautions import Caution, Facts, cautions
+from jobs.probing.decision import TRAIN, Decision, decide, select_command
+from jobs.probing.fitness import unfit
 from jobs.probing.judged_text import base_of, judged_lines
 from jobs.reports.data import ReportData, by_eci, facts_of
 from jobs.reports.html_parts import esc
 from jobs.reports.sample import sampled, used
+from jobs.terminal.fitting import Command as Parts
+from jobs.terminal.fitting import command_lines
 
 FIRST_TIED = 2
 """Of more sources that tie the headline names so many; the first sentence below it names them."""
@@ -39,13 +42,11 @@ class Card:
     Attributes:
         headline: what to train on, in a few words.  leaders: the source or those that tie, the first one by the order first.
         judged: what people's judgements have done, sentences.
-        lead: of the first of those that tie over the next; empty where the answer's own sentences have it.
         why: one sentence, empty where there is nothing to train on.  overturn: sentences.
     """
 
     headline: str
     leaders: tuple[str, ...]
-    lead: str
     judged: tuple[str, ...]
     why: str
     overturn: tuple[str, ...]
@@ -56,30 +57,28 @@ def card_of(data: ReportData) -> Card:
     """Return the card of a run."""
     warned = cautions(facts_of(data))
     if data.probe:
-        headline, leaders, train = _by_probe(data.probe)
+        headline, leaders = _by_probe(data.probe)
     else:
         headline, leaders = _by_eci(data)
-        train = bool(leaders)
     return Card(
         headline,
         leaders,
-        _next(data.probe) if data.probe else "",
         tuple(_judged(data)),
         _why(data, leaders[0]) if leaders else "",
         tuple(_overturn(data, leaders, warned)),
-        commands(data, leaders[0]) if train else (),
+        commands(data, decide(data.probe, by_eci(data), data.pairs)),
     )
 
 
-def _by_probe(probed: Probed) -> tuple[str, tuple[str, ...], bool]:
-    """Return the headline, the source or those that tie, and whether any of them is to be trained on."""
+def _by_probe(probed: Probed) -> tuple[str, tuple[str, ...]]:
+    """Return the headline, and the source or those that tie."""
     best = probed.rows[0]
     tied = tuple(row["source"] for row in probed.rows if row["rank_low"] == 1 or row is best)
     if best["gain_high"] < 0:
-        return "Train on none of these sources as they are", tied, False
+        return "Train on none of these sources as they are", tied
     if len(probed.rows) == 1:
-        return f"Train on {best['source']}: it is the only source", tied, True
-    return (_tie("A tie", tied) if len(tied) > 1 else f"Train on {best['source']}"), tied, True
+        return f"Train on {best['source']}: it is the only source", tied
+    return (_tie("A tie", tied) if len(tied) > 1 else f"Train on {best['source']}"), tied
 
 
 def _tie(what: str, tied: Sequence[str]) -> str:
@@ -87,26 +86,12 @@ def _tie(what: str, tied: Sequence[str]) -> str:
     return f"{what}: {named(shown)} may each be best"
 
 
-def _next(probed: Probed) -> str:
-    """Return what the leader gains over the next where they tie, and over the frozen encoder, with intervals."""
-    best, *rest = probed.rows
-    if not rest or rest[0]["rank_low"] != 1:
-        return ""
-    second = rest[0]["source"]
-    pair = next(p for p in probed.pairs if (p["source_a"], p["source_b"]) == (best["source"], second))
-    return (
-        f"{best['source']} gains {points(best['gain'])} over the frozen encoder (95 % interval "
-        f"{interval(best['gain_low'], best['gain_high'])}) and {points(pair['difference'])} over the next, {second} "
-        f"({interval(pair['low'], pair['high'])})."
-    )
-
-
 def _by_eci(data: ReportData) -> tuple[str, tuple[str, ...]]:
     rows = by_eci(data)
     if not rows:
         return "No source was scored", ()
     best = rows[0]["source"]
-    tied = tuple(row["source"] for row in rows if row["rank_lo"] == 1 or row is rows[0])
+    tied = tuple(row["source"] for row in rows if row["rank_lo"] == 1 or row is rows[0] or all_tied(rows))
     if len(rows) == 1:
         return f"Train on {best}: it is the only source", tied
     if {best, rows[1]["source"]} & unfit(data.ranking):
@@ -152,41 +137,34 @@ def _overturn(data: ReportData, leaders: Sequence[str], warned: Sequence[Caution
     return [*found, OTHERWISE]
 
 
-def commands(data: ReportData, source: str) -> tuple[Command, ...]:
-    """Return the commands that follow from training on a source or hybrid, quoted for a POSIX shell."""
-    run = ["--out", data.out, "--run", data.manifest["run_id"]]
-    to = f"train-{re.sub('[^A-Za-z0-9._+-]+', '-', source)[:60].strip('-') or 'source'}"
-    encoder = data.manifest["settings"].get("encoder")
-    vectors = data.manifest["settings"].get("vectors")
-    chosen = [] if vectors or not encoder else ["--encoder", encoder]
-    return (
-        Command(
-            f"Write the training file of {source}",
-            shlex.join(["eci", "select", *_taken(data, source), "--to", to, *run]),
-        ),
-        Command("Try it out beside the sources", shlex.join(["eci", "probe", "--triples", to, *run])),
-        Command(
-            "Check on a collection of yours with judgements (its folder for COLLECTION)",
-            shlex.join(["eci", "validate", "COLLECTION", *chosen, "--out", f"{data.out.rstrip('/')}-validation"]),
-        ),
-    )
+def commands(data: ReportData, decision: Decision) -> tuple[Command, ...]:
+    """Return the commands that follow from an answer, quoted for a POSIX shell; none where there is nothing to train on."""
+    if not decision.sources:
+        return ()
+    out, run_id, settings = data.out, data.manifest["run_id"], data.manifest["settings"]
+    sources = [row["source"] for row in data.ranking if row["kind"] == "source"]
+    sample = data.manifest.get("sample")
+    part = sample is not None and sample["queries"] < sample["all_queries"]
+    select = select_command(decision, out, run_id, sources, part)
+    found = []
+    if select is not None:
+        found.append(Command(f"Write the training file of {decision.sources[0]}", _line(select)))
+        probe = [("eci", "probe"), ("--triples", TRAIN), ("--out", out), ("--run", run_id)]
+        found.append(Command("Try it out beside the sources", _line(probe)))
+    encoder = settings.get("encoder")
+    chosen = [("--encoder", encoder)] if encoder and not settings.get("vectors") else []
+    validate = [("eci", "validate", "COLLECTION"), *chosen, ("--out", f"{out.rstrip('/')}-validation")]
+    what = "Check on a collection of yours with judgements (its folder for COLLECTION)"
+    return (*found, Command(what, _line(validate)))
 
 
-def _taken(data: ReportData, source: str) -> list[str]:
-    """Return the options of `eci select` that take a source, or a hybrid's sources in equal shares."""
-    tried = next((row["parts"] for row in data.probe.rows if row["source"] == source), []) if data.probe else []
-    pooled = [part["source"] for row in data.ranking if row["source"] == source for part in row["parts"]]
-    parts = tried or pooled or [source]
-    if len(parts) == 1:
-        return [f"--source={parts[0]}"]
-    if not tried or any("," in part or part != part.strip() for part in parts):
-        return [f"--source={part}" for part in parts]
-    return [f"--mix={','.join(f'{part}={1 / len(parts):.8g}' for part in parts)}"]
+def _line(command: Parts) -> str:
+    return command_lines(command, sys.maxsize, 0)[0]
 
 
 def card_html(card: Card, first: str, rest: str) -> str:
     """Return the card as HTML. `first`, `rest`: the answer's sentences, as `verdict` returns them."""
-    sure = "".join(f"<p>{html}</p>" for html in (first, esc(card.lead), rest) if html)
+    sure = "".join(f"<p>{html}</p>" for html in (first, rest) if html)
     judged = "".join(f"<p>{esc(sentence)}</p>" for sentence in card.judged)
     rows = [("How sure", sure), ("Judgements", judged), ("Why", f"<p>{esc(card.why)}</p>" if card.why else "")]
     rows += [("What could overturn it", _listed(card.overturn)), ("Next", "".join(map(_command, card.commands)))]

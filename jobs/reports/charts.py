@@ -13,7 +13,7 @@ import altair as alt
 from altair.utils.schemapi import debug_mode
 
 from jobs.output.records import PairRow, SourceRow, value_of
-from jobs.probing.cautions import few
+from jobs.probing.fitness import few
 from jobs.reports.ablations import ablation_charts
 from jobs.reports.data import ReportData, by_eci
 from jobs.reports.marks import (

@@ -13,16 +13,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
+from jobs.output.catalog import listed, rows_of
 from jobs.output.comparable import ablations_of, rows_of_others
 from jobs.output.records import Manifest, PairRow, SourceRow
+from jobs.output.runs import layout_of
 from jobs.output.store import Store
-from jobs.output.tables import MOMENTS, PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.output.tables import (
+    MOMENTS,
+    PROBE_CURVE,
+    PROBE_PAIRS,
+    REJECTS,
+    SCORES,
+    SOURCE_ECI,
+    SOURCE_PAIRS,
+    SOURCE_PROBE,
+    TEXTS,
+    Table,
+)
+from jobs.output.verified import check, file_of, opened, read_published
 from jobs.probing.answer import Probed
 from jobs.probing.cautions import Facts
 
@@ -93,29 +106,32 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         memory: bytes that DuckDB may use.  threads: its threads.
 
     Raises:
+        DamagedError: a table is not what the manifest says.
         OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
     """
+    check(store, folder, manifest["files"])
     probe = _probe(store, folder, manifest)
     place = {row["source"]: row["rank"] for row in probe.rows} if probe else {}
     ranking: list[SourceRow] = sorted(
-        _rows(store, f"{folder}/{SOURCE_ECI.files}"),
+        _rows(store, folder, manifest, SOURCE_ECI),
         key=lambda row: (place.get(row["source"], math.inf), *_rank_order(row)),
     )
     shown = tuple(row["source"] for row in ranking if row["kind"] == "source")[:MOST_SOURCES]
-    every: list[PairRow] = _rows(store, f"{folder}/{SOURCE_PAIRS.files}")
+    every: list[PairRow] = _rows(store, folder, manifest, SOURCE_PAIRS)
     pairs = [pair for pair in every if pair["a"] in shown and pair["b"] in shown]
     files = _files(store, folder, manifest)
     with _database(store, memory, threads) as con:
-        for name in ("scores", "texts", "rejects"):
-            _view(con, name, files.get(name, []))
+        for table in (SCORES, TEXTS, REJECTS):
+            if table.name in files:
+                con.sql(rows_of(listed(files[table.name]), table, layout_of(manifest))).create_view(table.name)
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
         violations = _violations(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
-    history, others = _history(store, manifest["run_id"], ranking)
+    history, others = _history(store, manifest, ranking)
     return ReportData(
-        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, shown), examples, violations, rejects,
-        history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
+        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, manifest, shown), examples, violations,
+        rejects, history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
 
@@ -131,14 +147,13 @@ def by_eci(data: ReportData) -> list[SourceRow]:
 def _probe(store: Store, folder: str, manifest: Manifest) -> Probed | None:
     if SOURCE_PROBE.files not in {file["path"] for file in manifest["files"]}:
         return None
-    rows, pairs, curve = (_rows(store, f"{folder}/{table.files}") for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE))
+    rows, pairs, curve = (_rows(store, folder, manifest, table) for table in (SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE))
     return Probed(sorted(rows, key=lambda row: row["rank"]), pairs, curve)
 
 
-def _rows(store: Store, relative: str) -> list[Any]:
-    """Return the rows of a table as dicts."""
-    with store.open(relative) as source:
-        return list(pq.read_table(source).to_pylist())
+def _rows(store: Store, folder: str, manifest: Manifest, table: Table) -> list[Any]:
+    """Return the rows of a table of one file as dicts. Raises DamagedError."""
+    return list(read_published(store, folder, manifest, table.files).to_pylist())
 
 
 def _files(store: Store, folder: str, manifest: Manifest) -> dict[str, list[str]]:
@@ -155,11 +170,6 @@ def _database(store: Store, memory: int, threads: int) -> Iterator[duckdb.DuckDB
         if not store.local:
             con.register_filesystem(store.filesystem()[0])
         yield con
-
-
-def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
-    if paths:
-        con.read_parquet(paths, hive_partitioning=False).create_view(name)
 
 
 def _histograms(
@@ -223,25 +233,26 @@ def _rejects(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return list(con.sql(statement("report/rejects"), params={"most": CLIP}).to_arrow_table().to_pylist())
 
 
-def _spectra(store: Store, folder: str, shown: tuple[str, ...]) -> dict[str, list[tuple[int, float]]]:
+def _spectra(
+    store: Store, folder: str, manifest: Manifest, shown: tuple[str, ...]
+) -> dict[str, list[tuple[int, float]]]:
     from scipy.linalg import eigvalsh
     from threadpoolctl import threadpool_limits
 
     spectra = {}
     with threadpool_limits(1):
-        for source, packed in _trusted(store, f"{folder}/{MOMENTS.files}", shown):
+        for source, packed in _trusted(store, folder, manifest, shown):
             values = np.clip(eigvalsh(unpack_upper(packed, dim_of(len(packed)))), 0.0, None)[::-1]
             if values.sum() > 0:
                 spectra[source] = _thinned(values / values.sum())
     return spectra
 
 
-def _trusted(store: Store, relative: str, shown: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+def _trusted(store: Store, folder: str, manifest: Manifest, shown: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (source, packed sum over folds of the trusted matrix), reading one row group at a time."""
     sums: dict[str, np.ndarray] = {}
-    # read, not mapped: mapped pages of a large table would count as this process's memory
-    with pa.OSFile(store.path(relative)) if store.local else store.open(relative) as source:
-        file = pq.ParquetFile(source)
+    with opened(store, folder, file_of(manifest, MOMENTS.files), mapped=False) as source:
+        file = pq.ParquetFile(source, page_checksum_verification=True)
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=["source", "plus"])
             for name in table["source"].unique().to_pylist():
@@ -259,10 +270,10 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
     return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
 
 
-def _history(store: Store, run_id: str, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
+def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
-    for found in rows_of_others(store, run_id, ranking):
+    for found in rows_of_others(store, manifest, ranking):
         rows += found or []
         others += found is None
     return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others

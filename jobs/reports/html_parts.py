@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.output.markup import esc as esc
+from jobs.terminal.console import TOO_FEW
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ def num(value: float | None, digits: int = 3) -> Cell:
     if value is None or not math.isfinite(value):
         return Cell("–", -math.inf)
     return Cell(f"{value:,.{digits}f}", float(value))
+
+
+def span(low: float | None, high: float | None, digits: int) -> Cell:
+    """Return an interval's cell, sorted by its lower end; `too few` where queries are too few for one."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return Cell(TOO_FEW, -math.inf)
+    return Cell(f"{low:,.{digits}f} to {high:,.{digits}f}", float(low))
 
 
 def share(value: float | None) -> Cell:

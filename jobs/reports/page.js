@@ -62,7 +62,12 @@
       const width = place.parentElement.clientWidth;
       const ready = sized(painted(clone(spec), style), fit, width);
       try {
-        await vegaEmbed(place, ready, { actions: false, renderer: "svg", logLevel: 1, config: config(style, width < 520) });
+        await vegaEmbed(place, ready, {
+          // The page's policy lets neither code be made of strings nor styles be added: expressions are interpreted, and
+          // the styles that vega-embed and its tooltips would add are in page.css.
+          ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true },
+          actions: false, renderer: "svg", logLevel: 1, config: config(style, width < 520),
+        });
         // The figure has one description; the marks inside would be read one by one.
         place.querySelector("svg").setAttribute("aria-hidden", "true");
       } catch (error) {

@@ -6,10 +6,12 @@ Covers: the page's sections and the two ways to write it. Does not cover: readin
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -17,13 +19,14 @@ from typing import TypeVar
 import vl_convert
 from platformdirs import user_cache_dir
 
-from jobs.errors import EciError
+from jobs.errors import DamagedError, EciError, InputError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
-from jobs.output.runs import latest, read_manifest
-from jobs.output.store import Store
+from jobs.output.runs import named, read_manifest
+from jobs.output.sealed import sealed_page
+from jobs.output.store import Store, file_at
 from jobs.reports.charts import charts
 from jobs.reports.data import ReportData, read_report
 from jobs.reports.html_parts import embedded_json, esc
@@ -35,11 +38,14 @@ FOLDER = Path(__file__).parent
 HOME = f"../../{layout.INDEX}"
 """The index of all runs, seen from a report in its run's folder."""
 SCRIPTS = ("page.js", "judge.js")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
+POLICY = (
+    "default-src 'none'; style-src {style}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""What the browser lets the page do: its own style sheet and scripts run, by their hashes, and nothing else at all."""
 
 
 def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30, threads: int = 1) -> str | None:
-    """Write `folder`/report.html of a run that is about to be committed. A report never fails a run.
+    """Write `folder`/report.html of a run that is about to be committed. A report never fails a run, damage does.
 
     Args:
         store: the output root; its committed runs give the history.
@@ -49,10 +55,15 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
 
     Returns:
         None, or a line that says why there is no report.
+
+    Raises:
+        DamagedError: a table is not what the manifest says.
     """
     try:
         page = build(store, folder, manifest, memory, threads, HOME)
-        store.write_text(layout.report_in(folder), page)
+        store.write_text(layout.report_in(folder), sealed_page(page))
+    except DamagedError:
+        raise
     except Exception as error:
         return f"no report was written: {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"
     return None
@@ -70,7 +81,8 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         EciError: the run's tables cannot be read.
     """
     store = Store(out)
-    run_id = run_id or latest(store)
+    target, name = (store, "") if to is None else file_at(to)
+    run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
@@ -79,12 +91,10 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
         require(store)
-        store.write_text(layout.report_in(folder), page)
+        store.write_text(layout.report_in(folder), sealed_page(page))
         return store.path(layout.report_in(folder))
-    # an address of an object store is no path: it would become a folder called `s3:`
-    folder, _, name = (to if "://" in to else str(Path(to).absolute())).rpartition("/")
-    Store(folder or "/").write_text(name, page)
-    return Store(folder or "/").path(name)
+    target.write_text(name, sealed_page(page))
+    return target.path(name)
 
 
 def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int, home: str) -> str:
@@ -118,14 +128,19 @@ def bundle() -> str:
     Making it takes seconds, so it is kept in the user's cache folder; where that cannot be written it is made again.
     """
     kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
-    with suppress(OSError):
+    with suppress(OSError, InputError):
         return kept.read_text(name)
     # the default snippet puts vegaEmbed where the page's script finds it; the type stub does not know of it
     make: Callable[[], str] = vl_convert.javascript_bundle  # type: ignore[assignment]
     script = make().replace("</script", "<\\/script")
-    with suppress(OSError):
+    with suppress(OSError, InputError):
         kept.write_text(name, script)
     return script
+
+
+def _hash(text: str) -> str:
+    """Return what a policy names an inline script or style sheet by."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def _document(data: ReportData, body: str, specs: str, bundle: str, home: str) -> str:
@@ -134,8 +149,9 @@ def _document(data: ReportData, body: str, specs: str, bundle: str, home: str) -
     script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
+    policy = POLICY.format(style=_hash(style), scripts=f"{_hash(bundle)} {_hash(script)}")
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI report {run}</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><a class="skip" href="#main">Skip to the report</a>

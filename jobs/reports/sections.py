@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.output.records import SourceRow
-from jobs.probing.cautions import few, unfit
+from jobs.probing.fitness import few, unfit
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
-from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, table, text
+from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, span, table, text
 from jobs.reports.judging import judge_section
 from jobs.reports.marks import Figures, drawn
 from jobs.reports.probe import gain_cell, probe_section
 from jobs.reports.sample import sample_section
 from jobs.reports.verdict import answer_section
+from jobs.terminal.console import TOO_FEW
 
 
 def sections(data: ReportData, figures: Figures) -> str:
@@ -40,6 +41,7 @@ RANKING = (
     ("hardness", "mean s_neg"),
     ("margin", "mean of s_pos - s_neg"),
     ("near duplicates", "negatives with similarity to the positive over 0.95"),
+    ("near positives", "negatives that are their positive but for case and white space"),
     ("overlap", "mean idf-weighted share of the query's words in the negative"),
     ("effective rank", "exp of the entropy of the spectrum"),
     ("triples", ""),
@@ -79,12 +81,11 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
     name = (
         row["source"] if row["kind"] == "source" or row["kind"] in row["source"] else f"{row['source']} ({row['kind']})"
     )
-    low, high = num(row["eci_lo"], digits), num(row["eci_hi"], digits)
     return [
         Cell(rank, float(row["rank"] or 1e9)),
         text(name, strong=row["rank"] == 1),
         num(row["eci"], digits),
-        Cell("too few" if few(row) else f"{low.text} to {high.text}", low.sort),
+        _interval(row, digits),
         num(row["information"], digits),
         num(row["misinformation"], digits),
         num(row["purity"]),
@@ -92,6 +93,7 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
         num(row["hardness"]),
         num(row["margin"]),
         share(row["near_duplicate_rate"]),
+        count(row.get("n_near_positive")),
         num(row["lexical_overlap"]),
         num(row["effective_rank"], 0),
         count(row["n_examples"]),
@@ -100,6 +102,11 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
         count(row["n_rejected"]),
         num(row["eci_v1"]),
     ]
+
+
+def _interval(row: SourceRow, digits: int) -> Cell:
+    cell = span(row["eci_lo"], row["eci_hi"], digits)
+    return Cell(TOO_FEW, cell.sort) if few(row) else cell
 
 
 def _plane(figures: Figures) -> str:
@@ -182,7 +189,7 @@ def _mixture(data: ReportData, figures: Figures) -> str:
     gain = more if single > 0 else "no single source has any"
     if single > 0 and best["eci"] < single * 1.0005:
         gain = "no more than the best single source alone"
-    interval = f"95 % interval {num(best['eci_lo'], digits).text} to {num(best['eci_hi'], digits).text}"
+    interval = f"95 % interval {span(best['eci_lo'], best['eci_hi'], digits).text}"
     lead = f"The best mixture has ECI {best['eci']:.{digits}f} ({interval}): {gain}."
     return section("mixture", "Best mixture", lead, drawn(figures, "mixture"))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from jobs.probing.answer import answer
-from jobs.probing.cautions import unfit
+from jobs.probing.answer import all_tied, answer, score_first
 from jobs.reports.card import card_html, card_of, warnings_html
 from jobs.reports.data import ReportData, by_eci, digits_of, facts_of
-from jobs.reports.html_parts import esc, num, tiles
+from jobs.reports.html_parts import esc, span, tiles
 from jobs.reports.sample import sampled, used
 
 ECI = (
     "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
     "that comes from likely false negatives. It compares sources under one encoder and temperature, before any training."
 )
+STARTS = ("Train on the negatives of ", "Train on ", "A tie. No single winner yet: ", "Not decided: ")
 GAIN = (
     "The probe trains a small adapter with each source and measures queries that it was not trained on: its gains are "
     "points of nDCG, and the order of the sources here is theirs. "
@@ -38,9 +38,14 @@ def answer_section(data: ReportData) -> str:
     return (
         f'<section id="answer"><p class="kicker">Which hard negatives to train on</p>{card_html(card_of(data), *verdict(data))}'
         f'{warnings_html(facts_of(data))}<p class="lead">Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
-        f'{data.manifest["settings"]["temperature"]:g}.{part}</p>{tiles(boxes)}<p class="note">'
+        f'{data.manifest["settings"]["temperature"]:g}.{part}{esc(_lexical(data))}</p>{tiles(boxes)}<p class="note">'
         f"{GAIN if data.probe else ''}{ECI}</p></section>"
     )
+
+
+def _lexical(data: ReportData) -> str:
+    side = data.manifest.get("lexical")
+    return f" {side['warning']}" if side and side["warning"] else ""
 
 
 def verdict(data: ReportData) -> tuple[str, str]:
@@ -53,11 +58,11 @@ def verdict(data: ReportData) -> tuple[str, str]:
 
 
 def _named(sentence: str, source: str) -> str:
-    """Return the sentence as HTML, with the source's name strong where it says to train on it."""
-    start = f"Train on {source}:"
-    if not sentence.startswith(start):
-        return esc(sentence)
-    return f"Train on <strong>{esc(source)}</strong>:{esc(sentence[len(start) :])}"
+    """Return the sentence as HTML, with the source's name strong where it says to train on it, or which is first."""
+    for start in STARTS:
+        if sentence.startswith(start + source):
+            return f"{esc(start)}<strong>{esc(source)}</strong>{esc(sentence[len(start + source) :])}"
+    return esc(sentence)
 
 
 def _by_score(data: ReportData) -> tuple[str, str]:
@@ -65,29 +70,20 @@ def _by_score(data: ReportData) -> tuple[str, str]:
     rows = by_eci(data)
     digits = digits_of(data.ranking)
     if not rows:
-        return "No source was scored.", ""
+        return esc(score_first(rows)), ""
     best = rows[0]
-    name = f"<strong>{esc(best['source'])}</strong>"
+    first = _named(score_first(rows), best["source"])
     if len(rows) == 1:
-        return f"{name} is the only source; a second one is needed for a ranking.", ""
+        return first, ""
+    if all_tied(rows):
+        return first, ""
     second = rows[1]
     pair = next((p for p in data.pairs if p["a"] == best["source"] and p["b"] == second["source"]), None)
-    tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
-    if {best["source"], second["source"]} & unfit(data.ranking):
-        first = f"{name} ranks first of {len(rows)} sources by ECI, ahead of {esc(second['source'])}, but the two are not comparable."
-    elif not tied:
-        lead = (
-            f"it ranks first of {len(rows)} sources by ECI, ahead of {esc(second['source'])}, and the lead is decided."
-        )
-        first = f"Train on the negatives of {name}: {lead}"
-    else:
-        others = ", ".join(esc(source) for source in tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
-        first = f"No single winner yet: {name} ranks first of {len(rows)} sources, but {others} may be as good."
     if pair is None:
         return first, ""
     rest = (
         f"Its ECI differs from that of {esc(second['source'])} by {pair['difference']:.{digits}f}, "
-        f"95 % interval {num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}, "
+        f"95 % interval {span(pair['lo'], pair['hi'], digits).text}, "
         f"by a paired jackknife over {best['folds_done']} folds of the queries."
     )
     return first, rest

@@ -112,7 +112,9 @@ def _texts(root: str, names: list[str], stem: str, side: Side, separator: str) -
                 raise InputError(f"{root}/{file} row {row}: {detail}")
             for key, text in batch.texts.select("id", "text").iter_rows():
                 if text.strip():
-                    index[key] = places.setdefault(text, len(places))
+                    place = places.setdefault(text, len(places))
+                    if index.setdefault(key, place) != place:
+                        raise InputError(f"{root}/{file}: id {key[:200]!r} stands for two texts; an id has one")
     return Texts(list(places), index)
 
 

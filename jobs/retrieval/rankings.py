@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
+
+from jobs.unspaced import cut_runs, unspaced
 
 Indices = NDArray[np.int32]
 
@@ -17,7 +20,7 @@ MISSING = -1
 
 
 def bm25_rank(queries: Sequence[str], passages: Sequence[str], depth: int, exclude: Labels | None = None) -> Indices:
-    """Rank passages by BM25 (Lucene's variant, k1 = 1.5, b = 0.75, English stop words).
+    """Rank passages by BM25 (Lucene's variant, k1 = 1.5, b = 0.75, English stop words, bigrams for scripts without spaces).
 
     Args:
         queries: Q texts.
@@ -37,17 +40,31 @@ def bm25_rank(queries: Sequence[str], passages: Sequence[str], depth: int, exclu
     labels = _check(len(queries), depth, exclude)
     ranking = np.full((len(queries), depth), MISSING, dtype=np.int32)
     index = bm25s.BM25(backend="numpy", csc_backend="numpy", auto_compile=False)
-    tokens = bm25s.tokenize(list(passages), return_ids=False, show_progress=False)
+    tokens = _tokens(passages)
     if not any(tokens):
         return ranking
     index.index(tokens, show_progress=False)
-    for row, words in enumerate(bm25s.tokenize(list(queries), return_ids=False, show_progress=False)):
+    for row, words in enumerate(_tokens(queries)):
         ids = index.get_tokens_ids(words)
         if ids:
             scores = index.get_scores_from_ids(ids)
             best = _best(_without(scores, labels[row]), depth, above=0.0)
             ranking[row, : len(best)] = best
     return ranking
+
+
+def _tokens(texts: Sequence[str]) -> list[list[str]]:
+    """Return the words of each text that BM25 counts, and behind them the bigrams of scripts without spaces."""
+    import bm25s
+
+    series = pl.Series(texts, dtype=pl.String)
+    cut = unspaced(series)
+    rest, bigrams = cut_runs(series.filter(pl.Series(cut)))
+    plain = series.scatter(np.flatnonzero(cut), rest).to_list()
+    words: list[list[str]] = bm25s.tokenize(plain, return_ids=False, show_progress=False)
+    for row, more in zip(np.flatnonzero(cut).tolist(), bigrams.to_list(), strict=True):
+        words[row] = [*words[row], *more]
+    return words
 
 
 def dense_rank(

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
-from eci_sql.udfs import Texts, register
+from eci_sql.udfs import Texts, TokenSets, register
 from jobs.errors import EciError
-from jobs.ids import from_arrow
+from jobs.ids import as_text, first_of_run, from_arrow
 from jobs.ingest.judgements import Judgements, read_judgements
 from jobs.output import layout
 from jobs.output.tables import SCORES
@@ -56,6 +56,8 @@ def score_task(
     judgements, met = _judgements(**judged), Counter[str]()
     moments = Moments(sources, job.dim)
     members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
+    near = Counter[str]()
+    labelled = np.zeros(2, dtype=np.int64)
     fold, folder = parts.fold, fold_name(parts.fold)
     weights = token_weights(job)
     # memory that one part has touched serves the next, which costs no page faults
@@ -64,7 +66,8 @@ def score_task(
         for part in range(parts.start, parts.stop):
             with reading(job, PARTS, folder) as file:
                 rows = pa.Table.from_batches([file.get_batch(part)])
-            texts.vectors, texts.sets = receive(job, first + part - parts.start, exchanged, weights, room)
+            texts.vectors, texts.sets, plain = receive(job, first + part - parts.start, exchanged, weights, room)
+            labelled += queries_apart(texts.sets, rows["q_ref"].to_numpy(), rows["p_ref"].to_numpy())
             rows = rows.append_column("judged", judgements.consistency(*pairs_of(rows)))
             scored, rejected = score_part(con, job, rows)
             met += _judged_pairs(scored)
@@ -72,6 +75,7 @@ def score_task(
             add_moments(moments, scored, texts.vectors)
             path = layout.scores_part(folder, part)
             published.append(publish(job, path, [_published(job, fold, scored)], SCORES.schema))
+            near.update(near_positive(scored, plain))
             members.append(members_of(scored, len(texts.vectors.valid), sources))
             rejects.append(rejected)
             _let_go(con, texts)  # before the next part comes, and while other stages use this worker
@@ -84,9 +88,18 @@ def score_task(
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)
     by_source = {source: sums["n_examples"] for source, sums in moments.sums.items()}
-    rejected = sum(map(len, rejects))
-    return {"scored": sum(by_source.values()), "by_source": by_source, "rejected": rejected, "published": published,
-            "judged": dict(met)}  # fmt: skip
+    lost = Counter(source for table in rejects for source in table["source"].to_pylist())
+    return {
+        "scored": sum(by_source.values()),
+        "by_source": by_source,
+        "near_positive": dict(near),
+        "rejected": lost.total(),
+        "rejected_by_source": dict(lost),
+        "judged": dict(met),
+        "queries": int(labelled[0]),
+        "queries_apart": int(labelled[1]),
+        "published": published,
+    }
 
 
 def _judgements(files: list[str], digest: str) -> Judgements:
@@ -106,6 +119,29 @@ def _judged_pairs(scored: pa.Table) -> Counter[str]:
     queries, negatives = pairs_of(scored.filter(scored["judged"].is_valid()))
     each = range(len(queries))
     return Counter(queries[i : i + 1].tobytes().hex() + negatives[i : i + 1].tobytes().hex() for i in each)
+
+
+def near_positive(scored: pa.Table, plain: np.ndarray) -> dict[str, int]:
+    """Return how many negatives of each source are their positive but for case and white space. `plain`: by text."""
+    positive, negative = (plain[scored[ref].to_numpy()] for ref in ("p_ref", "n_ref"))
+    return Counter(scored["source"].filter(pa.array((positive == negative) & (positive > 0))).to_pylist())
+
+
+def queries_apart(sets: TokenSets, queries: np.ndarray, positives: np.ndarray) -> tuple[int, int]:
+    """Return how many queries there are, and how many of them have no token in common with any of their positives.
+
+    Args:
+        queries, positives: refs int32 (m,), pairs that may repeat. Those whose texts are absent count for neither.
+    """
+    labels = np.sort((queries.astype(np.int64) << 32) | positives)
+    labels = labels[first_of_run(labels)]
+    query, positive = labels >> 32, labels & 0xFFFFFFFF
+    there = sets.known[query] & sets.known[positive]
+    query, positive = query[there], positive[there]
+    met = np.zeros(len(sets.known), dtype=bool)
+    met[query[sets.meet(query, positive)]] = True
+    query = query[first_of_run(query)]
+    return len(query), int(np.count_nonzero(~met[query]))
 
 
 def _let_go(con: duckdb.DuckDBPyConnection, texts: Texts) -> None:
@@ -139,7 +175,7 @@ def _published(job: Job, fold: int, scored: pa.Table) -> pa.Table:
     }
     for name in SCORES.schema.names:
         if name.endswith("_id") and name not in columns:
-            columns[name] = pa.ExtensionArray.from_storage(pa.uuid(), scored[name].combine_chunks())
+            columns[name] = as_text(from_arrow(scored[name]))
         elif name not in columns:
             columns[name] = scored[name]
     return pa.table({name: columns[name] for name in SCORES.schema.names}, schema=SCORES.schema)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
@@ -21,7 +20,7 @@ from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.moments import folds_of_table, read_source
 from jobs.vectors.exchange import receive, token_weights
-from jobs.work.files import publish, reading
+from jobs.work.files import publish, read_unfinished, reading, writing_bytes
 from jobs.work.job import Job
 from jobs.work.layout import FACTORS, PARTS, REFS, Exchanged, PartRange, fold_name
 from jobs.work.summaries import Factor, Informed
@@ -36,7 +35,7 @@ def factor_task(job: Job, name: str, number: int, scored: list[str]) -> Factor:
     n = int(sums.n.sum())
     with threadpool_limits(1, "blas"):
         factors = [inverse_factor(unpack_upper(sum_packed(s), dim_of(s.shape[1])) / n, job.lam) for s in sums[:2]]
-    with job.store.attempt(FACTORS.path(job, name)) as path, open(path, "wb") as file:
+    with writing_bytes(job, FACTORS, name) as file:
         np.save(file, np.stack(factors))
     return {"n_examples": n}
 
@@ -65,8 +64,7 @@ def triples_task(
     rows, weights, published = 0, token_weights(job), []
     for part in range(parts.start, parts.stop):
         relative = layout.scores_part(fold_name(parts.fold), part)
-        with job.store.open(f"{job.publish}/{relative}") as file:
-            scores = pq.read_table(file)
+        scores = read_unfinished(job, relative)
         refs, vectors = _refs(job, parts.fold, part, first + part - parts.start, exchanged, scores, weights)
         with threadpool_limits(1, "blas"):
             values = information_of(scores, vectors, refs, loaded, job.lam)
@@ -85,7 +83,7 @@ def _refs(
     """Return where the vectors of a part's scored triples are, and the part's vectors."""
     with reading(job, PARTS, fold_name(fold)) as file:
         rows = pa.Table.from_batches([file.get_batch(part)])
-    vectors = receive(job, number, exchanged, weights)[0]
+    vectors = receive(job, number, exchanged, weights).vectors
     q, p, n = (rows[ref].to_numpy() for ref in REFS)
     usable = vectors.valid[q] & vectors.valid[p] & vectors.valid[n]
     if not np.array_equal(from_arrow(rows["triple_id"])[usable], from_arrow(scores["triple_id"])):

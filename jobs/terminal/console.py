@@ -9,7 +9,10 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from jobs.terminal.escape import shown
+
 PLAIN_WIDTH = 160
+TOO_FEW = "too few"
 
 
 def make_console(stderr: bool = False, color: bool = True) -> Console:
@@ -21,8 +24,8 @@ def make_console(stderr: bool = False, color: bool = True) -> Console:
 
 
 def to_json(value: Any) -> str:
-    """Return rows as JSON, one line a document; NaN becomes null."""
-    return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    """Return rows as JSON, one line a document that a terminal can show; NaN becomes null."""
+    return shown(orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
 def _plain(value: Any) -> Any:
@@ -42,8 +45,23 @@ def number(value: float, top: float) -> str:
     return f"{value:.{digits}f}"
 
 
+def interval(low: float, high: float, top: float) -> str:
+    """Return an interval's ends as `number` does, or `too few` where there is none: it takes queries of two folds."""
+    finite = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    return f"{number(low, top)} .. {number(high, top)}" if finite else TOO_FEW
+
+
 def duration(seconds: float) -> str:
     """Return a time as people say it: 12 s, 3 min, 2.4 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size_in_words(value: float) -> str:
+    """Return bytes as people say them: 812 bytes, 3.4 MB, 120 GB."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:,.0f} {unit}" if value >= 10 or unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return ""

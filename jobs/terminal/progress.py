@@ -1,4 +1,4 @@
-"""Progress for people: stage, done of total, rows per second, time left; plain lines where there is no terminal."""
+"""Progress for people: stage, done of total, texts a second, time left of the stage and of all; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from jobs.terminal.console import duration
+
+ROOM_FOR_BAR = 100
 
 
 @contextmanager
@@ -21,6 +25,9 @@ def timed(step: str, seconds: dict[str, float], report: Callable[[str], None] | 
 
 class Progress(Protocol):
     """What the driver tells of a run. Rows are texts or triples, whatever the stage counts."""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Hear about how long stages that are ahead will take, by name."""
 
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """Begin a stage of `tasks` tasks, `done` of them finished by an earlier attempt."""
@@ -38,6 +45,9 @@ class Progress(Protocol):
 class Silent:
     """No progress: what the Python interface uses."""
 
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Say nothing."""
+
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """Say nothing."""
 
@@ -49,86 +59,71 @@ class Silent:
 
     def end(self, stage: str) -> None:
         """Say nothing."""
+
+
+UNITS = {"embed": "texts", "score": "triples"}
+"""What the rows of a stage are, by the first word of its name."""
+
+
+def unit_of(stage: str) -> str:
+    """Return what a stage counts."""
+    return UNITS.get(stage.partition(" ")[0], "rows")
 
 
 @dataclass
 class _Stage:
+    name: str
     started: float
     tasks: int
     done: int
     rows: int | None
+    expected: float | None = None
     rows_done: int = 0
     at_start: int = field(default=0)
 
-    def line(self) -> str:
+    @property
+    def share(self) -> float:
+        """The share of this attempt's work that is done."""
+        if self.rows:
+            return min(self.rows_done / self.rows, 1.0)
+        return (self.done - self.at_start) / max(self.tasks - self.at_start, 1)
+
+    def left(self) -> float | None:
+        """Return the seconds left by what was done so far, or else as expected; None where nothing is known."""
+        seconds, share = time.monotonic() - self.started, self.share
+        if share > 0:
+            return seconds * (1 - share) / share
+        return None if self.expected is None else max(self.expected - seconds, 0.0)
+
+    def line(self, ahead: float | None) -> str:
+        """Return how far the stage is. `ahead`: seconds of the stages after it."""
         seconds = max(time.monotonic() - self.started, 1e-3)
         text = f"{self.done}/{self.tasks} tasks"
-        share = (self.done - self.at_start) / max(self.tasks - self.at_start, 1)
         if self.rows:
-            share = min(self.rows_done / self.rows, 1.0)
-            text = f"{self.rows_done:,}/{self.rows:,} rows, {self.rows_done / seconds:,.0f} rows/s"
-        left = seconds * (1 - share) / share if 0 < share < 1 else 0
-        return text + (f", {left:,.0f} s left" if left >= 1 else f", {seconds:.1f} s")
+            unit = unit_of(self.name)
+            text = f"{self.rows_done:,}/{self.rows:,} {unit}, {self.rows_done / seconds:,.0f} {unit}/s"
+        left = self.left()
+        text += f", {duration(left)} left" if left is not None and left >= 1 else f", {seconds:.1f} s"
+        if left is None or ahead is None or ahead < 1:
+            return text
+        return f"{text}, about {duration(left + ahead)} in all"
 
 
-class Lines:
-    """Plain lines to a stream: one when a stage ends, and one every `every` seconds within."""
+class _Shown:
+    """A progress that shows: keeps the stages that run and what is expected of those to come."""
 
-    def __init__(self, write: Any, every: float = 10.0) -> None:
-        self._write, self._every, self._last = write, every, time.monotonic()
+    def __init__(self) -> None:
         self._stages: dict[str, _Stage] = {}
+        self._expected: dict[str, float] | None = None
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """See Progress."""
+        self._expected = dict(seconds)
 
     def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
         """See Progress."""
-        self._stages[stage] = _Stage(time.monotonic(), tasks, done, rows, at_start=done)
-
-    def advance(self, stage: str, rows: int) -> None:
-        """See Progress."""
-        if stage in self._stages:
-            self._stages[stage].rows_done += rows
-            self._tick(stage)
-
-    def finished(self, stage: str, name: str, summary: Mapping[str, object] | None = None) -> None:
-        """See Progress."""
-        self._stages[stage].done += 1
-        self._tick(stage)
-
-    def _tick(self, stage: str) -> None:
-        if time.monotonic() - self._last >= self._every:
-            self._last = time.monotonic()
-            self._write(f"  {stage:<12} {self._stages[stage].line()}")
-
-    def end(self, stage: str) -> None:
-        """See Progress."""
-        state = self._stages.pop(stage)
-        seconds = time.monotonic() - state.started
-        kept = f", {state.at_start} of them kept from before" if state.at_start else ""
-        self._write(f"  {stage:<12} {state.tasks} task{'s' * (state.tasks != 1)}{kept} in {seconds:.1f} s")
-
-
-class Bars:
-    """A live line for the current stage on a terminal, by rich."""
-
-    def __init__(self, console: Any) -> None:
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        self._console = console
-        self._rich = RichProgress(
-            TextColumn("  {task.description:<12}"),
-            BarColumn(24),
-            TextColumn("{task.fields[line]}"),
-            console=console,
-            transient=True,
-        )
-        self._rich.start()
-        self._stages: dict[str, _Stage] = {}
-        self._ids: dict[str, Any] = {}
-
-    def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
-        """See Progress."""
-        self._stages[stage] = _Stage(time.monotonic(), tasks, done, rows, at_start=done)
-        self._ids[stage] = self._rich.add_task(stage, total=rows or tasks, completed=0 if rows else done, line="")
+        expected = None if self._expected is None else self._expected.pop(stage, None)
+        self._stages[stage] = _Stage(stage, time.monotonic(), tasks, done, rows, expected, at_start=done)
 
     def advance(self, stage: str, rows: int) -> None:
         """See Progress."""
@@ -141,18 +136,70 @@ class Bars:
         self._stages[stage].done += 1
         self._show(stage)
 
+    def _line(self, stage: str) -> str:
+        return self._stages[stage].line(None if self._expected is None else sum(self._expected.values()))
+
     def _show(self, stage: str) -> None:
-        state = self._stages[stage]
-        completed = state.rows_done if state.rows else state.done
-        self._rich.update(self._ids[stage], completed=completed, line=state.line())
+        raise NotImplementedError
+
+
+def _ended(state: _Stage) -> str:
+    seconds = time.monotonic() - state.started
+    kept = f", {state.at_start} of them kept from before" if state.at_start else ""
+    return f"  {state.name:<12} {state.tasks} task{'s' * (state.tasks != 1)}{kept} in {seconds:.1f} s"
+
+
+class Lines(_Shown):
+    """Plain lines to a stream: one when a stage ends, and one every `every` seconds within."""
+
+    def __init__(self, write: Any, every: float = 10.0) -> None:
+        super().__init__()
+        self._write, self._every, self._last = write, every, time.monotonic()
+
+    def _show(self, stage: str) -> None:
+        if time.monotonic() - self._last >= self._every:
+            self._last = time.monotonic()
+            self._write(f"  {stage:<12} {self._line(stage)}")
 
     def end(self, stage: str) -> None:
         """See Progress."""
-        state = self._stages.pop(stage)
+        self._write(_ended(self._stages.pop(stage)))
+
+
+class Bars(_Shown):
+    """A live line for the current stage on a terminal, by rich; on a narrow one without the bar."""
+
+    def __init__(self, console: Any) -> None:
+        super().__init__()
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._console = console
+        bar = [BarColumn(24)] if console.width >= ROOM_FOR_BAR else []
+        self._rich = RichProgress(
+            TextColumn("  {task.description:<12}"),
+            *bar,
+            TextColumn("{task.fields[line]}"),
+            console=console,
+            transient=True,
+        )
+        self._rich.start()
+        self._ids: dict[str, Any] = {}
+
+    def start(self, stage: str, tasks: int, done: int, rows: int | None) -> None:
+        """See Progress."""
+        super().start(stage, tasks, done, rows)
+        self._ids[stage] = self._rich.add_task(stage, total=rows or tasks, completed=0 if rows else done, line="")
+
+    def _show(self, stage: str) -> None:
+        state = self._stages[stage]
+        completed = state.rows_done if state.rows else state.done
+        self._rich.update(self._ids[stage], completed=completed, line=self._line(stage))
+
+    def end(self, stage: str) -> None:
+        """See Progress."""
         self._rich.remove_task(self._ids.pop(stage))
-        seconds = time.monotonic() - state.started
-        kept = f", {state.at_start} kept from before" if state.at_start else ""
-        self._console.print(f"  {stage:<12} {state.tasks} tasks{kept} in {seconds:.1f} s", highlight=False)
+        self._console.print(_ended(self._stages.pop(stage)), highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the live line off the terminal."""

@@ -18,6 +18,8 @@ from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options
 from jobs.formats.recognise import recognise
+from jobs.formats.sbert_hard_negatives import SbertHardNegatives, passages_are_ids
+from jobs.formats.source_names import named_path
 from jobs.retrieval.collection import Collection, Texts
 from jobs.retrieval.negatives import band_negatives, positive_aware_negatives, random_negatives
 from jobs.retrieval.rankings import MISSING, Floats, bm25_rank, dense_rank
@@ -132,12 +134,14 @@ def read_negatives(
     Raises:
         InputError: the file is not readable, or has nothing for the training queries.
     """
-    name, _, path = given.rpartition("=")
+    name, path = named_path(given)
     first, _, last = (ranks or "1:10").partition(":")
-    options = Options(source=name or None, ranks=(int(first), int(last)), qrels=collection.qrels)
+    options = Options(source=name, ranks=(int(first), int(last)), qrels=collection.qrels)
     kind = format_named(recognise(path))
-    if kind.name == "sbert-hard-negatives":
-        options = Options(source=name or None, corpus=("collection",))
+    if kind.name == SbertHardNegatives.name:
+        index = collection.documents.index
+        as_ids = passages_are_ids(path, lambda strings: sum(string in index for string in strings))
+        options = Options(source=name, corpus=("collection",), as_ids=as_ids)
     queries = {text: row for row, text in enumerate(training.queries)}
     places = {text: i for i, text in enumerate(training.passages)}
     held_out = set(collection.documents.texts) - set(places)

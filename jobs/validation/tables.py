@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.output import layout
-from jobs.output.parquet import write_parquet
+from jobs.output.parquet import read_sealed, write_sealed
 from jobs.output.store import Store
 from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.terminal.console import to_json
@@ -73,7 +72,7 @@ def write_tables(found: Validation) -> None:
         ("validation_pairs", PAIRS, pair_rows(found)),
     ):
         with store.attempt(f"{layout.VALIDATION}/{name}.parquet") as path:
-            write_parquet(path, [pa.Table.from_pylist(rows, schema)], schema)
+            write_sealed(path, pa.Table.from_pylist(rows, schema))
     store.write_text(f"{layout.VALIDATION}/validation.json", to_json(description(found)) + "\n")
 
 
@@ -82,8 +81,7 @@ def read_tables(out: str) -> dict[str, Any]:
     store = Store(out)
     tables: dict[str, Any] = {}
     for name in ("validation_sources", "validation_summary", "validation_pairs"):
-        with store.open(f"{layout.VALIDATION}/{name}.parquet") as source:
-            tables[name] = pq.read_table(source).to_pylist()
+        tables[name] = read_sealed(store, f"{layout.VALIDATION}/{name}.parquet").to_pylist()
     return tables | {"validation": json.loads(store.read_text(f"{layout.VALIDATION}/validation.json"))}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from jobs.terminal.escape import shown
 from jobs.validation.tables import AT_RANDOM
 
 LABELS = {"negatives": "own negatives", "in-batch": "and in-batch", "encoder": "whole encoder"}
@@ -36,7 +37,7 @@ def source_table(tables: dict[str, Any]) -> Table:
     for source, row in by_objective[0].items():
         cells = [_interval(rows[source], "ndcg", 4) for rows in by_objective]
         table.add_row(
-            Text(source), f"{row['eci']:.5f}", f"{1.96 * row['eci_se']:.5f}", f"{row['n_triples']:,}", *cells,
+            Text(shown(source)), f"{row['eci']:.5f}", f"{1.96 * row['eci_se']:.5f}", f"{row['n_triples']:,}", *cells,
             f"{row['violation_rate']:.1%}", f"{row['hardness']:.3f}",
         )  # fmt: skip
     return table
@@ -50,7 +51,7 @@ def predictor_table(tables: dict[str, Any], objective: str, label: str) -> Table
             sign = "-" if row["direction"] == -1 else ""
             table.add_row(
                 f"{sign}{row['predictor']}", _interval(row, "spearman", 2), _interval(row, "kendall", 2),
-                Text(row["picked"] or ""), _interval(row, "regret", 2, 100), _interval(row, "pairs_right", 0, 100),
+                Text(shown(row["picked"] or "")), _interval(row, "regret", 2, 100), _interval(row, "pairs_right", 0, 100),
             )  # fmt: skip
     return table
 

@@ -91,6 +91,7 @@ def _config(settings: Settings, encoder: str) -> RunConfig:
     values: dict[str, Any] = {
         "inputs": [{"triples": Store(settings.out).path(layout.VALIDATION_LAKE), "format": "triples"}],
         "out": settings.out,
+        "allow_rejects": True,  # of `dense-unfiltered` most negatives may be labelled positives
         "encoder": encoder,
         "temperature": settings.temperature,
         "workers": settings.workers,

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup
+from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup, newly_met
 from jobs.output import layout
 from jobs.output.parquet import PARQUET_ROWS, write_parquet
 from jobs.output.store import Store
+from jobs.vectors.columns import matrix_of
 
 CACHE_BUCKETS = 256
 
@@ -45,7 +46,7 @@ class Cache:
             for found, values in self._read(bucket):
                 at = lookup(ids, found)
                 # The first file in name order wins, so that two copies of a vector do not matter.
-                new = (at >= 0) & ~present[at]
+                new = newly_met(at, present)
                 vectors[at[new]] = values[new]
                 present[at[new]] = True
         return vectors, present
@@ -61,13 +62,13 @@ class Cache:
                 if column.type != pa.binary(width) or column.null_count:
                     raise pa.ArrowInvalid("not the expected vectors")
                 column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-                data = np.frombuffer(column.buffers()[1], dtype=np.float16)
+                values = matrix_of(column, np.float16, self.dim)
             except (OSError, pa.ArrowException, KeyError):
                 if not self.read_only:
                     self.store.remove(path)
                 self.damaged += 1
                 continue
-            yield ids, data.reshape(-1, self.dim)[column.offset : column.offset + len(ids)]
+            yield ids, values
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Add vectors float16 (n, d) of ascending ids S16 (n,): one new file for each cache bucket."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from jobs.ids import from_arrow, lookup
 from jobs.ingest.collect import wanted_ids
 from jobs.output import layout
 from jobs.vectors.cache import Cache
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, bucket_name
 from jobs.work.summaries import Embedded
@@ -45,8 +45,7 @@ def cache_of(job: Job) -> Cache:
 
 def read_texts(job: Job, name: str) -> tuple[np.ndarray, pl.DataFrame]:
     """Return a bucket's ids S16 (n,), ascending, and its texts (columns side, text)."""
-    with job.store.open(f"{job.publish}/{layout.texts_bucket(name)}") as source:
-        table = pq.read_table(source, columns=["text_id", "side", "text"])
+    table = read_unfinished(job, layout.texts_bucket(name), columns=["text_id", "side", "text"])
     return from_arrow(table["text_id"]).copy(), pl.DataFrame(pl.from_arrow(table.drop_columns(["text_id"])))
 
 
@@ -79,15 +78,47 @@ def embed_task(job: Job, name: str, report: Report, bucket: int, parts: list[Par
     }
 
 
+def embed_again(job: Job, bucket: int, at: np.ndarray, vectors: np.ndarray, present: np.ndarray) -> None:
+    """Embed texts of a bucket whose vectors the cache has lost since the stage `embed`, and put them in.
+
+    Args:
+        at: their rows among the bucket's texts.  vectors (n, d), present (n,): of all of these, to be filled.
+    """
+    ids, texts = read_texts(job, bucket_name(bucket))
+    store = cache_of(job)
+    for start in range(0, len(at), CHUNK):
+        rows = at[start : start + CHUNK]
+        vectors[rows] = encode(job, texts[rows], lambda _: None)[0]
+        store.add(ids[rows], vectors[rows])
+    present[at] = True
+
+
 def encode(job: Job, texts: pl.DataFrame, report: Report) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the vectors float16 (n, d) of texts (columns side, text), and the real and padded tokens they took."""
     encoder = encoder_of(str(job.encoder), job.threads)
-    vectors = np.empty((len(texts), job.dim), dtype=np.float16)
     before = encoder.tokens_seen
+    vectors = encode_texts(encoder, texts, job.dim, report)
+    after = encoder.tokens_seen
+    return vectors, (int(after[0] - before[0]), int(after[1] - before[1]))
+
+
+def is_encoder(name: str, fingerprint: str) -> bool:
+    """Return whether the encoder of this name is there, and is the one of a fingerprint."""
+    from onnx_models.cards import load_card
+    from onnx_models.errors import EncoderError
+
+    try:
+        return load_card(name).fingerprint == fingerprint
+    except EncoderError:
+        return False
+
+
+def encode_texts(encoder: Encoder, texts: pl.DataFrame, dim: int, report: Report) -> np.ndarray:
+    """Return the vectors float16 (n, d) of texts (columns side, text)."""
+    vectors = np.empty((len(texts), dim), dtype=np.float16)
     for side in ("query", "passage"):
         at = np.flatnonzero((texts["side"] == side).to_numpy())
         for indices, rows in encoder.encode_batches(texts["text"].gather(at).to_list(), side):
             vectors[at[indices]] = rows
             report(len(indices))
-    after = encoder.tokens_seen
-    return vectors, (int(after[0] - before[0]), int(after[1] - before[1]))
+    return vectors

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,9 @@ import pyarrow.compute as pc
 
 from eci_sql.udfs import TokenSets, Vectors
 from jobs.ids import from_arrow, lookup
+from jobs.ingest.collect import wanted_ids
 from jobs.vectors.columns import matrix_of, unit_rows, unit_scale
-from jobs.vectors.embed import cache_of
+from jobs.vectors.embed import cache_of, embed_again
 from jobs.vectors.given import load_vectors
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
@@ -62,8 +64,17 @@ def exchange_task(job: Job, name: str, buckets: list[int], parts: list[PartRange
                 for file, start, stop in requests
                 for part in range(start, stop)
             )
-            total.update(_send(_columns(job, bucket, number, vector_units), wanted, out, schema))
-    return {"texts": total["texts"], "sent": total["sent"], "without_vector": total["without_vector"]}
+            columns = _columns(job, bucket, number, vector_units, parts, total)
+            total.update(_send(columns, wanted, out, schema))
+    return {
+        "texts": total["texts"],
+        "sent": total["sent"],
+        "without_vector": total["without_vector"],
+        "embedded_again": total["embedded_again"],
+        "damaged_cache_files": total["damaged_cache_files"],
+        "queries": total["queries"],
+        "queries_without": total["queries_without"],
+    }
 
 
 def _send(
@@ -73,18 +84,30 @@ def _send(
     for ids in wanted:
         out.write_batch(columns.batch(lookup(columns.ids, ids), schema))
         sent += len(ids)
-    return {"texts": len(columns.ids), "sent": sent, "without_vector": int((columns.scale == 0).sum())}
+    without = columns.scale == 0
+    return {
+        "texts": len(columns.ids),
+        "sent": sent,
+        "without_vector": int(without.sum()),
+        "queries": int(columns.query.sum()),
+        "queries_without": int((without & columns.query).sum()),
+    }
 
 
 @dataclass
 class _Columns:
-    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens."""
+    """What a bucket's texts are sent with: ids S16 (n,) ascending, vectors (n, d), scale float64 (n,), known, tokens, plain.
+
+    `query`: bool (n,), which are queries.
+    """
 
     ids: np.ndarray
     vectors: np.ndarray
     scale: np.ndarray
+    query: np.ndarray
     known: pa.Array
     tokens: pa.ListArray
+    plain: pa.Array
     _room: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,20 +124,32 @@ class _Columns:
             pa.array(self.scale[at]),
             self.known.take(where),
             self.tokens.take(where),
+            self.plain.take(where),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _columns(job: Job, bucket: int, number: np.ndarray, vector_units: list[Origin]) -> _Columns:
+def _columns(
+    job: Job, bucket: int, number: np.ndarray, vector_units: list[Origin], parts: list[PartRange], total: Counter[str]
+) -> _Columns:
+    """Return a bucket's columns; what had to be embedded again is counted in `total`."""
     with reading(job, SETS, bucket_name(bucket)) as file:
         sets = file.read_all()
     ids = from_arrow(sets["id"])
     if job.encoder is None:
         vectors, valid = load_vectors(job, bucket, ids, vector_units)
     else:
-        vectors, valid = cache_of(job).load(ids)
+        cache = cache_of(job)
+        vectors, valid = cache.load(ids)
+        lost = ~valid & sets["known"].to_numpy()
+        if lost.any():  # a run that samples has not embedded them all
+            lost[np.setdiff1d(np.arange(len(ids)), lookup(ids, wanted_ids(job, bucket, parts)))] = False
+            embed_again(job, bucket, np.flatnonzero(lost), vectors, valid)
+        total.update(embedded_again=int(lost.sum()), damaged_cache_files=cache.damaged)
     tokens = _in_vocabulary(number, sets["tokens"].combine_chunks())
-    return _Columns(ids, vectors, unit_scale(vectors, valid), sets["known"].combine_chunks(), tokens)
+    known, plain = (sets[name].combine_chunks() for name in ("known", "plain"))
+    query = pc.equal(sets["side"], "query").to_numpy()
+    return _Columns(ids, vectors, unit_scale(vectors, valid), query, known, tokens, plain)
 
 
 def _vocabulary_numbers(job: Job, buckets: list[int]) -> Iterator[np.ndarray]:
@@ -147,10 +182,18 @@ def token_weights(job: Job) -> np.ndarray:
         return np.asarray(file.read_all()["idf"].to_numpy())
 
 
+class Received(NamedTuple):
+    """What a part has of its n texts; `plain` uint64 (n,) as in `exchange_schema`."""
+
+    vectors: Vectors
+    sets: TokenSets
+    plain: np.ndarray
+
+
 def receive(
     job: Job, number: int, exchanged: Exchanged, weights: np.ndarray, room: np.ndarray | None = None
-) -> tuple[Vectors, TokenSets]:
-    """Read a part's vectors and token sets from every bucket's file: in bucket order, which is the order of refs.
+) -> Received:
+    """Read a part's vectors, token sets and plain keys from every bucket's file: in bucket order, which is the order of refs.
 
     Args:
         weights: those of `token_weights`.
@@ -175,4 +218,4 @@ def receive(
         rows = matrix_of(batches.pop(0)["vector"], job.vector_type, job.dim)
         unit_rows(rows, scale[start : start + len(rows)], matrix[start : start + len(rows)])
         start += len(rows)
-    return Vectors(matrix, scale > 0), sets
+    return Received(Vectors(matrix, scale > 0), sets, table["plain"].to_numpy())

@@ -9,30 +9,41 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from jobs.errors import InputError
 from jobs.formats.base import Unit
 from jobs.formats.columns import string_column
 from jobs.formats.records import parquet_file
-from jobs.ids import ID_BYTES, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, order_of, text_id
+from jobs.ids import ID_BYTES, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, newly_met, order_of, text_id
 from jobs.ingest.index import Index, open_index
-from jobs.vectors.columns import as_binary, matrix_of
+from jobs.vectors.columns import as_binary, matrix_of, usable_norms
 from jobs.work.files import reading, write_partitions, writing
 from jobs.work.job import Job
 from jobs.work.layout import VECTORS, Origin
 from jobs.work.summaries import VectorsRead
 
 ROWS = 8_000
+FIRST_ROWS = 1_000
+STRAY = 0.1
+"""Rows of another length, or of no side, as a share of the first ones, that are rejected for themselves."""
+SIDES: dict[str, Side] = {
+    **dict.fromkeys(("query", "q", "queries"), "query"),
+    **dict.fromkeys(("passage", "p", "passages", "document", "doc", "docs", "documents", "corpus"), "passage"),
+}
+"""What the column `side` may say, in any case."""
 
 
 def check_vectors(path: str) -> int:
-    """Check a vectors file's columns and return the dimension of its first vector.
+    """Check a vectors file's columns and its first rows, and return the dimension of most of them.
 
     Raises:
-        InputError: a column is missing or of another type, or no row holds a vector.
+        InputError: a column is missing or of another type, no row holds a vector, or the first ones are of several
+            lengths or of no side.
     """
     with parquet_file(path) as file:
         schema = file.schema_arrow
@@ -46,16 +57,43 @@ def check_vectors(path: str) -> int:
             pa.types.is_floating(kind.value_type)
         ):
             raise InputError(f"{path}: column 'vector' is of type {kind}; it is a list of floats")
-        for batch in file.iter_batches(1000, columns=["vector"]):
-            for vector in batch["vector"]:
-                if vector.is_valid and len(vector.as_py()):
-                    return len(vector.as_py())
+        for batch in file.iter_batches(FIRST_ROWS, columns=["side", "vector"]):
+            sizes = _sizes(batch["vector"])
+            if (sizes > 0).any():
+                _check_sides(batch["side"], path)
+                return _dimension(sizes[sizes > 0], path)
     raise InputError(f"{path}: no row holds a vector")
 
 
+def _dimension(sizes: np.ndarray, path: str) -> int:
+    """Return the commonest of the first vectors' lengths; raises InputError where there is more than a stray other one."""
+    lengths, counts = np.unique(sizes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    if len(sizes) - counts[order[0]] > STRAY * len(sizes):
+        told = ", ".join(f"{counts[i]:,} of {lengths[i]:,} numbers" for i in order[:3])
+        raise InputError(f"{path}: vectors of different lengths ({told}); one run scores the vectors of one encoder")
+    return int(lengths[order[0]])
+
+
+def _check_sides(column: pa.Array, path: str) -> None:
+    """Raise InputError where more than a stray one of the first rows' sides is no side."""
+    sides = sides_of(column, path)
+    unknown = np.flatnonzero(sides == "")
+    if len(unknown) > STRAY * len(sides):
+        row = int(unknown[0])
+        raise InputError(
+            f"{path} row {row}: column 'side' is {column[row].as_py()!r}; a query is one of {_words('query')}, a passage one of "
+            f"{_words('passage')}"
+        )
+
+
+def _words(side: Side) -> str:
+    return ", ".join(word for word, of in SIDES.items() if of == side)
+
+
 def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> VectorsRead:
-    """Lay one unit's vectors out by bucket. Returns rows, rows without a usable vector, and a digest of the content."""
-    rows, bad, chunks, digest = 0, 0, 0, 0
+    """Lay one unit's vectors out by bucket. Returns counts of rows, and a digest of the content."""
+    rows, bad, sideless, chunks, digest = 0, 0, 0, 0, 0
     schema = VECTORS.schema_of(job)
     with (
         parquet_file(unit.path) as file,
@@ -74,25 +112,28 @@ def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> 
             write_partitions(out, table.take(pa.array(order)), buckets_of(ids[keep][order], job.buckets), job.buckets)
             digest = (digest + content_digest(ids[keep], vectors[keep])) % (1 << 128)
             rows, bad, chunks = rows + len(ids), bad + int((~usable).sum()), chunks + 1
-    return {"rows": rows, "bad": bad, "chunks": chunks, "digest": f"{digest:032x}"}
+            sideless += int(np.count_nonzero(usable & (sides_of(batch["side"], unit.path) == "")))
+    return {"rows": rows, "bad": bad, "sideless": sideless, "chunks": chunks, "digest": f"{digest:032x}"}
 
 
 def as_matrix(column: pa.Array, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return lists of floats as float32 (n, dim), and which rows are usable: right length, finite, norm over 0."""
-    lengths = column.value_lengths() if not pa.types.is_fixed_size_list(column.type) else None
-    sizes = (
-        np.full(len(column), column.type.list_size)
-        if lengths is None
-        else np.nan_to_num(lengths.to_numpy(zero_copy_only=False))
-    )
-    usable = (sizes == dim) & np.asarray(column.is_valid())
+    """Return lists of floats as float32 (n, dim), and which rows are usable: of right and of usable length."""
+    usable = _sizes(column) == dim
     flat = column.filter(pa.array(usable)).flatten().to_numpy(zero_copy_only=False)
     matrix = np.zeros((len(column), dim), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         matrix[usable] = flat.astype(np.float32).reshape(-1, dim)
-        norms = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
-    usable &= np.isfinite(norms) & (norms > 0)
+        norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    usable &= usable_norms(norms)
     return matrix, usable
+
+
+def _sizes(column: pa.Array) -> np.ndarray:
+    """Return the lengths of lists, int64 (n,), 0 for a null."""
+    if pa.types.is_fixed_size_list(column.type):
+        return np.where(np.asarray(column.is_valid()), column.type.list_size, 0)
+    sizes: np.ndarray = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return sizes
 
 
 def content_digest(ids: np.ndarray, vectors: np.ndarray) -> int:
@@ -116,8 +157,7 @@ def load_vectors(job: Job, bucket: int, ids: np.ndarray, units: list[Origin]) ->
             for chunk in range(unit.chunks):
                 batch = file.get_batch(chunk * job.buckets + bucket)
                 at = lookup(ids, from_arrow(batch["id"]))
-                # first wins within a batch too: reversed assignment leaves the first
-                new = np.flatnonzero((at >= 0) & ~present[at])[::-1]
+                new = newly_met(at, present)
                 rows = matrix_of(batch["vector"], np.float32, job.dim)
                 vectors[at[new]] = rows[new]
                 present[at[new]] = True
@@ -129,16 +169,13 @@ def ids_of(table: pa.Table, path: str, indexes: Mapping[Side, Index]) -> tuple[n
 
     Where a side has an index, a user's id stands for the text that it names there; else it is the text id itself.
     """
-    side = string_column(table["side"], path, "side")[0].to_list()
+    side = sides_of(table["side"], path).tolist()
     texts = (
         string_column(table["text"], path, "text")[0].to_list() if "text" in table.column_names else [None] * len(side)
     )
     users = string_column(table["id"], path, "id")[0].to_list() if "id" in table.column_names else [None] * len(side)
     known = np.array(
-        [
-            s in ("query", "passage") and (t is not None or u is not None)
-            for s, t, u in zip(side, texts, users, strict=True)
-        ],
+        [s != "" and (t is not None or u is not None) for s, t, u in zip(side, texts, users, strict=True)],
         dtype=bool,
     )
     ids = id_array(
@@ -149,6 +186,14 @@ def ids_of(table: pa.Table, path: str, indexes: Mapping[Side, Index]) -> tuple[n
         at = [i for i, (s, t, u) in enumerate(zip(side, texts, users, strict=True)) if s == one and t is None and u]
         _resolve(index, at, [str(users[i]) for i in at], ids, known)
     return ids, known
+
+
+def sides_of(column: Any, path: str) -> np.ndarray:
+    """Return the side that each row's word means, strings (n,): query, passage, or nothing."""
+    words = string_column(column, path, "side")[0].str.strip_chars().str.to_lowercase()
+    return np.asarray(
+        words.replace_strict(SIDES, default="", return_dtype=pl.String).fill_null("").to_list(), dtype=object
+    )
 
 
 def _resolve(index: Index, at: list[int], users: list[str], ids: np.ndarray, known: np.ndarray) -> None:

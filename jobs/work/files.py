@@ -1,17 +1,54 @@
-"""Reading and writing work files (layout.py), and publishing Parquet files of a run."""
+"""Reading and writing work files (layout.py), and publishing Parquet files of a run.
+
+What a task writes is hashed as it is written; the hashes stand in its marker (markers.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from jobs.output.parquet import PARQUET_ROWS, write_parquet
+from jobs.output.parquet import PARQUET_ROWS, Crc32, HashedFile, write_parquet
 from jobs.work.job import Job
 from jobs.work.layout import WorkFile
 from jobs.work.summaries import PublishedFile
+
+Files = dict[str, list[Any]]
+"""Written files: by their paths relative to OUT, size in bytes and hash (SHA-256 of published ones, else CRC-32)."""
+_written: ContextVar[Files | None] = ContextVar("written", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[Files]:
+    """Give what is written in the block, by this task."""
+    files: Files = {}
+    token = _written.set(files)
+    try:
+        yield files
+    finally:
+        _written.reset(token)
+
+
+def _record(path: str, size: int, digest: str) -> None:
+    files = _written.get()
+    if files is not None:
+        files[path] = [size, digest]
+
+
+@contextmanager
+def writing_bytes(job: Job, file: WorkFile, name: str) -> Iterator[HashedFile]:
+    """Open the file of the task `name` for writing bytes; it appears when the block ends without an error."""
+    relative = file.path(job, name)
+    with job.store.attempt(relative) as path:
+        with HashedFile(path, Crc32()) as sink:
+            yield sink
+        _record(relative, sink.size, sink.digest.hexdigest())
 
 
 @contextmanager
@@ -19,8 +56,7 @@ def writing(job: Job, file: WorkFile, name: str) -> Iterator[pa.RecordBatchFileW
     """Open the file of the task `name` for writing; it appears when the block ends without an error."""
     options = pa.ipc.IpcWriteOptions(compression="lz4" if file.compressed else None)
     with (
-        job.store.attempt(file.path(job, name)) as path,
-        pa.OSFile(path, "wb") as sink,
+        writing_bytes(job, file, name) as sink,
         pa.ipc.new_file(sink, file.schema_of(job), options=options) as out,
     ):
         yield out
@@ -49,6 +85,12 @@ def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
+def read_unfinished(job: Job, relative: str, **options: Any) -> pa.Table:
+    """Read a file that this run has published, by its path in the run's folder; options are those of pyarrow's read_table."""
+    with job.store.open(f"{job.publish}/{relative}") as source:
+        return pq.read_table(source, page_checksum_verification=True, **options)
+
+
 def publish(
     job: Job, relative: str, tables: Iterable[pa.Table], schema: pa.Schema, rows: int = PARQUET_ROWS
 ) -> PublishedFile:
@@ -57,4 +99,6 @@ def publish(
     It is read by others only after the commit.
     """
     with job.store.attempt(f"{job.publish}/{relative}") as path:
-        return {"path": relative, **write_parquet(path, tables, schema, rows)}
+        written = write_parquet(path, tables, schema, rows)
+        _record(f"{job.publish}/{relative}", written["bytes"], written["sha256"])
+    return {"path": relative, **written}

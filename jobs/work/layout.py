@@ -90,7 +90,8 @@ def vectors_schema(job: Job) -> pa.Schema:
 def exchange_schema(job: Job) -> pa.Schema:
     """Return the schema of an exchange file. `vector` is of the job's vector type, the row's bytes as they lie in memory.
 
-    `scale` is what makes a vector one of unit length, 0 where there is no usable one.
+    `scale` is what makes a vector one of unit length, 0 where there is no usable one. `plain` is the same for passages that
+    differ in case and white space alone, 0 for other texts.
     """
     return pa.schema(
         [
@@ -98,6 +99,7 @@ def exchange_schema(job: Job) -> pa.Schema:
             ("scale", pa.float64()),
             ("known", pa.bool_()),
             ("tokens", pa.list_(pa.int32())),
+            ("plain", pa.uint64()),
         ]
     )
 
@@ -113,7 +115,15 @@ _UNREAD = pa.schema(
 )
 _REJECTED = pa.schema([*TRIPLES_SCHEMA, ("reason", pa.string())])
 _PARTS = pa.schema([("triple_id", ID_TYPE), *TRIPLES_SCHEMA, *((ref, pa.int32()) for ref in REFS)])
-_SETS = pa.schema([("id", ID_TYPE), ("side", pa.string()), ("known", pa.bool_()), ("tokens", pa.list_(pa.int32()))])
+_SETS = pa.schema(
+    [
+        ("id", ID_TYPE),
+        ("side", pa.string()),
+        ("known", pa.bool_()),
+        ("tokens", pa.list_(pa.int32())),
+        ("plain", pa.uint64()),
+    ]
+)
 _TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 _VOCABULARY = pa.schema([("token", pa.string()), ("idf", pa.float64())])
 MEMBERS_SCHEMA = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
@@ -142,6 +152,7 @@ REQUESTS = WorkFile(
 SETTLE_REJECTS = WorkFile("settle", "rejects", _REJECTED, "as pieces were settled", ("rejects",))
 SETS = WorkFile("collect", "sets", _SETS, "the whole, by id", ("exchange", "distinct"))
 TOKENS = WorkFile("collect", "tokens", _TOKENS, "the whole: a token's code is its row", ("vocabulary", "exchange"))
+USERS = WorkFile("collect", "users", pa.schema([("key", ID_TYPE)]), "bucket of the key", ("vocabulary",))
 VOCABULARY = WorkFile(
     "vocabulary", "", _VOCABULARY, "the whole: a token's number is its row", ("exchange", "score", "triples")
 )
@@ -168,7 +179,7 @@ FACTORS = WorkFile("factor", "", pa.schema([]), "float64 (2, d, d), as NumPy kee
 
 WORK_FILES = (
     LOOKUP_TEXTS, LOOKUP_REJECTS, INDEX_PARTS, INDEX, VECTORS, TRIPLES, INGEST_TEXTS, INGEST_REJECTS, PARTS, REQUESTS,
-    SETTLE_REJECTS, SETS, TOKENS, VOCABULARY, EXCHANGE, MOMENTS, MEMBERS, SCORE_REJECTS, SAMPLE_TEXTS, SAMPLE_TRIPLES,
+    SETTLE_REJECTS, SETS, TOKENS, USERS, VOCABULARY, EXCHANGE, MOMENTS, MEMBERS, SCORE_REJECTS, SAMPLE_TEXTS, SAMPLE_TRIPLES,
     PROBED, FACTORS,
 )  # fmt: skip
 TEXTS_OF = {file.stage: file for file in (LOOKUP_TEXTS, INGEST_TEXTS)}

@@ -34,6 +34,19 @@ class Summary(TypedDict):
 MEASURED = ("seconds", "cpu_seconds", "peak_bytes")
 
 
+class Digest(TypedDict):
+    """What a file holds (`sha256:` or `etag:` and the value), and what was seen of it: it changes whenever the file does."""
+
+    digest: str
+    seen: list[Any]
+
+
+class Digested(Summary):
+    """`inputs`: digests of some files, by what they are and their paths."""
+
+    digests: dict[str, Digest]
+
+
 class TextsRead(Summary):
     """`lookup`: records of a unit, those rejected, chunks of texts."""
 
@@ -43,7 +56,7 @@ class TextsRead(Summary):
 
 
 class Indexed(Summary):
-    """`index`: records of a side, distinct ids, and how often an id came again with another text."""
+    """`index`: records of an index, distinct ids, and how many records came again with another text than an id's first."""
 
     rows: int
     ids: int
@@ -51,10 +64,11 @@ class Indexed(Summary):
 
 
 class VectorsRead(Summary):
-    """`vectors`: rows of a unit, those without a usable vector, chunks, and a digest of the content in hexadecimal."""
+    """`vectors`: rows of a unit, those without a usable vector, others without a side, chunks, and a digest in hexadecimal."""
 
     rows: int
     bad: int
+    sideless: int
     chunks: int
     digest: str
 
@@ -63,6 +77,7 @@ class RowsRead(Summary):
     """`ingest`: rows of a unit, those rejected, chunks; accepted rows by source and, a number each, by fold.
 
     `ids_alone`: texts of each side that are named by an id and have no text.
+    `rejected_by_source`: rejects by source and reason, "" where a record does not say its source.
     """
 
     rows: int
@@ -71,14 +86,17 @@ class RowsRead(Summary):
     sources: dict[str, int]
     by_fold: list[int]
     ids_alone: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
 
 
 class Settled(Summary):
-    """`settle`: rows of a fold, rejected ones, copies; of each part its rows and its band; queries by band."""
+    """`settle`: rows of a fold, rejected ones (by source and reason, too), copies; of each part its rows and its band;
+    queries by band.
+    """
 
     rows: int
     rejected: int
-    rejected_by_source: dict[str, int]
+    rejected_by_source: dict[str, dict[str, int]]
     duplicates: int
     parts: list[int]
     bands: list[int]
@@ -86,19 +104,24 @@ class Settled(Summary):
 
 
 class Collected(Summary):
-    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens."""
+    """`collect`: distinct texts of a bucket, the passages among them, distinct tokens.
+
+    `unspaced`: the texts that have, or may have, characters of scripts without spaces; 0 but with the tokenizer `word`.
+    """
 
     texts: int
     passages: int
     tokens: int
+    unspaced: int
 
 
 class Vocabulary(Summary):
-    """`vocabulary`: distinct tokens, those that some query holds, passages."""
+    """`vocabulary`: distinct tokens, those that some query holds, passages; users' ids that several texts have."""
 
     tokens: int
     query_tokens: int
     passages: int
+    ids_of_several_texts: int
 
 
 class Embedded(Summary):
@@ -113,23 +136,37 @@ class Embedded(Summary):
 
 
 class Sent(Summary):
-    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector."""
+    """`exchange`: texts of some buckets, vectors sent to parts, texts without a usable vector; of both the queries.
+
+    `embedded_again`: texts whose vectors the cache has lost since they were embedded; damaged cache files.
+    """
 
     texts: int
     sent: int
     without_vector: int
+    embedded_again: int
+    damaged_cache_files: int
+    queries: int
+    queries_without: int
 
 
 class Scored(Summary):
-    """`score`: triples scored, by source too, those without a usable vector, and those judged by query and negative.
+    """`score`: triples scored, and those without a usable vector, both by source too.
 
-    `judged`: 64 hexadecimal digits of query_id and negative_id -> how many triples have the two.
+    `near_positive`: by source, those whose negative is the positive but for case and white space.
+    `judged`: 64 hexadecimal digits of query_id and negative_id -> how many scored triples have the two, of the pairs judged.
+    `queries`: those of the parts whose texts are there; `queries_apart`: those of them that have no token in common with
+    any of their positives.
     """
 
     scored: int
     by_source: dict[str, int]
+    near_positive: dict[str, int]
     rejected: int
+    rejected_by_source: dict[str, int]
     judged: dict[str, int]
+    queries: int
+    queries_apart: int
 
 
 class Distinct(Summary):
@@ -245,6 +282,7 @@ S = TypeVar("S", bound=Summary)
 class Done:
     """The summaries of finished tasks: a field for each stage in the order of the run, by the task's name."""
 
+    inputs: dict[str, Digested] = field(default_factory=dict)
     lookup: dict[str, TextsRead] = field(default_factory=dict)
     index: dict[str, Indexed] = field(default_factory=dict)
     vectors: dict[str, VectorsRead] = field(default_factory=dict)
@@ -274,6 +312,10 @@ class Done:
     def stages(self) -> dict[str, dict[str, Summary]]:
         """Return the summaries by stage and task, in the order of the run; stages without tasks are left out."""
         return {name: tasks for name, tasks in vars(self).items() if tasks}
+
+    def digests(self) -> dict[str, Digest]:
+        """Return the digests of all input files, by what they are and their paths."""
+        return {key: found for summary in self.inputs.values() for key, found in summary["digests"].items()}
 
     def published(self) -> list[PublishedFile]:
         """Return the files that tasks have published, by path; what was published again is named as it is now."""

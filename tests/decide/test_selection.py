@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eci_sql.connection import connect, statement
 from jobs.decide.selection import Choice, Selection, select
 from jobs.decide.training_files import OUTPUTS, Row, rows_of, write_shards
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.spools import spool_texts
+from jobs.ids import from_arrow, text_id
 from jobs.output.store import Store
 from tests.decide.conftest import Decided
 from tests.formats.reading import read
@@ -194,7 +198,100 @@ def test_a_number_of_negatives_that_cannot_be_is_refused(
     assert not (tmp_path / "to").exists()
 
 
+def keys_of(decided: Decided, by: str) -> dict[tuple[bytes, ...], float]:
+    """Return the best value that a source gives to each (query, positive, negative)."""
+    found: dict[tuple[bytes, ...], float] = {}
+    for row in scores_of(decided):
+        ids = tuple(row[name].bytes for name in ("query_id", "positive_id", "negative_id"))
+        found[ids] = max(row[by], found.get(ids, -np.inf))
+    return found
+
+
+def records_of(name: str, path: Path) -> list[list[tuple[str, str, list[str]]]]:
+    """Return each record of a file, in order: (query, positive, its negatives in order), one for each list of them."""
+    if path.suffix == ".parquet":
+        rows = pq.read_table(path).to_pylist()
+        query = "query" if name == "triples" else "anchor"
+        return [
+            [(row[query], row["positive"], [row[key] for key in row if re.fullmatch(r"negative(_\d+)?", key)])] for row in rows
+        ]  # fmt: skip
+    found = []
+    for line in path.read_bytes().splitlines():
+        row = json.loads(line)
+        if name == "tevatron":
+            lists = [[passage["text"] for passage in row["negative_passages"]]]
+            positive = row["positive_passages"][0]["text"]
+        else:
+            lists = [*row["neg"].values()] if name == "sbert-hard-negatives" else [row["neg"]]
+            positive = row["pos"][0]
+        found.append([(row["query"], positive, negatives) for negatives in lists])
+    return found
+
+
+@pytest.mark.parametrize("by", ["information", "weight"])
+@pytest.mark.parametrize(
+    ("name", "negatives"), [(name, None) for name in OUTPUTS] + [("sbert-tuples", 4), ("sbert-tuples", 64)]
+)
+def test_a_training_file_is_in_the_order_that_it_is_said_to_be_in(
+    decided: Decided, tmp_path: Path, name: str, negatives: int | None, by: str
+) -> None:
+    """Records by their best triples, best first, through all files of a folder; within a record the best first."""
+    keys = keys_of(decided, by)
+    manifest = select(str(decided.out), str(tmp_path), name, Choice(by=by), shard_rows=500, negatives=negatives)
+    assert manifest["order"].startswith(f"best {by} first")
+    folders: dict[str, list[float]] = {}
+    for file in manifest["files"]:
+        for record in records_of(name, tmp_path / file["path"]):
+            values = [
+                [keys[text_id("query", q), text_id("passage", p), text_id("passage", n)] for n in negatives_of]
+                for q, p, negatives_of in record
+            ]
+            assert all(some == sorted(some, reverse=True) for some in values)
+            folders.setdefault(str(Path(file["path"]).parent), []).append(max(max(some) for some in values))
+    assert all(best == sorted(best, reverse=True) for best in folders.values())
+    assert max(map(len, folders.values())) > 20
+
+
+@pytest.mark.parametrize("record", [1, 2, 1 << 62])
+def test_equal_triples_are_in_the_order_of_their_ids(record: int) -> None:
+    """Queries 1 and 2, two triples each, all of one weight but the last: 1 and 4 are of query 2, 2 and 3 of query 1."""
+    rows = [(1, 2, 0.5), (2, 1, 0.5), (3, 1, 0.5), (4, 2, 0.9)]
+    want = {1: [4, 1, 2, 3], 2: [4, 1, 2, 3], 1 << 62: [4, 1, 2, 3]}
+    for order in (rows, rows[::-1]):
+        with connect() as con:
+            con.execute(statement("select/candidate_table"))
+            for triple, query, key in order:
+                con.execute(
+                    "INSERT INTO candidate VALUES (?, ?, ?, ?, 's', 0, 0.9, 0.1, ?, NULL, ?, '')",
+                    [UUID(int=triple), UUID(int=query), UUID(int=query), UUID(int=triple), key, key],
+                )
+            con.register("budgets", pa.table({"grp": [""], "most": [9]}))
+            con.execute(statement("select/chosen"), {"record": record})
+            found = con.sql("SELECT triple_id FROM chosen").fetchall()
+        assert [row[0].int for row in found] == want[record]
+
+
+def test_a_training_file_has_the_same_bytes_whatever_the_memory_and_the_cores(
+    decided: Decided, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for memory, cores in ((1 << 30, 4), (200 << 20, 1)):
+        monkeypatch.setattr("jobs.decide.selection.available_cores", lambda cores=cores: cores)
+        manifest = select(str(decided.out), str(tmp_path / str(cores)), "bge", Choice(), memory=memory)
+        found.append([file["sha256"] for file in manifest["files"]])
+    assert found[0] == found[1]
+
+
+def test_a_diverse_file_is_in_the_order_of_the_greedy_choice_and_says_so(decided: Decided, tmp_path: Path) -> None:
+    manifest = select(str(decided.out), str(tmp_path), "triples", Choice(total=60, diverse=True))
+    assert manifest["order"] == "in the order of the greedy choice"
+
+
 def test_ids_and_uuids_survive_arrow(decided: Decided) -> None:
     run = Finished.open(str(decided.out))
     assert run.rows[0]["run_id"] == decided.run.run_id
-    assert next(run.scores()).schema.field("query_id").type == pa.uuid()
+    scores = next(run.scores())
+    assert scores.schema.field("query_id").type == pa.string()
+    assert [bytes(key).hex() for key in from_arrow(scores["query_id"]).view("V16").tolist()] == scores[
+        "query_id"
+    ].to_pylist()

@@ -23,7 +23,7 @@ from jobs.output import lease, lock
 from jobs.output.cleaning import Rules, clean
 from jobs.output.commit import finish, seen
 from jobs.output.query import query
-from jobs.output.runs import latest
+from jobs.output.runs import latest, latest_says
 from jobs.output.store import Store
 from jobs.pipeline.run import run
 from jobs.pipeline.status import status_of
@@ -193,7 +193,7 @@ def test_a_run_that_was_overtaken_does_not_move_latest_back(server: dict[str, st
     store.write_text("LATEST", "the-other\n")
     with pytest.raises(EciError, match="names the-other now"):
         finish(store, "mine", before)
-    assert latest(store) == "the-other"
+    assert latest_says(store) == "the-other"
 
 
 def into_memory(lake: VectorLake, root: str, **settings: Any) -> RunResult:

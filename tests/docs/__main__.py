@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.docs.readme import named
+from tests.docs.readme import named, read
 from tests.docs.reference import GENERATED
 
 
 def main() -> None:
     for marker, (name, generate) in GENERATED.items():
-        readme, part = named(name), generate()
+        # read anew: a README may have several parts
+        readme, part = read(named(name).path), generate()
         if readme.between(marker) is None:
             raise SystemExit(f"{name}: no <!-- {marker} --> and <!-- /{marker} --> to write between")
         changed = readme.between(marker) != part

@@ -12,6 +12,8 @@ from typing import Any
 import typer
 
 from jobs.cli import app
+from jobs.formats import FORMATS
+from jobs.formats.unread import UNREAD
 from jobs.output.tables import ABLATIONS, RUNS, TABLES, sql_type
 from jobs.work.layout import WORK_FILES
 
@@ -65,9 +67,23 @@ def work_files_markdown() -> str:
     return "\n".join(["| file of the stage's task NAME | a batch | read by |", "|---|---|---|", *rows])
 
 
+def formats_markdown() -> str:
+    """Return the formats of triples as Markdown: what their records hold, and what their sources are."""
+    rows = [f"| `{name}` | {fmt.records} | {fmt.sources} |" for name, fmt in FORMATS.items()]
+    return "\n".join(["| format | records | sources |", "|---|---|---|", *rows])
+
+
+def unread_markdown() -> str:
+    """Return what is not read as Markdown: what it is, and what to do with it."""
+    rows = [f"| {kind.what} | {kind.advice} |" for kind in UNREAD]
+    return "\n".join(["| not read | what to do |", "|---|---|", *rows])
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "columns": ("jobs/output/README.md", columns_markdown),
     "commands": ("jobs/commands/README.md", commands_markdown),
     "work files": ("jobs/README.md", work_files_markdown),
+    "formats": ("jobs/formats/README.md", formats_markdown),
+    "unread": ("jobs/formats/README.md", unread_markdown),
 }
 """Marker -> the README that holds it, and what stands between its two ends."""

@@ -11,6 +11,7 @@ import polars as pl
 from jobs.formats import FORMATS, Options
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CASES = SHARED.parent / "cases"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,6 @@ class Reading:
 
 def read(name: str, path: Path | str, options: Options | None = None) -> Reading:
     """Read a whole file in one format."""
-    fmt = FORMATS[name]
-    batches = [batch for unit in fmt.units(str(path)) for batch in fmt.read(unit, options or Options())]
+    fmt, options = FORMATS[name], options or Options()
+    batches = [batch for unit in fmt.units(str(path), options) for batch in fmt.read(unit, options)]
     return Reading(name, pl.concat([b.rows for b in batches]), pl.concat([b.rejects for b in batches]))

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from jobs.errors import InputError
-from jobs.formats import FORMATS, Options, records
+from jobs.formats import FORMATS, Options, columnar
 from jobs.formats import json_elements as elements
 from jobs.formats import opening as files
 from jobs.formats.qrels import read_qrels
@@ -251,7 +251,7 @@ def test_units_of_one_file_give_the_same_as_the_whole(
 def test_units_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = pa.table({"query": [f"q{i}" for i in range(10)], "pos": [["p"]] * 10, "neg": [["n"]] * 10})
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=3)
-    monkeypatch.setattr(records, "PARQUET_UNIT_ROWS", 4)
+    monkeypatch.setattr(columnar, "PARQUET_UNIT_ROWS", 4)
     found = read("bge", tmp_path / "x.parquet")
     assert found.rows["row"].to_list() == list(range(10))
     assert found.rows["query"].to_list() == [f"q{i}" for i in range(10)]

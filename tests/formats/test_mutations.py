@@ -10,12 +10,15 @@ import gzip
 import json
 import random
 import re
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -52,6 +55,39 @@ SAMPLES = [
     ("beir", "ranx_runs/run.trec.gz", None),
     ("beir", "msmarco_triples_tsv/splade_scores_toy.json", None),
 ]
+
+# Of formats without a real sample: what a file of each holds.
+_TEXTS = ['a "query" of words', "a passage, it seems", "Ünïcode; a negative"]
+_ID_LINES = [f"{q}\t{q + 1}\t{q + 2},{q + 3}" for q in range(100, 140, 4)]
+_LISTS = [
+    {"query": _TEXTS[0], "docs": _TEXTS[1:], "labels": [1, 0]},
+    {"query_id": 1, "document_ids": [2, 3], "scores": [1, 2]},
+]
+_NEMO = [{"question_id": "q", "question": "what", "pos_doc": [{"id": "1"}], "neg_doc": [{"id": "2"}, "3"]}]
+MADE = {
+    "labeled.jsonl": ("labeled", "\n".join(json.dumps(record) for record in _LISTS * 5)),
+    "labeled.json": ("labeled", json.dumps(_LISTS * 5, indent=1)),
+    "pairs.jsonl": (
+        "labeled",
+        "\n".join(json.dumps({"query": f"q {i // 3}", "passage": f"p {i}", "label": i % 3 % 2}) for i in range(12)),
+    ),
+    "colbert.json": ("colbert", "\n".join(f"[{i}, {i + 1}, {i + 2}]\n[{i}, [7, 0.5], [8, 0.25]]" for i in range(6))),
+    "nemo.json": ("sbert-hard-negatives", json.dumps({"corpus": {"path": "x"}, "data": _NEMO * 5})),
+    "de.tsv": (
+        "rocketqa",
+        "\n".join("\t".join([_TEXTS[0], "-", _TEXTS[1], "title", _TEXTS[2], "0"]) for _ in range(8)),
+    ),
+    "ce.tsv": ("rocketqa", "\n".join("\t".join([f"q {i // 2}", "-", _TEXTS[1], str(i % 2)]) for i in range(8))),
+    "ance.tsv": ("msmarco-tsv", "\n".join(_ID_LINES)),
+    "drhard.json": ("beir", json.dumps({"q1": [1, 2, 3], "1": ["a", "b"]}, indent=1)),
+    "semicolon.csv": (
+        "triples",
+        "Query; Positive;Negative;Source\n" + (";".join(f'"{t}"' for t in ("a;b", "c", "d", "s")) + "\n") * 8,
+    ),
+}
+"""Name -> format, content."""
+PAIRED = ("pairs.jsonl", "ce.tsv")
+"""Where a positive's record gives no row of its own."""
 
 
 def mutate(data: bytes, draw: random.Random) -> bytes:
@@ -213,6 +249,67 @@ def test_mutants_of_real_files(shared: Path, tmp_path: Path, name: str, file: st
         if found is not None and check is not None:
             check(data, found)
         attempt(lambda: recognise(str(target)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", MADE)
+def test_mutants_of_made_files(tmp_path: Path, file: str) -> None:
+    name, body = MADE[file]
+    qrels = tmp_path / "qrels"
+    qrels.write_text("q1 0 judged 1\n1 0 judged 1\n")
+    options = Options(qrels=(str(qrels),)) if name == "beir" else Options()
+    check = None if file in (*PAIRED, "nemo.json") else oracle(name, file)
+    (tmp_path / "whole").write_text(body, encoding="utf-8")
+    (tmp_path / file).write_text(body, encoding="utf-8")
+    assert recognise(str(tmp_path / file)) == name
+    target = tmp_path / file
+    for data in mutants(tmp_path / "whole", None, seed=len(file)):
+        target.write_bytes(data)
+        found = attempt(lambda: read(name, target, options))
+        if found is not None and check is not None:
+            check(data, found)
+        attempt(lambda: recognise(str(target)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["stream", "file", "lz4"])
+def test_mutants_of_arrow(tmp_path: Path, kind: str) -> None:
+    """In a process of its own: what Arrow reads beyond a buffer's end ends a process without a word."""
+    table = pa.table({
+        "query": [f"q {i}" for i in range(40)], "positive": [f"p {i}" for i in range(40)],
+        "negatives": [[f"n {i}", None, "ü"] for i in range(40)], "source": pa.array(["a", "b"] * 20).dictionary_encode(),
+    })  # fmt: skip
+    whole = tmp_path / "whole.arrow"
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if kind == "lz4" else None)
+    with pa.OSFile(str(whole), "wb") as file:
+        new = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+        with new(file, table.schema, options=options) as writer:
+            writer.write_table(table, max_chunksize=16)
+    for i, data in enumerate(mutants(whole, None, seed=17)):
+        (tmp_path / f"{i:03d}.arrow").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ARROW, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, [str(MUTANTS)]), done.stderr[-2000:]
+
+
+READ_ARROW = """
+import sys
+from pathlib import Path
+from jobs.errors import InputError
+from jobs.formats.recognise import recognise
+from tests.formats.reading import read
+count = 0
+for path in sorted(Path(sys.argv[1]).glob("[0-9]*.arrow")):
+    print(path.name, flush=True)
+    for call in (lambda: read("sbert-hard-negatives", path), lambda: recognise(str(path))):
+        try:
+            call()
+        except InputError:
+            pass
+    count += 1
+print(count)
+"""
 
 
 @pytest.mark.slow

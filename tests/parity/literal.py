@@ -10,6 +10,7 @@ examples. numpy appears for matrices only: the outer product of one residual, su
 import hashlib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,8 +106,54 @@ def sample_position(query: bytes) -> float:
 
 
 def word(text: str) -> set[str]:
-    """Maximal runs of Unicode letters, digits and underscore, in lower case."""
-    return set(re.findall(r"\w+", text.lower()))
+    """Maximal runs of Unicode letters, digits and underscore, in lower case; of scripts without spaces character bigrams."""
+    tokens: set[str] = set()
+    words, run = "", ""
+    for character in [*_one_width(text.lower()), " "]:
+        if _without_spaces(character):
+            run += character
+            words += " "
+            continue
+        if len(run) == 1:
+            tokens.add(run)
+        for i in range(len(run) - 1):
+            tokens.add(run[i : i + 2])
+        run = ""
+        words += character
+    return tokens | set(re.findall(r"\w+", words))
+
+
+def _one_width(text: str) -> str:
+    """Full-width letters and digits, and half-width kana, as everybody else writes them; a kana and its mark as one."""
+    found = ""
+    for character in text:
+        code = ord(character)
+        if 0xFF01 <= code <= 0xFF5E and character.isalnum() or 0xFF65 <= code <= 0xFF9F:
+            character = unicodedata.normalize("NFKC", character)
+        if character in "\u3099\u309a" and found and 0x3041 <= ord(found[-1]) <= 0x30FF:
+            found = found[:-1] + unicodedata.normalize("NFC", found[-1] + character)
+        else:
+            found += character
+    return found
+
+
+def _without_spaces(character: str) -> bool:
+    """Whether a character is a letter or mark of a script that is written without spaces, by its name."""
+    if character in "\u3006\u3007\u303c\u3099\u309a\u30fc" or 0x3031 <= ord(character) <= 0x3035:
+        return True
+    scripts = (
+        "CJK UNIFIED",
+        "CJK COMPATIBILITY IDEOGRAPH",
+        "IDEOGRAPHIC ITERATION",
+        "HIRAGANA",
+        "KATAKANA",
+        "THAI",
+        "LAO",
+        "KHMER",
+        "MYANMAR",
+    )
+    letter = unicodedata.category(character)[0] in "LM"
+    return letter and unicodedata.name(character, "").startswith(scripts)
 
 
 def char3(text: str) -> set[str]:

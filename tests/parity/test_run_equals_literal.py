@@ -78,4 +78,4 @@ def test_every_triple_equals_the_literal_score(tmp_path: Path) -> None:
         assert rows[source]["eci_se"] == pytest.approx(row.eci_se, rel=1e-4)
         own = [s for s in scored.values() if s["source"] == source]
         assert np.mean([s["s_neg"] for s in own]) == pytest.approx(row.hardness, rel=1e-6)
-        assert all(s["fold"] == literal.fold_of(s["query_id"].bytes, 32) for s in own)
+        assert all(s["fold"] == literal.fold_of(bytes.fromhex(s["query_id"]), 32) for s in own)

@@ -83,3 +83,32 @@ def test_every_chart_and_table_has_a_name_for_screen_readers(url):
                   t.tHead.rows[0].cells[0].scope === 'col' &&
                   [...t.tBodies[0].rows].every(r => r.cells[0].scope === 'row'))"""
     assert Page().visit(url, script=script).value is True
+
+
+def test_a_tooltip_is_shown_in_the_page_s_own_style(url):
+    script = """(() => { const mark = [...document.querySelectorAll('#chart-ranking .role-mark.mark-symbol path')].at(-1);
+      const box = mark.getBoundingClientRect(), at = { bubbles: true, clientX: box.x + 2, clientY: box.y + 2 };
+      for (const kind of ['pointermove', 'mousemove']) mark.dispatchEvent(new PointerEvent(kind, at));
+      const tip = document.getElementById('vg-tooltip-element'), style = getComputedStyle(tip);
+      return [style.visibility, style.position, tip.textContent]; })()"""
+    page = Page().visit(url, script=script)
+    assert page.value[:2] == ["visible", "fixed"] and "eci" in page.value[2]
+    assert page.console == [] and page.errors == []
+
+
+def test_code_and_styles_that_got_into_the_page_would_not_run(url, tmp_path):
+    from pathlib import Path
+
+    put_in = "<script>document.title = 'owned'</script><p id=p style='position: fixed' onclick=\"document.title = 'owned'\">x</p>"
+    path = tmp_path / "broken.html"
+    path.write_text(
+        Path(url.removeprefix("file://")).read_text().replace('<main id="main">', f'<main id="main">{put_in}')
+    )
+    # in a timer: what the debugging protocol evaluates itself is free of the page's policy
+    script = """new Promise(said => setTimeout(() => { document.getElementById('p').click();
+      let made; try { made = new Function('return 1')(); } catch { made = 0; }
+      const style = getComputedStyle(document.getElementById('p'));
+      said([document.title.startsWith('ECI report'), style.position, made]); }, 0))"""
+    page = Page().visit(path.as_uri(), script=script)
+    assert page.value == [True, "static", 0]
+    assert len(page.errors) >= 3 and all("Content Security Policy" in error for error in page.errors)

@@ -61,6 +61,7 @@ def run_over_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, A
         folder / "out",
         folder / "rows.jsonl.gz",
         inputs=[{"triples": str(folder / "rows.jsonl.gz"), "format": "triples"}],
+        allow_rejects=True,
     )
 
 

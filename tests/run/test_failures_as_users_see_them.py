@@ -48,7 +48,7 @@ CASES: list[tuple[list[str], list[str]]] = [
     (["--triples", "no/*.parquet"], ["no/*.parquet", "matches no file"]),
     (["--triples", "good.jsonl", "--format", "tripels"], ["'tripels'", "did you mean 'triples'"]),
     (["--triples", "good.jsonl", "--encoder", "nope"], ["'nope'", "minilm-l6-v2-int8"]),
-    (["--triples", "good.jsonl", "--temperature", "0"], ["temperature", "greater than 0"]),
+    (["--triples", "good.jsonl", "--temperature", "0"], ["temperature", "at least 0.001"]),
     (["--triples", "good.jsonl", "--tokenizer", "words"], ["tokenizer", "'word'", "'words'"]),
     (["--triples", "good.jsonl", "--source", "a\nb"], ["source", "printable"]),
     (["--triples", "good.jsonl", "--memory", "lots"], ["memory", "'lots'", "2GB"]),

@@ -193,12 +193,13 @@ def test_eci_probe_on_a_finished_run_gives_what_the_run_gave(result, found):
 
 
 def test_a_training_file_is_tried_out_beside_the_sources_and_leaves_nothing(lake, result, tmp_path):
-    """The file holds what `near` holds: it is a tie with it, on the same queries, and better than `far`."""
+    """The file holds what `near` holds, under other names: it is a tie with it, on the same queries, and better than `far`."""
     frame = pl.read_parquet(lake / "lake.parquet").filter(pl.col("source") == "near").drop("source")
-    frame.write_ndjson(tmp_path / "mined.jsonl")
+    frame.rename({"query": "claim", "negative": "distractor"}).write_ndjson(tmp_path / "mined.jsonl")
     before = sorted(str(p) for p in Path(result.out).rglob("*"))
     name = str(tmp_path / "mined.jsonl")
-    tried = jobs.probe(result.out, asked=jobs.Asked(triples=(name,), sources=("near", "far"), hybrids=("far+near",)))
+    asked = jobs.Asked((name,), ("near", "far"), ("far+near",), columns=("query=claim,negative=distractor",))
+    tried = jobs.probe(result.out, asked=asked)
     told = {"probe": tried.probe}
     assert pair(told, name, "near")["difference"] == 0.0
     assert pair(told, name, "far")["decided"] and gains(told)[name] > gains(told)["far"]
@@ -225,6 +226,11 @@ def test_eci_probe_says_what_is_wrong_in_one_line(result, lake, tmp_path, eci):
         (["--rate", "7"], "rate: must be less than or equal to 1"),
         (["--triples", "few.parquet"], "No probe: 50 queries are there"),
         (["--triples", "absent.parquet"], "absent.parquet"),
+        (
+            ["--triples", "few.parquet", "--columns", "query=claim"],
+            "no column 'claim', which --columns query=claim names",
+        ),
+        (["--columns", "query=claim"], "--columns goes with --triples"),
         (["--triples", "near"], "the run has a source of this name"),
         (["--run", "20200101T000000Z-000000"], "no run"),
     ):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+import jobs
 from jobs.demo.documentation import collect_pairs
 from jobs.finished.result import ranking_of
 from jobs.finished.text import sample_lines
@@ -41,6 +46,35 @@ def test_a_clear_leader_needs_a_small_share_of_the_queries(tmp_path: Path) -> No
     assert totals["not_sampled"] > 0.6 * totals["rows_in"]
     assert totals["rows_in"] == totals["scored"] + totals["rejected"] + totals["duplicates"] + totals["not_sampled"]
     assert rows[0]["n_queries"] * 2 == totals["scored"]
+
+
+def test_a_sample_is_chosen_from_only_where_that_is_asked_for(tmp_path: Path, eci: Callable[..., Any]) -> None:
+    clear_lake(tmp_path, 600)
+    settings = {"vectors": str(tmp_path / "vectors.parquet"), "folds": 8, "no_probe": True}
+    out = str(tmp_path / "out")
+    run_lake(tmp_path / "out", tmp_path / "triples.parquet", sample_queries=100, **settings)
+    sample = ranking_of(out)["sample"]
+    used = f"{sample['queries']} of 600 queries ("
+    assert 100 <= sample["queries"] < 300
+    for refused in (
+        lambda: jobs.mix(out),
+        lambda: jobs.mix(out, parts="near=1"),
+        lambda: jobs.select(out, str(tmp_path / "to"), "bge", jobs.Choice()),
+        lambda: jobs.select(out, str(tmp_path / "to"), "bge", jobs.Choice(parts={"near": 1.0})),
+    ):
+        with pytest.raises(jobs.InputError, match="--sampled") as found:
+            refused()
+        assert used in str(found.value)
+    assert not (tmp_path / "to").exists()
+    assert jobs.mix(out, sampled=True)["sample"] == sample
+    manifest = jobs.select(out, str(tmp_path / "to"), "bge", jobs.Choice(sampled=True))
+    assert manifest["sample"] == sample and manifest["triples"] == 2 * sample["queries"]
+    for command in (["mix"], ["select", "--to", "train"], ["select", "--to", "train", "--mix", "best"]):
+        done = eci(*command, "--out", out)
+        assert (done.returncode, done.stdout) == (2, "") and used in done.stderr and "--sampled" in done.stderr
+        done = eci(*command, "--out", out, "--sampled")
+        assert done.returncode == 0 and used in done.stdout, done.stderr
+        shutil.rmtree(tmp_path / "train", ignore_errors=True)
 
 
 def test_a_sample_of_all_queries_gives_the_moments_of_a_whole_run(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ SCORED = [("source", pa.string()), *((name, pa.float64()) for name in
 ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(pa.string())),
              *((name, pa.float64()) for name in ("rank", "rank_lo", "rank_hi", "eci", "eci_se", "eci_lo", "eci_hi", "information",
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
-             *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives")),
+             *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives", "n_near_positive")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
 PART = pa.schema([*((ref, pa.int32()) for ref in REFS), ("judged", pa.float64())])
 SUMMED = [
@@ -55,12 +55,12 @@ STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
     "select/by_query": ({"candidate": SELECTED}, {}),
     "select/diverse_table": ({"candidate": SELECTED}, {}),
     "select/diverse_piece": ({"piece": SELECTED}, {}),
-    "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {}),
+    "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {"record": 2}),
     "select/counts": ({"chosen": SELECTED}, {}),
     "report/violations": ({"scores": SCORES.schema}, {"n": 20, "sources": ["s"]}),
     "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
     "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
-    "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000-0000-0000-0000-000000000000"], "most": 9}),
+    "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000000000000000000000000000"], "most": 9}),
     "report/rejects": ({"rejects": REJECTS.schema}, {"most": 9}),
 }
 TARGETS = {

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from jobs.errors import InputError
+from jobs.output.catalog import write_catalog
 from jobs.output.query import query
-from jobs.output.runs import latest
+from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from tests.hostile import SCRIPT, hostile_out
 
@@ -183,6 +184,30 @@ def test_the_catalog_file_opens_read_only_with_plain_duckdb():
     with duckdb.connect(str(hostile_out() / "catalog.duckdb"), read_only=True) as con:
         assert con.sql("SELECT count(*) FROM source_eci WHERE kind = 'source'").fetchall() == [(5,)]
         assert con.sql("SELECT count(*) FROM runs").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_the_catalog_file_of_a_root_that_was_moved_or_copied_needs_one_set_in_a_plain_client(tmp_path, attached):
+    import duckdb
+
+    moved = tmp_path / "moved it's here"
+    shutil.copytree(hostile_out(), tmp_path / "away", ignore=shutil.ignore_patterns("cache"))
+    write_catalog(Store(str(tmp_path / "away")))
+    (tmp_path / "away").rename(moved)
+    catalog, name = str(moved / "catalog.duckdb"), "eci." if attached else ""
+    with duckdb.connect() if attached else duckdb.connect(catalog, read_only=True) as con:
+        if attached:
+            con.execute(f"ATTACH '{catalog.replace(chr(39), chr(39) * 2)}' AS eci (READ_ONLY)")
+        with pytest.raises(duckdb.IOException, match="away/runs"):
+            con.sql(f"FROM {name}scores").fetchall()
+        assert con.sql(f"SELECT count(*) FROM {name}runs").fetchall() == [(2,)]
+        con.execute(f"SET file_search_path = '{str(moved).replace(chr(39), chr(39) * 2)}'")
+        views = [row[0] for row in con.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()]
+        assert len(views) >= 13
+        counted = {view: con.sql(f"SELECT count(*) FROM {name}{view}").fetchall()[0][0] for view in views}
+    totals = [read_manifest(Store(str(moved)), run)["totals"] for run in committed(Store(str(moved)))]
+    assert (counted["scores"], counted["runs"], counted["texts"]) == (totals[1]["scored"], 2, totals[1]["texts"])
+    assert counted["source_eci_history"] > counted["source_eci"] > 5
 
 
 def test_sql_follows_an_output_root_that_was_moved(tmp_path):

@@ -70,7 +70,7 @@ def test_a_folder_with_a_card_is_loaded(tmp_path: Path) -> None:
         ("dim = 384", "dim = true", r"dim is True, allowed is an integer"),
         ("dim = 384", "", r"key dim is missing"),
         ("normalise = true", 'normalise = "yes"', r"normalise is 'yes', allowed is true or false"),
-        ("temperature = 0.05", "temperature = 0", r"temperature is 0, allowed is a finite number"),
+        ("temperature = 0.05", "temperature = 0", r"temperature is 0, allowed is a number from 0.001 to 10"),
         ("query_prefix", "query_prefx", r"unknown key query_prefx \(did you mean 'query_prefix'"),
         ('output = "', 'output_name = "x"\noutput = "', r"unknown key model.output_name"),
         ('sha256 = "8199', 'sha256 = "zz99', r"model.sha256 is 'zz99.*64 lower-case hexadecimal"),

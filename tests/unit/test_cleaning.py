@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from jobs.output.cleaning import Rules, clean
 from jobs.output.lock import holding
 from jobs.output.query import query
 from jobs.output.runs import committed, latest
+from jobs.output.sealed import sealed
 from jobs.output.store import Store
 from jobs.output.tables import ABLATIONS
 from jobs.terminal.progress import Silent
@@ -32,6 +34,13 @@ def put(path: Path, size: int = 10, age: float = 0.0) -> Path:
     path.write_bytes(bytes(size))
     os.utime(path, (time.time() - age, time.time() - age))
     return path
+
+
+def manifest(out: Path, run_id: str, encoder: dict[str, str]) -> None:
+    """Write the manifest of a run without files."""
+    nothing: dict[str, Any] = {"settings": {}, "inputs": [], "files": [], "totals": {}, "stages": {}}
+    found = nothing | {"run_id": run_id, "created_at": "2026-01-01T00:00:00+00:00", "encoder": encoder}
+    (out / f"runs/{run_id}/manifest.json").write_text(json.dumps(sealed(found)))
 
 
 def kinds(out: Path, rules: Rules) -> list[str]:
@@ -98,7 +107,7 @@ def test_the_cache_shrinks_to_its_size_oldest_first(tmp_path: Path) -> None:
 
 def test_caches_of_encoders_that_no_run_names_go(tmp_path: Path) -> None:
     (tmp_path / f"runs/{NEW}").mkdir(parents=True)
-    (tmp_path / f"runs/{NEW}/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "used-1"}}))
+    manifest(tmp_path, NEW, {"fingerprint": "used-1"})
     (tmp_path / "LATEST").write_text(NEW)
     for name in ("used-1", "unused-2"):
         put(tmp_path / f"cache/embeddings/{name}/bucket=000/{CACHED}")
@@ -114,13 +123,13 @@ def ablations(path: Path, encoder: str) -> None:
 
 def test_ablations_go_with_their_run_and_their_encoders_when_no_table_names_them(tmp_path: Path) -> None:
     (tmp_path / f"runs/{NEW}").mkdir(parents=True)
-    (tmp_path / f"runs/{NEW}/manifest.json").write_text(json.dumps({"encoder": {"fingerprint": "own-1"}}))
+    manifest(tmp_path, NEW, {"fingerprint": "own-1"})
     (tmp_path / "LATEST").write_text(NEW)
     ablations(tmp_path / f"ablations/{OLD}.parquet", "small")
     ablations(tmp_path / f"ablations/{NEW}.parquet", "large")
     for name in ("small", "large"):
-        below = put(tmp_path / f"ablations/encoders/{name}-9/runs/{OLD}/manifest.json")
-        below.write_text(json.dumps({"encoder": {"name": name}}))
+        put(tmp_path / f"ablations/encoders/{name}-9/runs/{OLD}/manifest.json")
+        manifest(tmp_path / f"ablations/encoders/{name}-9", OLD, {"name": name})
         (tmp_path / f"ablations/encoders/{name}-9/.eci-root").touch()
     assert kinds(tmp_path, Rules(unused_encoders=True, dry_run=True)) == ["ablation's encoder", "ablations"]
     assert kinds(tmp_path, Rules()) == ["ablations"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from jobs.output import layout, records, tables
 from jobs.output.runs import latest, read_manifest
+from jobs.output.sealed import unsealed
 from jobs.output.store import Store
 from jobs.output.tables import SUMS
 from jobs.work.summaries import Done, Sums
@@ -31,7 +31,7 @@ def test_a_row_has_the_columns_of_its_table(kind, table):
 def test_a_manifest_is_what_its_type_says():
     store = Store(str(hostile_out()))
     run_id = latest(store)
-    manifest = json.loads((Path(store.path(layout.run_folder(run_id))) / "manifest.json").read_text())
+    manifest = unsealed((Path(store.path(layout.run_folder(run_id))) / "manifest.json").read_text())
     assert manifest == read_manifest(store, run_id)
     assert set(manifest) == set(records.Manifest.__annotations__) - {"judgements"}, "this run was given none"
     for name, kind in (("encoder", records.EncoderUsed), ("totals", records.Totals), ("sample", records.SampleUsed)):

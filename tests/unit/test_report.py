@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.errors import InputError
+from jobs.errors import DamagedError, InputError
 from jobs.finished.committed import Finished
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
@@ -183,14 +186,9 @@ def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path)
     first, second = committed(store)
     manifest = read_manifest(store, second)
     target = Store(str(tmp_path))
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / first).symlink_to(out / "runs" / first)
-    (tmp_path / "work").mkdir()
+    shutil.copytree(out / "runs" / first, tmp_path / "runs" / first)
     folder = tmp_path / "work" / "publish"
-    folder.mkdir()
-    for path in (out / "runs" / second).iterdir():
-        if path.name not in ("manifest.json", "report.html"):
-            (folder / path.name).symlink_to(path)
+    shutil.copytree(out / "runs" / second, folder, ignore=shutil.ignore_patterns("manifest.json", "report.html"))
     assert write_report(target, "work/publish", manifest) is None
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert first in page and second in page
@@ -199,11 +197,14 @@ def test_a_run_that_is_not_committed_yet_has_a_report_with_the_history(tmp_path)
 def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
     store = Store(str(hostile_out()))
     manifest = read_manifest(store, latest(store))
-    warning = write_report(Store(str(tmp_path)), "nowhere", manifest)
-    assert (
-        warning is not None and warning.startswith("no report was written: FileNotFoundError") and "\n" not in warning
-    )
-    assert not (tmp_path / "nowhere" / "report.html").exists()
+    folder = f"runs/{manifest['run_id']}"
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(hostile_out() / folder, tmp_path / folder, ignore=shutil.ignore_patterns("report.html"))
+    warning = write_report(Store(str(tmp_path)), folder, manifest, memory=1)
+    assert warning is not None and warning.startswith("no report was written: OutOfMemory") and "\n" not in warning
+    assert not (tmp_path / folder / "report.html").exists()
+    with pytest.raises(DamagedError, match="missing, and a run's manifest names it"):
+        write_report(Store(str(tmp_path)), "nowhere", manifest)
 
 
 def test_ablations_are_shown_where_they_were_made(data):
@@ -234,3 +235,19 @@ def test_json_for_scripts_round_trips():
     value = {"a": ["</script>", "<!--", "\u2028\u2029&", 'quote " and \\']}
     text = embedded_json(value)
     assert json.loads(text) == value and not re.search("[<>&\u2028\u2029]", text)
+
+
+def test_the_policy_of_the_page_names_its_own_scripts_and_styles_by_their_hashes_and_allows_no_other(eci, tmp_path):
+    assert eci("report", "--out", hostile_out(), "--to", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_bytes().decode()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[1]
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    assert "unsafe" not in policy and rules["default-src"] == ["'none'"]
+
+    def hashes(pattern: str) -> list[str]:
+        found = re.findall(pattern, page, re.DOTALL)
+        return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in found]
+
+    assert rules["style-src"] == hashes(r"<style>(.*?)</style>") and len(rules["style-src"]) == 1
+    assert rules["script-src"] == hashes(r"<script>(.*?)</script>") and len(rules["script-src"]) == 2
+    assert not re.search(r"<[^>]* (style|on\w+)=", page.split("<script")[0])

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.commands.options import FILE_ONLY
-from jobs.config import Input, RunConfig, load_settings, make_config
+from jobs.config import INPUT_OPTIONS, Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
 from jobs.pipeline.prepare import NOT_IDENTITY, prepare
 from jobs.pipeline.run import work_key
@@ -24,7 +24,7 @@ OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# "
 def test_the_file_of_init_is_a_valid_configuration_with_the_defaults(tmp_path):
     write_settings(str(tmp_path / "eci.toml"))
     config = make_config(load_settings(str(tmp_path / "eci.toml")))
-    assert config == RunConfig(inputs=(Input(triples=("lake/*.parquet",)),), out="OUT")
+    assert config == RunConfig(inputs=(Input(triples=(f"{tmp_path}/lake/*.parquet",)),), out=f"{tmp_path}/OUT")
 
 
 def test_the_file_of_init_names_every_option():
@@ -68,9 +68,9 @@ def test_all_errors_come_at_once_with_key_given_allowed_and_nearest():
         "nightly.toml: inputs.0.format: not a format; did you mean 'triples'? (allowed: auto, triples,", 
         "(given: 'tripels')",
         "inputs.0.sorce is not a setting; did you mean 'source'?", "foldz is not a setting; did you mean 'folds'?",
-        "folds: must be greater than or equal to 2 (given: 1)",
+        "folds: must be a number, at least 2, at most 256 (given: 1)",
         "tokenizer: allowed: word, wordpiece, char3; did you mean 'word'? (given: 'words')",
-        "kappa: must be less than or equal to 1 (given: 2)", "out is missing: give --out, ECI_OUT, or `out`",
+        "kappa: must be a number, at least 0, at most 1 (given: 2)", "out is missing: give --out, ECI_OUT, or `out`",
     ):  # fmt: skip
         assert part in message, message
 
@@ -94,7 +94,8 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
 
 @pytest.mark.parametrize("command", ["run", "plan", "ingest"])
 def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_file(command):
-    inputs, settings = set(Input.model_fields), set(RunConfig.model_fields)
+    inputs, settings = set(INPUT_OPTIONS), set(RunConfig.model_fields)
+    assert set(Input.model_fields) - inputs == {"corpus", "queries"}  # there these options are the run's
     assert settings >= FILE_ONLY
     options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
     if command == "ingest":
@@ -118,7 +119,8 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
             "until_decided": 0.9, "decide": "all", "tolerance": 0.1, "sample_queries": 5, "no_probe": True, "probe": {"steps": 5},
             "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
-             "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True}  # fmt: skip
+             "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True,
+             "allow_rejects": True}  # fmt: skip
 FOUND = {"judgements", "inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jobs.errors import InputError
-from jobs.retrieval.collection import Collection, read_collection
+from jobs.retrieval.collection import Collection, Texts, read_collection
 from jobs.retrieval.rankings import MISSING
 from jobs.validation.sources import Training, false_negatives, mine, read_negatives, training_side
 from jobs.validation.splits import Split, split_collection
@@ -88,6 +89,23 @@ def test_a_users_file_becomes_sources_without_held_out_documents(
     assert read_negatives(side, collection, str(file), None, K) == ["ours", "other"]
     texts = [negative for _, _, negative in side.triples("ours")]
     assert set(texts) == {collection.documents.texts[own]}
+
+
+def test_a_users_passages_are_ids_where_the_collection_has_them_and_else_texts(
+    divided: tuple[Collection, Split, Training], tmp_path: Path
+) -> None:
+    """A record with the id and the text of its query: ids that hold blanks are known by the collection alone."""
+    collection, split, side = divided
+    query = collection.queries.texts.index(side.queries[0])
+    own = int(split.train_documents[-1])
+    index = {f"document {key}": place for key, place in collection.documents.index.items()}
+    titled = replace(collection, documents=Texts(collection.documents.texts, index))
+    record = {"qid": f"q{query}", "query": side.queries[0], "pos": [f"document d{query}"]}
+    for name, negative in (("ids", f"document d{own}"), ("texts", collection.documents.texts[own])):
+        positive = record["pos"] if name == "ids" else [collection.documents.texts[query]]
+        (tmp_path / "m.jsonl").write_text(json.dumps(record | {"pos": positive, "neg": {name: [negative]}}) + "\n")
+        assert read_negatives(side, titled, str(tmp_path / "m.jsonl"), None, K) == [name]
+        assert {text for _, _, text in side.triples(name)} == {collection.documents.texts[own]}
 
 
 def test_a_run_file_gives_its_ranks_and_a_new_name(divided: tuple[Collection, Split, Training], tmp_path: Path) -> None:
