@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from jobs.finished.result import ranking_of
-from jobs.finished.text import ranking_table, verdict
+from jobs.finished.text import ranking_columns, verdict
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.probing import cautions as warn
 from jobs.probing.answer import Probed
-from jobs.probing.cautions import Facts, cautions, few, unequal, unfit
+from jobs.probing.cautions import Facts, cautions
+from jobs.probing.fitness import few, unequal, unfit
 from jobs.reports.data import ReportData, facts_of, read_report
 from tests.conftest import run_lake
 from tests.lakes import vector_lake, write_triples
@@ -160,7 +161,7 @@ def test_the_terminal_says_the_same_below_the_ranking(
     assert "─" not in line
     listed = ranking_of(uneven.out)
     assert [w["text"] for w in listed["warnings"]] == expected
-    assert "too few" in [*ranking_table(listed["ranking"]).columns[3].cells]
+    assert "too few" in ranking_columns(listed["ranking"])[3].cells
 
 
 def test_the_first_run_of_a_root_has_nothing_new_or_gone(uneven: Uneven):

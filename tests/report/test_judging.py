@@ -39,10 +39,7 @@ def scores() -> list[dict]:
 def test_what_is_to_judge_are_violations_of_the_source_by_chance(data, scores):
     assert data.violations and set(data.violations) <= set(data.shown)
     for source, found in data.violations.items():
-        every = sorted(
-            (s["triple_id"] for s in scores if s["source"] == source and s["s_neg"] >= s["s_pos"]),
-            key=lambda i: i.bytes,
-        )
+        every = sorted(s["triple_id"] for s in scores if s["source"] == source and s["s_neg"] >= s["s_pos"])
         assert found.total == len(every) and [t["triple_id"] for t in found.triples] == every[:TO_JUDGE]
         assert all(t["query"].startswith("query ") and t["negative"].startswith("negative ") for t in found.triples)
     clean = {s for s in data.shown if not any(x["source"] == s and x["s_neg"] >= x["s_pos"] for x in scores)}
@@ -110,5 +107,5 @@ def test_what_the_page_exports_is_what_a_run_reads(data, tmp_path):
     marks = ("false negative", "fine", "false negative")
     assert found.runs == (data.manifest["run_id"],)
     assert found.pairs == {
-        t["query_id"].bytes + t["negative_id"].bytes: mark for t, mark in zip(triples, marks, strict=True)
+        bytes.fromhex(t["query_id"] + t["negative_id"]): mark for t, mark in zip(triples, marks, strict=True)
     }

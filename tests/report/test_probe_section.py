@@ -228,7 +228,7 @@ def test_a_decided_leader_is_named_and_a_hostile_one_stays_text(data):
 def test_the_ranking_has_the_gains_beside_the_eci(data):
     title = "Ranking of the sources"
     heads, *rows = tables(data)[title]
-    assert heads[:5] == ["rank", "gain", "source", "ECI", "95 % interval"] and len(heads) == 19
+    assert heads[:5] == ["rank", "gain", "source", "ECI", "95 % interval"] and len(heads) == 20
     gained = {row["source"]: f"{100 * row['gain']:+.2f}" for row in data.probe.rows}
     assert [(cells[2], cells[1]) for cells in rows] == [
         (row["source"], gained.get(row["source"], "–")) for row in data.ranking

@@ -14,6 +14,7 @@ from jobs.finished.result import ranking_of
 from jobs.output.cleaning import Rules, clean
 from jobs.output.run_index import page, write_index
 from jobs.output.runs import committed, read_manifest
+from jobs.output.sealed import is_page_whole, sealed
 from jobs.output.store import Store
 from jobs.reports.page import report
 from tests.hostile import IMAGE, SCRIPT, hostile_out
@@ -59,6 +60,7 @@ def test_every_run_is_there_with_its_answer_and_a_link_that_leads_to_its_report(
     out = hostile_out()
     found, runs = Rows((out / "index.html").read_text(encoding="utf-8")), committed(Store(str(out)))[::-1]
     assert [row[0] for row in found.rows[1:]] == runs and len(runs) == 2
+    assert is_page_whole((out / "index.html").read_bytes())
     assert found.links == [f"runs/{run}/report.html" for run in runs] and all(
         (out / link).is_file() for link in found.links
     )
@@ -79,7 +81,7 @@ def test_hostile_names_are_text(copied):
     for run in (copied / "runs").iterdir():
         manifest = json.loads((run / "manifest.json").read_text())
         manifest["top"]["source"] = SCRIPT if run.name.endswith("0") else IMAGE + "\u202e"
-        (run / "manifest.json").write_text(json.dumps(manifest))
+        (run / "manifest.json").write_text(json.dumps(sealed(manifest)))
     text = page(Store(str(copied)))
     assert SCRIPT not in text and IMAGE not in text and "\u202e" not in text
     assert {"script", "img"}.isdisjoint(Rows(text).tags) and IMAGE in Rows(text).rows[1][2] + Rows(text).rows[2][2]
