@@ -39,7 +39,7 @@ def probed(data: ReportData, decided: bool, *names: str) -> ReportData:
     return replace(data, probe=found)
 
 
-def tested(rows: Any, pairs: Any) -> Probed:
+def probe_of(rows: Any, pairs: Any) -> Probed:
     """Return a probe of rows, with a curve of one point each."""
     return Probed(rows, pairs, [point(row["source"], row["steps"], row["gain"]) for row in rows])  # type: ignore[misc]
 
@@ -51,7 +51,16 @@ def named(data: ReportData, name: str) -> ReportData:
         return {**row, **{key: name for key in keys if row[key] == "source 1"}}
 
     ranking, pairs = [of(row, "source") for row in data.ranking], [of(row, "a", "b") for row in data.pairs]
-    return probed(replace(data, ranking=ranking, pairs=pairs), True, name, "source 0", "source 2")
+
+    def keys(of_sources: dict[str, Any]) -> dict[str, Any]:
+        return {name if source == "source 1" else source: value for source, value in of_sources.items()}
+
+    renamed = replace(
+        data, ranking=ranking, pairs=pairs, shown=tuple(keys(dict.fromkeys(data.shown))), spectra=keys(data.spectra),
+        histograms={measure: keys(found) for measure, found in data.histograms.items()},
+        examples=keys(data.examples), violations=keys(data.violations),
+    )  # fmt: skip
+    return probed(renamed, True, name, "source 0", "source 2")
 
 
 def options(line: str, name: str) -> list[str]:
@@ -84,13 +93,13 @@ def test_a_tie_is_a_tie_card_with_the_lead_over_the_next(data):
         in words(probed(data, False, "source 1", "a+b", "source 2"))["answer"]
     )
     many = [tried(f"s{i}", i + 1, 0.02 - i / 1000, low=1) for i in range(5)]
-    tie = replace(data, probe=tested(many, pair("s0", "s1", 0.001, False)))
+    tie = replace(data, probe=probe_of(many, pair("s0", "s1", 0.001, False)))
     assert card_of(tie).headline == "A tie: s0, s1 and 3 more may each be best" and len(card_of(tie).leaders) == 5
 
 
 def test_where_every_source_harms_there_is_nothing_to_select(data):
     rows = [tried("a", 1, -0.02), tried("b", 2, -0.03, low=2)]
-    card = card_of(replace(data, probe=tested(rows, pair("a", "b", 0.01, True))))
+    card = card_of(replace(data, probe=probe_of(rows, pair("a", "b", 0.01, True))))
     assert card.headline == "Train on none of these sources as they are" and card.commands == ()
 
 

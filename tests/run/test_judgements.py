@@ -31,7 +31,7 @@ from tests.lakes import VectorLake, vector_lake, write_triples
 from tests.parity import literal
 from tests.parity.test_run_equals_literal import literal_rows
 
-NOBODY = "00000000-0000-0000-0000-000000000001"
+NOBODY = "00000000000000000000000000000001"
 Entry = tuple[str, str, str]
 
 
@@ -78,7 +78,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     judgements: dict[tuple[str, str], float] = {}
     for s in scores_of(folder / "out", plain):
         pair = (str(s["query_id"]), str(s["negative_id"]))
-        if (s["query_id"].bytes, s["negative_id"].bytes) in both or str(s["triple_id"]) in violations[:20]:
+        if (bytes.fromhex(s["query_id"]), bytes.fromhex(s["negative_id"])) in both or str(s["triple_id"]) in violations[
+            :20
+        ]:
             judgements[pair] = -1.0 if len(judgements) % 3 == 0 else 1.0
     words = {-1.0: "false negative", 1.0: "fine"}
     entries = [(*pair, words[value]) for pair, value in judgements.items()]
@@ -89,7 +91,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 
 
 def test_a_run_with_judged_triples_equals_the_literal_score(judged: Judged):
-    by_ids = {(UUID(q).bytes, UUID(n).bytes): value for (q, n), value in judged.judgements.items()}
+    by_ids = {(bytes.fromhex(q), bytes.fromhex(n)): value for (q, n), value in judged.judgements.items()}
     expected = literal_rows(judged.lake, literal.Parameters(folds=4), by_ids)
     plain = literal_rows(judged.lake, literal.Parameters(folds=4))
     rows = {row["source"]: row for row in ranking_of(str(judged.out), judged.run_id)["ranking"]}
@@ -187,7 +189,7 @@ def test_ablations_keep_what_was_judged(judged: Judged):
     rows = ablate(str(judged.out), Silent(), judged.run_id, ("temperature", "kappa"))
     own = {r["source"]: r["eci"] for r in ranking_of(str(judged.out), judged.run_id)["ranking"]}
     tau, kappa = 0.05, 0.5
-    by_ids = {(UUID(q).bytes, UUID(n).bytes): value for (q, n), value in judged.judgements.items()}
+    by_ids = {(bytes.fromhex(q), bytes.fromhex(n)): value for (q, n), value in judged.judgements.items()}
     expected = literal_rows(judged.lake, literal.Parameters(temperature=2 * tau, kappa=kappa, folds=4), by_ids)
     (double,) = (r for r in rows if (r["ablation"], r["value"]) == ("temperature", f"{2 * tau:g}"))
     (as_run,) = (r for r in rows if r["ablation"] == "none")
