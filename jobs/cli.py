@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib.metadata import version as distribution_version
 from typing import Annotated, NoReturn
 
@@ -67,7 +68,12 @@ def start(
 
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"eci: {shown(without_secrets(message))}", err=True)
-    # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them.
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them. The interpreter's own
+    # way out takes libraries down while their threads still run, which has ended finished runs with an abort.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -110,5 +116,16 @@ def main() -> None:
         _fail(f"{type(error).__name__}: {error} (a bug in eci-lake; ECI_TRACEBACK=1 shows where)", 1)
 
 
+def program() -> NoReturn:
+    """Run the command line as a process of its own."""
+    try:
+        main()
+        _end(0)
+    except SystemExit as ended:
+        with suppress(BrokenPipeError):
+            _end(ended.code if isinstance(ended.code, int) else 0)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    main()
+    program()

@@ -202,7 +202,7 @@ def keys_of(decided: Decided, by: str) -> dict[tuple[bytes, ...], float]:
     """Return the best value that a source gives to each (query, positive, negative)."""
     found: dict[tuple[bytes, ...], float] = {}
     for row in scores_of(decided):
-        ids = tuple(row[name].bytes for name in ("query_id", "positive_id", "negative_id"))
+        ids = tuple(bytes.fromhex(row[name]) for name in ("query_id", "positive_id", "negative_id"))
         found[ids] = max(row[by], found.get(ids, -np.inf))
     return found
 

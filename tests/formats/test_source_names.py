@@ -14,7 +14,6 @@ from jobs.formats.base import Options
 from jobs.formats.source_names import ABOVE, FILE, FOLDER, PATH, SHARDS, FileSource, file_sources, named_path
 from jobs.ids import tidy
 from jobs.ingest.canonical import ingest_to
-from jobs.ingest.inputs import input_tasks
 from jobs.terminal.progress import Silent
 from tests.formats.reading import read
 
@@ -151,8 +150,10 @@ def test_blanks_and_composition_make_no_other_source(tmp_path):
 @pytest.mark.skipif(not CASES.is_dir(), reason="the folder shared/cases is not beside the repository")
 def test_the_handed_cases(tmp_path):
     def ingested(*folders: str) -> tuple[dict[str, int], dict[str, tuple[str, int]]]:
-        config = make_config({"inputs": [{"triples": [str(CASES / f) for f in folders]}], "out": str(tmp_path / "x")})
-        done = ingest_to(tuple(input_tasks(config, " ")[0]), str(tmp_path / "-".join(folders)), Silent())
+        out = str(tmp_path / "-".join(folders))
+        done = ingest_to(
+            make_config({"inputs": [{"triples": [str(CASES / f) for f in folders]}], "out": out}), Silent()
+        )
         return done.triples, {n["source"]: (n["rule"], len(n["files"])) for n in done.named_after_files}
 
     # three shards of 40 rows of anchor, positive, negative; three files of 40 records of one positive and one negative
