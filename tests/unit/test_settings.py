@@ -99,7 +99,7 @@ def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_f
     assert settings >= FILE_ONLY
     options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
     if command == "ingest":
-        assert options.keys() == inputs | {"to", "json", "quiet"}
+        assert options.keys() == inputs | {"corpus", "queries", "skip_bad_files", "to", "json", "quiet"}
         return
     assert options.keys() - {"json", "quiet", "strict", "log_json"} == inputs | {"config"} | settings - FILE_ONLY
     for name in options.keys() - {"json", "quiet", "strict", "log_json"}:
