@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
-from jobs.probing.answer import not_decided, score_first, score_lead, tied_by_score
+from jobs.probing.answer import all_tied, not_decided, score_first, score_lead, tied_by_score
 from jobs.probing.fitness import few
 from jobs.terminal.console import TOO_FEW, duration, interval, number
 from jobs.terminal.escape import shown
@@ -104,7 +104,7 @@ def ranked(rank: int | None, low: int | None, high: int | None) -> str:
 
 def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer by ECI in sentences: the leader and its lead, and between which sources nothing is decided."""
-    if len(rows) < 2:
+    if len(rows) < 2 or all_tied(rows):
         return [score_first(rows)]
     return [*score_lead(rows, pairs), *tied_by_score(rows, pairs)]
 

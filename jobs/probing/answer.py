@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from jobs.output.records import CurveRow, PairRow, ProbePairRow, ProbeRow, SourceRow
 from jobs.probing.fitness import unfit
+from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
 MOST_NAMED = 6
@@ -183,7 +184,7 @@ def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]
     if pair is None:
         return []
     top = rows[0]["eci"]
-    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
+    lead = f"{number(pair['difference'], top)}, 95 % interval {span(pair['lo'], pair['hi'], top)}"
     word = "NOT comparable" if {best, second} & unfit(rows) else "decided" if pair["decided"] else "NOT decided"
     return [f"By ECI, {best} is ahead of {second} by {lead}: {word}."]
 

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import PairRow, ProbeRow, SourceRow
-from jobs.probing.answer import Probed, agreement, beside_next, first_of, harms, score_first, score_lead, tied_by_score
+from jobs.probing.answer import (
+    Probed,
+    agreement,
+    all_tied,
+    beside_next,
+    first_of,
+    harms,
+    score_first,
+    score_lead,
+    tied_by_score,
+)
 from jobs.terminal.fitting import Command
 
 TRAIN = "train"
@@ -61,6 +71,8 @@ def decide(
     parts = tuple(part["source"] for part in best["parts"] or ()) if best["kind"] == "hybrid" else (best["source"],)
     if len(rows) == 1:
         return Decision((best["source"],), parts, False, (score_first(rows),), why)
+    if all_tied(rows):
+        return Decision(tuple(row["source"] for row in rows), parts, False, (score_first(rows),), why)
     same = [best["source"], *(row["source"] for row in rows[1:] if row["rank_lo"] == 1)]
     said = (score_first(rows), *score_lead(rows, pairs))
     return Decision(tuple(same), parts, False, said, (*tied_by_score(rows, pairs), *why))
