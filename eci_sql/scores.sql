@@ -1,5 +1,6 @@
 -- scores: similarities, ingredients and weight of every triple of one part of a fold (README.md here: the method)
--- inputs:  part (q_ref, p_ref, n_ref): numbers of texts
+-- inputs:  part (q_ref, p_ref, n_ref, judged): numbers of texts, and the consistency of a triple that people have
+--          judged (1 or -1), null for all others
 --          similarities(q_ref, p_ref, n_ref), a struct of three, and lexical_overlap(q_ref, n_ref): NumPy UDFs over
 --          the part's vectors and token sets; a similarity is null where a vector is missing or unusable
 -- params:  temperature, kappa
@@ -8,6 +9,7 @@
 --          preserves the order of insertion (connection.py)
 WITH compared AS (
     SELECT
+        judged,
         unnest(similarities(q_ref, p_ref, n_ref)),
         lexical_overlap(q_ref, n_ref) AS lexical_overlap
     FROM part
@@ -18,8 +20,8 @@ margins AS (
 ),
 ingredients AS (
     SELECT
-        margins.* EXCLUDE (x),
-        2 / (1 + exp(-x)) - 1 AS consistency,
+        margins.* EXCLUDE (x, judged),
+        coalesce(judged, 2 / (1 + exp(-x)) - 1) AS consistency,
         1 / (1 + exp(x)) AS locality,
         1 - $kappa * coalesce(lexical_overlap, 0) AS residuality
     FROM margins

@@ -147,6 +147,7 @@ class RunConfig(_Settings):
     corpus: tuple[str, ...] = Field((), description="files with the passages, where triples hold ids")
     queries: tuple[str, ...] = Field((), description="files with the queries, where triples hold ids")
     vectors: tuple[str, ...] = Field((), description="Parquet files of precomputed vectors, in place of an encoder")
+    judgements: tuple[str, ...] = Field((), description="files of judged negatives that a report has exported")
     encoder: str = Field("minilm-l6-v2-int8", description="an encoder's name, or the folder of its card")
     temperature: float | None = Field(
         None, ge=1e-3, le=10, description="the training temperature, by default the card's"
@@ -202,7 +203,7 @@ class RunConfig(_Settings):
     def _at_home(cls, value: str) -> str:
         return expanded(value)
 
-    @field_validator("corpus", "queries", "vectors", mode="before")
+    @field_validator("corpus", "queries", "vectors", "judgements", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return _addresses(value)

@@ -83,7 +83,7 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe", seconds: floa
         _print_table(ranking_columns(found["ranking"]))
         covered = []
     decision = decide(probed, found["ranking"], found["pairs"], found["why_no_probe"] if by == "probe" else None)
-    say(*decision.notes, *covered, *sample_lines(found["sample"], found["left_to_embed"]), *_met(found))
+    say(*decision.notes, *covered, *sample_lines(found["sample"], found["left_to_embed"]), *_met(found, decision))
     say(_accounting(found))
     say(*decision.said)
     _print_next(decision, out, found)
@@ -93,16 +93,17 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe", seconds: floa
         say(f"Took {duration(seconds)}.")
 
 
-def _met(found: dict[str, Any]) -> list[str]:
-    """Return what a run has met that is to be known of its ranking, a sentence each."""
-    from jobs.finished.text import loss_line, near_positive_lines, repeated_lines, too_few
+def _met(found: dict[str, Any], decision: Decision) -> list[str]:
+    """Return what a run has met that is to be known of its ranking, a sentence each, but what its answer says already."""
+    from jobs.finished.text import loss_line, near_positive_lines, repeated_lines
 
     warning = (found["lexical"] or {}).get("warning")
     again = found["made_again"]
     kinds = {"finished tasks": again["tasks"], "cached files": again["cache_files"], "vectors of texts": again["texts"]}
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     return [
-        *too_few(found["ranking"]),
+        *found["judged"],
+        *(caution["text"] for caution in found["warnings"] if caution["text"] not in decision.said),
         *([warning] if warning else []),
         *(f"{loss_line(loss)}." for loss in found["losses"]),
         *near_positive_lines(found["ranking"]),

@@ -27,6 +27,8 @@ from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished, refs_of
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
+from jobs.ids import from_arrow
+from jobs.ingest.judgements import Judgements
 from jobs.machine import default_memory
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
@@ -65,11 +67,15 @@ class Variant:
     linear: bool = False
     lexical: Lexical | None = None
 
-    def weights(self, part: pa.Table, overlap: np.ndarray) -> np.ndarray:
-        """Return the weights of a part's triples, float64 (n,), by the formula of scores.sql."""
+    def weights(self, part: pa.Table, overlap: np.ndarray, judged: np.ndarray) -> np.ndarray:
+        """Return the weights of a part's triples, float64 (n,), by the formula of scores.sql.
+
+        Args:
+            overlap: the lexical overlap of each, 0 for none.  judged: the consistency of those judged, nan for the others.
+        """
         x = np.clip((part["s_pos"].to_numpy() - part["s_neg"].to_numpy()) / self.tau, -700, 700)
         found = {
-            "consistency": 2 / (1 + np.exp(-x)) - 1,
+            "consistency": np.where(np.isnan(judged), 2 / (1 + np.exp(-x)) - 1, judged),
             "locality": 1 / (1 + np.exp(x)),
             "residuality": 1 - self.kappa * overlap,
         }
@@ -181,10 +187,11 @@ def perturbed_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of some perturbations of the weights, by one pass over the run's triples."""
     totals: Sums = {}
+    judgements = run.judgements()
     for _, paths in groupby(run.files("scores"), lambda path: layout.scores_place(path)[0]):
         fold: Sums = {}
         for path in paths:
-            _add_part(run.read(path), spool, variants, fold)
+            _add_part(run.read(path), spool, variants, judgements, fold)
             progress.finished("ablate", path)
         for key, matrix in fold.items():
             # rounded by fold, as the run's own moments are
@@ -207,7 +214,11 @@ def _linear(plus: np.ndarray, minus: np.ndarray, n: int, lam: float) -> Score:
     return Score.of(float(np.trace(plus)) / n / lam, float(np.trace(minus)) / n / lam)
 
 
-def _add_part(part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], sums: Sums) -> None:
+def _add_part(
+    part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], judgements: Judgements, sums: Sums
+) -> None:
+    judged = judgements.consistency(*(from_arrow(part[name]) for name in ("query_id", "negative_id")))
+    consistency = judged.to_numpy(zero_copy_only=False)
     ids, refs = refs_of(part)
     vectors = spool.take(ids)
     dim = vectors.shape[1]
@@ -218,7 +229,9 @@ def _add_part(part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], s
             return sums.setdefault((v, source, plus), np.zeros((dim, dim), dtype=np.int64))
 
         overlap = own if variant.lexical is None else variant.lexical.overlap(ids, refs[0], refs[2])
-        weight = part["weight"].to_numpy() if variant.ablation == "none" else variant.weights(part, overlap)
+        weight = (
+            part["weight"].to_numpy() if variant.ablation == "none" else variant.weights(part, overlap, consistency)
+        )
         add_signed(matrix, part, vectors, refs, weight)
 
 

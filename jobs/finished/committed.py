@@ -17,11 +17,12 @@ import pyarrow as pa
 from eci_sql.mixtures import Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
+from jobs.ingest.judgements import Judgements
 from jobs.output import layout
 from jobs.output.records import InputFile, Manifest, SampleUsed, SourceRow
 from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import MOMENTS, SOURCE_ECI
+from jobs.output.tables import JUDGEMENTS, MOMENTS, SOURCE_ECI
 from jobs.output.verified import read_published
 from jobs.scoring.moments import folds_of_table
 
@@ -117,6 +118,15 @@ class Finished:
             DamagedError: it is not what the manifest says.
         """
         return read_published(self.store, layout.run_folder(self.run_id), self.manifest, relative, **options)
+
+    def judgements(self) -> Judgements:
+        """Return what people had judged when it ran."""
+        if not self.files(JUDGEMENTS.name):
+            return Judgements({})
+        table = self.read(JUDGEMENTS.files)
+        queries, negatives = (from_arrow(table[name]) for name in ("query_id", "negative_id"))
+        pairs = [queries[i : i + 1].tobytes() + negatives[i : i + 1].tobytes() for i in range(len(table))]
+        return Judgements(dict(zip(pairs, table["judgement"].to_pylist(), strict=True)))
 
     def files(self, table: str) -> list[str]:
         """Return the files of a table, relative to the run's folder, in order."""

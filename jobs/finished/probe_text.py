@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from jobs.finished.text import BAR, INTERVAL, ranked
+from jobs.finished.text import BAR, INTERVAL, eci_interval, ranked
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, points
-from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 from jobs.terminal.escape import shown
 from jobs.terminal.fitting import Column
@@ -34,7 +33,7 @@ def probe_columns(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> l
         Column(INTERVAL, [interval(row["gain_low"], row["gain_high"]) for row in probed], goes=3),
         Column("", [gain_bar(row, low, high) for row in probed], right=False, goes=1, plot=True),
         Column("ECI", scored(lambda row: number(row["eci"], top))),
-        Column(INTERVAL, scored(lambda row: span(row["eci_lo"], row["eci_hi"], top)), goes=2),
+        Column(INTERVAL, scored(lambda row: eci_interval(row, top)), goes=2),
         Column("violations", scored(lambda row: f"{row['violation_rate']:.1%}"), goes=4),
         Column("triples", scored(lambda row: f"{row['n_examples']:,}")),
     ]

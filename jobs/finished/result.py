@@ -7,15 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.errors import InputError, nearest
+from jobs.errors import DamagedError, InputError, nearest, notice
 from jobs.machine import available_cores
 from jobs.output import layout
-from jobs.output.records import PASSED_OVER, Loss, Manifest, NamedSource, StageTimes, Totals
+from jobs.output.comparable import ablations_of, rows_of, run_before
+from jobs.output.records import PASSED_OVER, Loss, Manifest, NamedSource, SourceRow, StageTimes, Totals
 from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
 from jobs.output.verified import read_published
 from jobs.probing.answer import Probed
+from jobs.probing.cautions import Facts, cautions
+from jobs.probing.judged_text import base_of, judged_lines
 
 ORDERS = ("probe", "eci")
 
@@ -23,6 +26,7 @@ ORDERS = ("probe", "eci")
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
+    `judged` says what `judgements` have done, `warnings` are those of jobs/probing/cautions.py.
     `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
     Raises:
@@ -31,12 +35,20 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     store = Store(out)
     run_id = named(store, run_id)
     manifest = read_manifest(store, run_id)
+    ranking: list[SourceRow] = _read(store, manifest, SOURCE_ECI).to_pylist()
+    probe = probed_of(store, manifest)
+    facts = Facts(ranking, probe, _ablations(store, run_id), run_before(store, manifest, ranking))
+    used = manifest.get("judgements")
+    judged = judged_lines(used, ranking, rows_of(store, base_of(used, run_id), manifest, ranking))
     return {
         "run_id": run_id,
-        "ranking": _read(store, manifest, SOURCE_ECI).to_pylist(),
+        "ranking": ranking,
         "pairs": _read(store, manifest, SOURCE_PAIRS).to_pylist(),
-        "probe": probed_of(store, manifest),
+        "probe": probe,
+        "warnings": [caution._asdict() for caution in cautions(facts)],
         "why_no_probe": manifest.get("why_no_probe"),
+        "judgements": used,
+        "judged": judged,
         "totals": manifest["totals"],
         "rejects": manifest["rejects"],
         "sample": manifest["sample"],
@@ -47,6 +59,15 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
         "lexical": manifest.get("lexical"),
     }
+
+
+def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """Return the rows of `ablations`, none where they are damaged: the ranking is whole without them."""
+    try:
+        return ablations_of(store, run_id)
+    except DamagedError as error:
+        notice(f"the warnings are without the ablations: {error}")
+        return []
 
 
 def probed_of(store: Store, manifest: Manifest) -> Probed | None:

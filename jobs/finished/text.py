@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
-from jobs.probing.answer import not_decided, score_first, score_lead, tied_by_score
+from jobs.probing.answer import all_tied, not_decided, score_first, score_lead, tied_by_score
+from jobs.probing.fitness import few
 from jobs.terminal.console import TOO_FEW, duration, interval, number
 from jobs.terminal.escape import shown
 from jobs.terminal.fitting import Column
@@ -40,10 +41,8 @@ def ranking_columns(rows: Sequence[SourceRow]) -> list[Column]:
         Column("rank", [ranked(row["rank"], row["rank_lo"], row["rank_hi"]) for row in rows]),
         Column("source", [shown(row["source"]) for row in rows], right=False, name=True),
         Column("ECI", [number(row["eci"], top) for row in rows]),
-        Column(INTERVAL, [interval(row["eci_lo"], row["eci_hi"], top) for row in rows], goes=4),
-        Column(
-            "", [bar(row["eci_lo"], row["eci"], row["eci_hi"], top) for row in rows], right=False, goes=1, plot=True
-        ),
+        Column(INTERVAL, [eci_interval(row, top) for row in rows], goes=4),
+        Column("", [_eci_bar(row, top) for row in rows], right=False, goes=1, plot=True),
         Column("purity", [f"{row['purity']:.3f}" for row in rows], goes=3),
         Column("hardness", [f"{row['hardness']:.3f}" for row in rows], goes=2),
         Column("violations", [f"{row['violation_rate']:.1%}" for row in rows], goes=5),
@@ -89,6 +88,15 @@ def repeated_lines(totals: Totals) -> list[str]:
     return [line for line, count in zip(lines, (again, several), strict=True) if count]
 
 
+def eci_interval(row: SourceRow, top: float) -> str:
+    """Return the interval of a row's ECI, `too few` where its queries or folds do not give one. `top`: the largest end."""
+    return TOO_FEW if few(row) else interval(row["eci_lo"], row["eci_hi"], top)
+
+
+def _eci_bar(row: SourceRow, top: float) -> str:
+    return "" if few(row) else bar(row["eci_lo"], row["eci"], row["eci_hi"], top)
+
+
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:
     """Return a rank with the ranks that are not excluded; nothing for a row without one."""
     return "" if rank is None else str(rank) if low == high else f"{rank} ({low}-{high})"
@@ -96,29 +104,9 @@ def ranked(rank: int | None, low: int | None, high: int | None) -> str:
 
 def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
     """Return the answer by ECI in sentences: the leader and its lead, and between which sources nothing is decided."""
-    few = too_few(rows)
-    if len(rows) < 2:
-        return [score_first(rows), *few]
-    return [*score_lead(rows, pairs), *tied_by_score(rows, pairs), *few]
-
-
-def too_few(rows: Sequence[SourceRow]) -> list[str]:
-    """Return a sentence on the sources that have no interval, none where all have one. `rows`: of source_eci."""
-    without = [row for row in rows if row["kind"] == "source" and not _finite(row["eci_se"])]
-    if not without:
-        return []
-    said = ", ".join(f"{row['source']} ({_counted(row)})" for row in without[:8])
-    more = f" and {len(without) - 8} more" if len(without) > 8 else ""
-    return [f"{TOO_FEW.capitalize()} queries for an interval, which takes two folds of them at least: {said}{more}."]
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _counted(row: SourceRow) -> str:
-    queries, folds = row["n_queries"], int(row["folds_done"])
-    return f"{queries:,} {'query' if queries == 1 else 'queries'} in {folds} fold{'s' * (folds != 1)}"
+    if len(rows) < 2 or all_tied(rows):
+        return [score_first(rows)]
+    return [*score_lead(rows, pairs), *tied_by_score(rows, pairs)]
 
 
 def used_of(sample: SampleUsed) -> str:

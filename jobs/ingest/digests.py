@@ -28,10 +28,11 @@ HERE = Store("/")
 
 def digest_task(job: Job, name: str, files: list[File]) -> Digested:
     """Take the digests of some files. Raises InputError for one that is not as it was planned."""
-    return {"digests": {f"{file.what} {file.path}": _digest(file) for file in files}}
+    return {"digests": {f"{file.what} {file.path}": digest_of(file) for file in files}}
 
 
-def _digest(file: File) -> Digest:
+def digest_of(file: File) -> Digest:
+    """Return the digest of a file. Raises InputError for one that changes meanwhile."""
     before = _seen(file)
     etag = _etag(file.path)
     try:
@@ -49,7 +50,7 @@ def require_same(files: Iterable[File], digests: Mapping[str, Digest]) -> None:
         if file.passed_over:
             continue
         kept = digests[f"{file.what} {file.path}"]
-        if _seen(file) != kept["seen"] and _digest(file)["digest"] != kept["digest"]:
+        if _seen(file) != kept["seen"] and digest_of(file)["digest"] != kept["digest"]:
             raise _changed(file)
 
 

@@ -128,8 +128,10 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
             store.remove(layout.manifest_in(layout.run_folder(run_id)))
         if doomed:
             from jobs.output.catalog import write_catalog
+            from jobs.output.run_index import write_index
 
             write_catalog(store)
+            write_index(store)
         for item in found:
             store.remove(item.path)
     yield from found

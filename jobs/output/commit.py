@@ -14,6 +14,7 @@ from jobs.errors import EciError
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.records import Manifest
+from jobs.output.run_index import write_index
 from jobs.output.runs import latest_says
 from jobs.output.sealed import sealed
 from jobs.output.store import Store
@@ -34,7 +35,11 @@ def seen(store: Store) -> str | None:
 
 
 def finish(store: Store, run_id: str, before: str | None = None) -> None:
-    """Point LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing. Raises as `point_latest`."""
+    """Point the index of runs, LATEST and the catalog at a run whose folder is in place. Doing it again changes nothing.
+
+    Raises as `point_latest`.
+    """
+    write_index(store)
     point_latest(store, run_id, before)
     write_catalog(store)
 

@@ -2,6 +2,7 @@
 
 .eci-root                                 says that this folder is an output root (root.py)
 LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
+index.html                                all runs, for people (run_index.py)
 runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
 ablations/RUN_ID.parquet                  what `eci ablate` found of a run
 ablation-encoders/FINGERPRINT/            its runs with other encoders: each a root of its own
@@ -21,6 +22,7 @@ MARKER = ".eci-root"
 """The file that makes a folder an output root (root.py)."""
 LATEST = "LATEST"
 CATALOG = "catalog.duckdb"
+INDEX = "index.html"
 RUNS = "runs"
 ABLATIONS = "ablations"
 ABLATION_ENCODERS = "ablation-encoders"
@@ -51,7 +53,7 @@ ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
 """What the names look like of what eci makes and may remove: nothing else is ever removed."""
 
-OWN = (LATEST, CATALOG, RUNS, WORK, ABLATIONS, ABLATION_ENCODERS, VALIDATION, REFUSED)
+OWN = (LATEST, CATALOG, INDEX, RUNS, WORK, ABLATIONS, ABLATION_ENCODERS, VALIDATION, REFUSED)
 """Names at the top of a root that others cannot have there as well."""
 
 

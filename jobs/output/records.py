@@ -16,8 +16,8 @@ PASSED_OVER = "passed over: "
 class InputFile(TypedDict):
     """An input file as it was when the run was prepared.
 
-    `what`: triples, vectors, qrels; query or passage for texts by id, with the input's number behind them where they are its own;
-    PASSED_OVER and the reason.
+    `what`: triples, vectors, qrels, judgements; query or passage for texts by id, with the input's number behind them where they
+    are its own; PASSED_OVER and the reason.
     `digest`: what was read, as `sha256:` or `etag:` and the value.
     """
 
@@ -105,6 +105,29 @@ class SampleUsed(TypedDict):
     open_pairs: list[tuple[str, str]]
 
 
+class JudgementsUsed(TypedDict):
+    """Judgements that a run was given: how many, how many of them match a scored triple, how many triples these are.
+
+    `runs`: those whose reports they were made in.
+    """
+
+    given: int
+    matched: int
+    triples: int
+    runs: list[str]
+
+
+class TopOfRun(TypedDict):
+    """A run's first source: by the probe, else by ECI. `tied`: how many may be best.  Gains: shares of nDCG, None without a probe."""
+
+    source: str
+    tied: int
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    eci: float | None
+
+
 class MadeAgain(TypedDict):
     """What a run has found damaged or missing, and made again: finished tasks, files of the cache, vectors of texts."""
 
@@ -135,6 +158,8 @@ class Manifest(TypedDict):
     `losses`: the sources that lost most of their rows, with --allow-rejects.
     `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
+    `top`: None where nothing was scored; runs of older versions do not have it.
+    `judgements`: only of a run that was given some.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
@@ -156,9 +181,11 @@ class Manifest(TypedDict):
     rejects: dict[str, int]
     losses: list[Loss]
     why_no_probe: str | None
+    judgements: NotRequired[JudgementsUsed]
     made_again: MadeAgain
     lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
+    top: TopOfRun | None
 
 
 class Share(TypedDict):

@@ -276,6 +276,19 @@ TEXTS = Table(
     ),
 )
 
+JUDGEMENTS = Table(
+    "judgements",
+    "judgements.parquet",
+    "judged query and negative (runs with --judgements)",
+    _columns(
+        _RUN,
+        ("query_id", _ID, "the query's text_id"),
+        ("negative_id", _ID, "the negative's text_id"),
+        ("judgement", _STRING, "'false negative' (consistency -1) or 'fine' (1)"),
+        ("triples", _LONG, "scored triples with the two, of all sources; 0: the judgement matches none"),
+    ),
+)
+
 ABLATIONS = Table(
     "ablations",
     "ablations/",
@@ -295,7 +308,9 @@ ABLATIONS = Table(
 ID_COLUMNS = ("triple_id", "query_id", "positive_id", "negative_id", "text_id")
 """Columns of ids: 32 lower-case hexadecimal digits, or UUIDs in runs of layout 1."""
 
-TABLES = (SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, REJECTS, IDF, TEXTS)
+TABLES = (
+    SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE, MOMENTS, SCORES, JUDGEMENTS, REJECTS, IDF, TEXTS,
+)  # fmt: skip
 
 HISTORIES = (SOURCE_ECI, SOURCE_PROBE)
 """Tables of which there is a view over all runs, too: NAME_history."""

@@ -7,11 +7,15 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from jobs.config import RunConfig
 from jobs.ingest.digests import remember
 from jobs.output.commit import commit
-from jobs.output.tables import SOURCE_ECI, SOURCE_PAIRS
-from jobs.pipeline.manifest import make_manifest
+from jobs.output.records import ProbeRow
+from jobs.output.run_index import top_of
+from jobs.output.tables import JUDGEMENTS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
+from jobs.pipeline.manifest import judgements_table, make_manifest
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.stages import Ran
 from jobs.ranking.hybrids import kind_and_parts, shares_named
@@ -37,12 +41,24 @@ def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
     published = ran.done.published()
     published.append(publish(job, SOURCE_ECI.files, [ranking], SOURCE_ECI.schema))
     published.append(publish(job, SOURCE_PAIRS.files, [pairs], SOURCE_PAIRS.schema))
-    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, ran.made_again)
+    if prepared.judgements.pairs:
+        judged = judgements_table(job, prepared.judgements, ran.done)
+        published.append(publish(job, JUDGEMENTS.files, [judged], JUDGEMENTS.schema))
+    top = top_of(ranking.to_pylist(), _probed(ran))
+    manifest = make_manifest(job, config, prepared, ran.done, published, ran.sample, key, created, top, ran.made_again)
     warning = write_report(job.store, job.publish, manifest, job.share // 2)
     if warning is not None:
         logging.getLogger("eci").warning(warning)
     commit(job.store, job.publish, job.run_id, manifest)
     remember(prepared.files, ran.done.digests())
+
+
+def _probed(ran: Ran) -> list[ProbeRow]:
+    """Return the rows of source_probe, none where the sources were not tried out."""
+    if not ran.done.gains:
+        return []
+    with ran.job.store.open(f"{ran.job.publish}/{SOURCE_PROBE.files}") as source:
+        return list(pq.read_table(source).to_pylist())
 
 
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:

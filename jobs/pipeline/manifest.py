@@ -10,12 +10,26 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import cast
 
+import pyarrow as pa
+
 from jobs.config import RunConfig
 from jobs.errors import EciError
+from jobs.ids import ID_BYTES, as_text, id_array
 from jobs.ingest.inputs import named_after_files
+from jobs.ingest.judgements import Judgements
 from jobs.ingest.tokens import TOKENS
-from jobs.output.records import LexicalSide, Manifest, SampleUsed, StageTimes, TableFile, Totals, value_of
-from jobs.output.tables import FORMULA_VERSION, TABLES, TABLES_LAYOUT
+from jobs.output.records import (
+    JudgementsUsed,
+    LexicalSide,
+    Manifest,
+    SampleUsed,
+    StageTimes,
+    TableFile,
+    TopOfRun,
+    Totals,
+    value_of,
+)
+from jobs.output.tables import FORMULA_VERSION, JUDGEMENTS, TABLES, TABLES_LAYOUT
 from jobs.pipeline.losses import losses
 from jobs.pipeline.prepare import Prepared
 from jobs.ranking.looks import Sample
@@ -70,6 +84,7 @@ def make_manifest(
     sample: Sample,
     key: str,
     created: datetime,
+    top: TopOfRun | None,
     tasks_again: int,
 ) -> Manifest:
     """Return the manifest. Raises EciError as `totals_of`.
@@ -89,7 +104,7 @@ def make_manifest(
     }
     digests = done.digests()
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})
-    return {
+    manifest: Manifest = {
         "run_id": job.run_id,
         "work_key": key,
         "created_at": created.isoformat(),
@@ -97,7 +112,10 @@ def make_manifest(
         "layout": TABLES_LAYOUT,
         "encoder": {"name": prepared.encoder.label, "fingerprint": job.fingerprint, "dim": job.dim},
         "settings": settings | {"temperature": job.temperature, "buckets": job.buckets},
-        "inputs": [{**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files],  # type: ignore[typeddict-item]
+        "inputs": [
+            *({**asdict(f), "digest": digests[f"{f.what} {f.path}"]["digest"]} for f in prepared.files),  # type: ignore[list-item]
+            *prepared.judged,
+        ],
         "formats": formats_of(prepared),
         "named_after_files": named_after_files(
             prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
@@ -116,7 +134,35 @@ def make_manifest(
         },
         "lexical": _lexical(config, done),
         "stages": stages,
+        "top": top,
     }
+    if prepared.judgements.pairs:
+        manifest["judgements"] = _judgements_used(prepared.judgements, done)
+    return manifest
+
+
+def _judgements_used(judgements: Judgements, done: Done) -> JudgementsUsed:
+    matched = sum((Counter(s["judged"]) for s in done.score.values()), Counter[str]())
+    return {
+        "given": len(judgements.pairs),
+        "matched": len(matched),
+        "triples": matched.total(),
+        "runs": list(judgements.runs),
+    }
+
+
+def judgements_table(job: Job, judgements: Judgements, done: Done) -> pa.Table:
+    """Return the table `judgements`, by query and negative."""
+    matched = sum((Counter(s["judged"]) for s in done.score.values()), Counter[str]())
+    pairs = sorted(judgements.pairs)
+    columns = {
+        "run_id": pa.repeat(job.run_id, len(pairs)),
+        "query_id": as_text(id_array(pair[:ID_BYTES] for pair in pairs)),
+        "negative_id": as_text(id_array(pair[ID_BYTES:] for pair in pairs)),
+        "judgement": pa.array([judgements.pairs[pair] for pair in pairs], pa.string()),
+        "triples": pa.array([matched[pair.hex()] for pair in pairs], pa.int64()),
+    }
+    return pa.table(columns, schema=JUDGEMENTS.schema)
 
 
 def _why_no_probe(config: RunConfig, done: Done) -> str | None:

@@ -11,20 +11,23 @@ from importlib.metadata import version
 from typing import Any
 
 from jobs.config import RunConfig
-from jobs.errors import InputError
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import Options
 from jobs.formats.finding import expand
 from jobs.formats.records import parquet_units
 from jobs.ids import Side
+from jobs.ingest.digests import digest_of
 from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
+from jobs.ingest.judgements import JUDGED, Judgements, judgement_files, read_judgements
 from jobs.ingest.tokens import TOKENS
+from jobs.output.records import InputFile
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 8  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 9  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
@@ -34,13 +37,14 @@ NOT_IDENTITY = frozenset(
         "allow_rejects",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
+        "judgements",
     }
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's plan. `identity` is everything that its result depends on."""
+    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements, as a manifest has them."""
 
     files: tuple[File, ...]
     inputs: tuple[InputTask, ...]
@@ -49,6 +53,8 @@ class Prepared:
     encoder: EncoderChoice
     buckets: int
     identity: dict[str, Any]
+    judged: tuple[InputFile, ...] = ()
+    judgements: Judgements = Judgements({})
 
     @property
     def indexed(self) -> tuple[Side, ...]:
@@ -83,6 +89,8 @@ def prepare(config: RunConfig) -> Prepared:
         sizes = {file.path: file.size for file in files if file.what == "triples"}
         require_texts_of_heads(inputs, sizes)
     buckets = config.buckets or _buckets(sum(file.size for file in files))
+    judged = tuple(_judged(path) for path in judgement_files(config.judgements))
+    judgements = read_judgements([file["path"] for file in judged])
     identity = {
         "version": version("eci-lake"),
         "work_layout": WORK_LAYOUT,
@@ -94,9 +102,20 @@ def prepare(config: RunConfig) -> Prepared:
         "inputs": [[t.path, t.format, asdict(t.options), t.unit is not None] for t in inputs],
         "encoder": asdict(choice),
         "buckets": buckets,
+        # what they say, wherever it lies; nothing without any
+        **({"judgements": judgements.digest} if judgements.pairs else {}),
         **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
-    return Prepared(tuple(files), tuple(inputs), tuple(texts), tuple(vectors), choice, buckets, identity)
+    units = tuple(inputs), tuple(texts), tuple(vectors)
+    return Prepared(tuple(files), *units, choice, buckets, identity, judged, judgements)
+
+
+def _judged(path: str) -> InputFile:
+    try:
+        file = file_of(path, JUDGED)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
+    return {**asdict(file), "digest": digest_of(file)["digest"]}  # type: ignore[typeddict-item]
 
 
 def _buckets(size: int) -> int:

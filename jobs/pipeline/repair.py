@@ -1,4 +1,4 @@
-"""What a killed commit has left is finished at the next start: LATEST, the report, the catalog, and the work folder goes.
+"""What a killed commit has left is finished at the next start: LATEST, the report, the index, the catalog, and the work folder goes.
 
 A run is committed when its folder is in place. Its work folder goes last, so that one that names a committed run says that
 the rest may not have been done.
@@ -12,6 +12,7 @@ from jobs.errors import EciError, notice
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.commit import point_latest, seen
+from jobs.output.run_index import write_index
 from jobs.output.runs import latest_says, newest, whole
 from jobs.output.sealed import unsealed
 from jobs.output.store import Store
@@ -35,6 +36,8 @@ def repair(store: Store) -> set[str]:
             report(store.root, found)
         except Exception as error:  # a report never fails a run
             notice(f"run {found} has no report: {' '.join(str(error).split())[:200]}")
+    if left or not store.exists(layout.INDEX):
+        write_index(store)
     if left or not _catalog_follows(store):
         write_catalog(store)
     for folder in left:

@@ -15,6 +15,7 @@ from jobs.config import RunConfig
 from jobs.errors import DamagedError, HeldError, InputError, notice, reason_of
 from jobs.finished.result import RunResult, result_of
 from jobs.ingest.digests import first_changed
+from jobs.ingest.judgements import JUDGED
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
@@ -119,7 +120,7 @@ def _standing(store: Store, key: str, finished: set[str]) -> RunResult | None:
     except DamagedError as error:
         why = str(error)
     fingerprint = manifest["encoder"]["fingerprint"]
-    if (path := first_changed(manifest["inputs"])) is not None:
+    if (path := first_changed(f for f in manifest["inputs"] if f["what"] != JUDGED)) is not None:
         why = f"{path} holds something else than that run has read, at the same size and time"
     elif not manifest["settings"].get("vectors") and not store.exists(layout.cache_of(fingerprint)):
         why = f"{store.path(layout.cache_of(fingerprint))}: its vectors are gone"

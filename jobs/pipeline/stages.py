@@ -173,7 +173,7 @@ class Stages:
                 self.job, self.done.exchange.values(), [v.unit.path for v in self.prepared.vectors], buckets
             )
         rows = sum(sum(self.done.settle[fold_name(fold)]["parts"][start:stop]) for fold, start, stop in parts)
-        scores = tasks.score_tasks(self.job, parts, self.sources, suffix)
+        scores = tasks.score_tasks(self.job, parts, self.sources, suffix, self.prepared)
         self._stage("score", scores, rows)
         self.scored += list(scores)
         self._require_kept()

@@ -170,11 +170,16 @@ def exchanged(job: Job, parts: list[PartRange], suffix: str) -> Exchanged:
     return Exchanged(_exchange_names(job, suffix), sum(stop - start for _, start, stop in parts))
 
 
-def score_tasks(job: Job, parts: list[PartRange], sources: list[str], suffix: str) -> dict[str, Task[Scored]]:
+def score_tasks(
+    job: Job, parts: list[PartRange], sources: list[str], suffix: str, prepared: Prepared
+) -> dict[str, Task[Scored]]:
     """Return a task for each range of parts, named after its fold."""
+    judged = {"files": [file["path"] for file in prepared.judged], "digest": prepared.judgements.digest}
     files = exchanged(job, parts, suffix)
     return {
-        fold_name(some.fold) + suffix: reporting(score_task, parts=some, first=first, exchanged=files, sources=sources)
+        fold_name(some.fold) + suffix: reporting(
+            score_task, parts=some, first=first, exchanged=files, sources=sources, judged=judged
+        )
         for some, first in zip(parts, _firsts(parts), strict=True)
     }
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from scipy.special import ndtri
 
 from jobs.output.records import CurveRow, PairRow, ProbePairRow, ProbeRow, SourceRow
+from jobs.probing.fitness import unfit
+from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
 MOST_NAMED = 6
@@ -92,21 +94,40 @@ def beside_next(probed: Probed) -> list[str]:
 
 def agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
     """Return ECI's word on the answer: whether the first by it may be the best by the probe."""
-    places = {row["source"]: row for row in probed.rows}
-    first = next((row for row in ranking if row["rank"] == 1), None)
-    if first is None or first["source"] not in places or len(probed.rows) < 2:
+    first = _first_by_eci(probed, ranking)
+    if first is None:
+        return []
         return []
     if all_tied(ranking):
         return ["ECI does not tell the sources apart: it is the same for all."]
-    mine, name = places[first["source"]], first["source"]
-    tie = sum(row["rank_low"] == 1 for row in probed.rows) > 1
+    against = disagreement(probed, ranking)
+    if against is not None:
+        return [against]
+    name, tie = first["source"], sum(row["rank_low"] == 1 for row in probed.rows) > 1
+    return [f"ECI agrees: {'the first by it is among them, ' + name if tie else name + ' is first by it, too'}."]
+
+
+def disagreement(probed: Probed, ranking: Sequence[SourceRow]) -> str | None:
+    """Return a sentence where the first source by ECI is decidedly not the first by the probe. `ranking`: of source_eci."""
+    first = _first_by_eci(probed, ranking)
+    if first is None or all_tied(ranking):
+        return None
+    mine, name = next(row for row in probed.rows if row["source"] == first["source"]), first["source"]
     if mine["rank_low"] == 1:
-        return [f"ECI agrees: {'the first by it is among them, ' + name if tie else name + ' is first by it, too'}."]
-    return [
+        return None
+    return (
         f"ECI disagrees: it has {name} first, which gains {points(mine['gain'])} points and is number {mine['rank']} here. "
         f"Look at its violations ({first['violation_rate']:.1%}) and its examples in the report: the score takes a negative "
         "above its positive for a false one, and the held-out queries say what it does."
-    ]
+    )
+
+
+def _first_by_eci(probed: Probed, ranking: Sequence[SourceRow]) -> SourceRow | None:
+    """Return the first row by ECI, None where it was not tried out or there is nothing beside it."""
+    first = next((row for row in ranking if row["rank"] == 1), None)
+    if first is None or len(probed.rows) < 2 or all(row["source"] != first["source"] for row in probed.rows):
+        return None
+    return first
 
 
 def harms(probed: Probed) -> list[str]:
@@ -141,6 +162,11 @@ def score_first(rows: Sequence[SourceRow]) -> str:
         return f"{best} is the only source; a second one is needed to rank."
     if equal := all_tied(rows):
         return f"A tie. All {equal} sources have the same ECI: the order of their names is no ranking."
+    if {best, rows[1]["source"]} & unfit(rows):
+        return (
+            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but the two are not "
+            "comparable."
+        )
     tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
     if tied:
         return f"A tie. No single winner yet: {best} ranks first of {len(rows)} sources by ECI, but {named(tied)} may be as good."
@@ -149,17 +175,27 @@ def score_first(rows: Sequence[SourceRow]) -> str:
 
 
 def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
-    """Return how far the first by ECI is ahead of the second. `rows`: two or more of source_eci, in the order of rank."""
+    """Return how far the first by ECI is ahead of the second; nothing where `pairs` has not the two.
+
+    `rows`: two or more of source_eci, in the order of rank.
+    """
     best, second = rows[0]["source"], rows[1]["source"]
-    pair = next(p for p in pairs if p["a"] == best and p["b"] == second)
+    pair = next((p for p in pairs if p["a"] == best and p["b"] == second), None)
+    if pair is None:
+        return []
     top = rows[0]["eci"]
-    lead = f"{number(pair['difference'], top)}, 95 % interval {number(pair['lo'], top)} .. {number(pair['hi'], top)}"
-    return [f"By ECI, {best} is ahead of {second} by {lead}: " + ("decided." if pair["decided"] else "NOT decided.")]
+    lead = f"{number(pair['difference'], top)}, 95 % interval {span(pair['lo'], pair['hi'], top)}"
+    word = "NOT comparable" if {best, second} & unfit(rows) else "decided" if pair["decided"] else "NOT decided"
+    return [f"By ECI, {best} is ahead of {second} by {lead}: {word}."]
 
 
 def tied_by_score(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
-    """Return between which sources nothing is decided by ECI, in one sentence; nothing where all is decided."""
-    return not_decided([row["source"] for row in rows], [(p["a"], p["b"]) for p in pairs if not p["decided"]])
+    """Return between which sources nothing is decided by ECI, in one sentence; nothing where all is decided.
+
+    Those that cannot be compared are not among them: a warning names these.
+    """
+    order = [row["source"] for row in rows if row["source"] not in unfit(rows)]
+    return not_decided(order, [(p["a"], p["b"]) for p in pairs if not p["decided"]])
 
 
 def not_decided(order: Sequence[str], still: Iterable[tuple[str, str]], lead: str = "Not decided") -> list[str]:

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import PairRow, ProbeRow, SourceRow
-from jobs.probing.answer import Probed, agreement, beside_next, first_of, harms, score_first, score_lead, tied_by_score
+from jobs.probing.answer import (
+    Probed,
+    agreement,
+    all_tied,
+    beside_next,
+    first_of,
+    harms,
+    score_first,
+    score_lead,
+    tied_by_score,
+)
 from jobs.terminal.fitting import Command
 
 TRAIN = "train"
@@ -61,6 +71,8 @@ def decide(
     parts = tuple(part["source"] for part in best["parts"] or ()) if best["kind"] == "hybrid" else (best["source"],)
     if len(rows) == 1:
         return Decision((best["source"],), parts, False, (score_first(rows),), why)
+    if all_tied(rows):
+        return Decision(tuple(row["source"] for row in rows), parts, False, (score_first(rows),), why)
     same = [best["source"], *(row["source"] for row in rows[1:] if row["rank_lo"] == 1)]
     said = (score_first(rows), *score_lead(rows, pairs))
     return Decision(tuple(same), parts, False, said, (*tied_by_score(rows, pairs), *why))
@@ -83,11 +95,16 @@ def next_commands(decision: Decision, out: str, run_id: str, sources: Sequence[s
         sampled: whether the run is over a sample of the queries.
     """
     where = [("--out", out), ("--run", run_id)]
-    found: list[Command] = []
-    if decision.sources and set(decision.parts) <= set(sources):
-        file = [("--format", "triples"), ("--to", TRAIN), *where, *([("--sampled",)] if sampled else [])]
-        found.append([("eci", "select"), *_taken(decision), *file])
-    return [*found, [("eci", "report"), *where]]
+    select = select_command(decision, out, run_id, sources, sampled)
+    return [*([select] if select else []), [("eci", "report"), *where]]
+
+
+def select_command(decision: Decision, out: str, run_id: str, sources: Sequence[str], sampled: bool) -> Command | None:
+    """Return the command that writes the training file of just this answer, None where there is none to write. As `next_commands`."""
+    if not decision.sources or not set(decision.parts) <= set(sources):
+        return None
+    where = [("--out", out), ("--run", run_id), *([("--sampled",)] if sampled else [])]
+    return [("eci", "select"), *_taken(decision), ("--format", "triples"), ("--to", TRAIN), *where]
 
 
 def _taken(decision: Decision) -> list[tuple[str, ...]]:

@@ -13,6 +13,7 @@ import altair as alt
 from altair.utils.schemapi import debug_mode
 
 from jobs.output.records import PairRow, SourceRow, value_of
+from jobs.probing.fitness import few
 from jobs.reports.ablations import ablation_charts
 from jobs.reports.data import ReportData, by_eci
 from jobs.reports.marks import (
@@ -69,10 +70,15 @@ def ranking(data: ReportData) -> Chart | None:
         alt.Tooltip("eci_hi:Q", format=".5f"),
         alt.Tooltip("purity:Q", format=".3f"),
     ]
-    base = alt.Chart(inline(values)).encode(y=y, color=by_state(values), tooltip=tip)
+    color = by_state(values)
+    base = alt.Chart(inline(values)).encode(y=y, color=color, tooltip=tip)
+    uncertain = {row["source"] for row in rows if few(row)}
+    sure = alt.Chart(inline([value for value in values if value["source"] not in uncertain]))
     whole = alt.Axis(title="ECI, nats per dimension (line: 95 % interval)", tickCount=6)
     bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("eci:Q", axis=whole), x2=alt.datum(0))
-    interval = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="eci_lo:Q", x2="eci_hi:Q")
+    interval = sure.mark_rule(strokeWidth=3, strokeCap="round").encode(
+        y=y, color=color, tooltip=tip, x="eci_lo:Q", x2="eci_hi:Q"
+    )
     points = base.mark_point(filled=True, size=110, opacity=1).encode(x="eci:Q")
     chart = alt.layer(bars, interval, points).properties(height=26 * len(rows))
     best = rows[0]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,12 +18,10 @@ import pyarrow.parquet as pq
 
 from eci_sql.connection import connect, statement
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs.errors import DamagedError, notice
-from jobs.output import layout
 from jobs.output.catalog import listed, rows_of
-from jobs.output.parquet import read_sealed
-from jobs.output.records import Manifest, PairRow, SourceRow, value_of
-from jobs.output.runs import committed, layout_of, same_tokens, whole
+from jobs.output.comparable import ablations_of, rows_of_others
+from jobs.output.records import Manifest, PairRow, SourceRow
+from jobs.output.runs import layout_of
 from jobs.output.store import Store
 from jobs.output.tables import (
     MOMENTS,
@@ -39,17 +37,24 @@ from jobs.output.tables import (
 )
 from jobs.output.verified import check, file_of, opened, read_published
 from jobs.probing.answer import Probed
+from jobs.probing.cautions import Facts
 
 if TYPE_CHECKING:
     import duckdb
 
 MOST_SOURCES = 24
-MOST_RUNS = 60
 EXAMPLES = 5
+TO_JUDGE = 20
 CLIP = 700
 BIN = 0.02
 SPECTRUM_POINTS = 64
-SAME = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer", "idf_corpus")
+
+
+class Violations(NamedTuple):
+    """The violations of a source that nobody has judged: how many there are, and some by chance with clipped texts."""
+
+    total: int
+    triples: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class ReportData:
     """Everything on the page.
 
     Attributes:
+        out: the output root, as commands take it.
         manifest: the run's manifest.
         ranking: rows of source_eci, by the probe's rank; behind, and where there is no probe, by their own; those
             without a rank (mixtures) last.
@@ -65,6 +71,7 @@ class ReportData:
         histograms: measure (`s_pos`, `s_neg`, `margin`) -> source -> list of (left edge, share of triples).
         spectra: source -> list of (number of the direction from 1, share of the trace), at most SPECTRUM_POINTS.
         examples: source -> (best, worst) by weight, each a dict of scores and clipped texts.
+        violations: source -> those to judge, in no order, each as an example has it.
         rejects: dicts of source (or None), reason, rows, detail (one of them).
         history: rows of source_eci of comparable runs, oldest first.  other_runs: runs that are not comparable.
         ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
@@ -72,6 +79,7 @@ class ReportData:
         why_no_probe: a sentence that says why not; None for a run older than the probe, too.
     """
 
+    out: str
     manifest: Manifest
     ranking: list[SourceRow]
     pairs: list[PairRow]
@@ -79,6 +87,7 @@ class ReportData:
     histograms: dict[str, dict[str, list[tuple[float, float]]]]
     spectra: dict[str, list[tuple[int, float]]]
     examples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+    violations: dict[str, Violations]
     rejects: list[dict[str, Any]]
     history: list[SourceRow]
     other_runs: int
@@ -117,11 +126,12 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
                 con.sql(rows_of(listed(files[table.name]), table, layout_of(manifest))).create_view(table.name)
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
+        violations = _violations(con, shown, "texts" in files) if "scores" in files else {}
         rejects = _rejects(con) if "rejects" in files else []
     history, others = _history(store, manifest, ranking)
     return ReportData(
-        manifest, ranking, pairs, shown, histograms, _spectra(store, folder, manifest, shown), examples, rejects,
-        history, others, _ablations(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
+        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, manifest, shown), examples, violations,
+        rejects, history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
 
@@ -190,7 +200,20 @@ def _examples(
     for source, best, worst in con.sql(statement("report/extremes"), params=params).fetchall():
         taken = {triple["triple_id"] for triple in best}
         found[source] = (best, [triple for triple in worst if triple["triple_id"] not in taken])
-    triples = [triple for both in found.values() for side in both for triple in side]
+    _with_texts(con, [triple for both in found.values() for side in both for triple in side], texts)
+    return found
+
+
+def _violations(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], texts: bool) -> dict[str, Violations]:
+    params = {"n": TO_JUDGE, "sources": list(shown)}
+    rows = con.sql(statement("report/violations"), params=params).fetchall()
+    found = {source: Violations(total, triples) for source, total, triples in rows}
+    _with_texts(con, [triple for some in found.values() for triple in some.triples], texts)
+    return {source: found[source] for source in shown if source in found}
+
+
+def _with_texts(con: duckdb.DuckDBPyConnection, triples: list[dict[str, Any]], texts: bool) -> None:
+    """Put the texts of query, positive and negative into triples that have their ids. `texts`: whether the run has some."""
     ids = sorted({triple[f"{role}_id"] for triple in triples for role in ("query", "positive", "negative")})
     known: dict[Any, tuple[str | None, str | None]] = {}
     if texts:
@@ -200,7 +223,6 @@ def _examples(
         for role in ("query", "positive", "negative"):
             user, text = known.get(triple[f"{role}_id"], (None, None))
             triple[role] = _clipped(text if text is not None else f"id {user or triple[f'{role}_id']}")
-    return found
 
 
 def _clipped(text: str) -> str:
@@ -251,25 +273,18 @@ def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
 def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
-    same = {key: value_of(ranking[0], key) for key in SAME} if ranking else {}
-    runs = [run for run in committed(store) if run != manifest["run_id"]][-MOST_RUNS:]
-    for other, its in whole(store, runs).items():
-        try:
-            found = _rows(store, layout.run_folder(other), its, SOURCE_ECI)
-        except DamagedError as error:
-            notice(f"run {other} is left out of the history: {error}")
-            found = []
-        alike = found and all(found[0][key] == value for key, value in same.items())
-        if alike and same_tokens(manifest, its):
-            rows += found
-        else:
-            others += 1
+    for found in rows_of_others(store, manifest, ranking):
+        rows += found or []
+        others += found is None
     return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others
 
 
-def _ablations(store: Store, run_id: str) -> list[dict[str, Any]]:
-    path = layout.ablations_of(run_id)
-    return list(read_sealed(store, path).to_pylist()) if store.exists(path) else []
+def facts_of(data: ReportData) -> Facts:
+    """Return what the warnings look at."""
+    run_id = data.manifest["run_id"]
+    earlier = max((row["run_id"] for row in data.history if row["run_id"] < run_id), default=None)
+    before = [row for row in data.history if row["run_id"] == earlier]
+    return Facts(data.ranking, data.probe, data.ablations, before or None)
 
 
 def digits_of(ranking: list[SourceRow]) -> int:

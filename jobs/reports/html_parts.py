@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
+from jobs.output.markup import esc as esc
 from jobs.terminal.console import TOO_FEW
 
 
@@ -19,12 +19,6 @@ class Cell:
     text: str
     sort: float | None = None
     strong: bool = False
-
-
-def esc(value: object) -> str:
-    """Return a value as HTML text, quotes escaped too; control and direction characters become visible boxes."""
-    text = "".join(c if c.isprintable() or c in "\n\t" else "\N{WHITE SQUARE}" for c in str(value))
-    return escape(text, quote=True)
 
 
 def embedded_json(value: Any) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import vl_convert
 from platformdirs import user_cache_dir
@@ -31,7 +33,11 @@ from jobs.reports.html_parts import embedded_json, esc
 from jobs.reports.sections import sections
 
 MOST_BYTES = 5_000_000
+S = TypeVar("S")
 FOLDER = Path(__file__).parent
+HOME = f"../../{layout.INDEX}"
+"""The index of all runs, seen from a report in its run's folder."""
+SCRIPTS = ("page.js", "judge.js")
 POLICY = (
     "default-src 'none'; style-src {style}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
 )
@@ -54,7 +60,7 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
         DamagedError: a table is not what the manifest says.
     """
     try:
-        page = build(store, folder, manifest, memory, threads)
+        page = build(store, folder, manifest, memory, threads, HOME)
         store.write_text(layout.report_in(folder), sealed_page(page))
     except DamagedError:
         raise
@@ -80,7 +86,7 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
-        page = build(store, folder, manifest, available_memory() // 4, available_cores())
+        page = build(store, folder, manifest, available_memory() // 4, available_cores(), "" if to else HOME)
     except FileNotFoundError as error:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
@@ -91,20 +97,28 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     return target.path(name)
 
 
-def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> str:
-    """Return the page. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads), bundle())
+def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int, home: str) -> str:
+    """Return the page. `home`: as `page_of`. Raises what `read_report` raises."""
+    return page_of(read_report(store, folder, manifest, memory, threads), bundle(), home)
 
 
-def page_of(data: ReportData, bundle: str) -> str:
-    """Return the page of the data, with fewer examples where it would be over MOST_BYTES."""
+def page_of(data: ReportData, bundle: str, home: str = "") -> str:
+    """Return the page of the data, with fewer examples where it would be over MOST_BYTES.
+
+    Args:
+        home: where the index of all runs lies, seen from the page; empty for a page that lies elsewhere.
+    """
     figures = {chart.name: chart for chart in charts(data)}
     specs = {name: {"fit": chart.fit, "spec": chart.spec} for name, chart in figures.items()}
-    page = _document(data, sections(data, figures), embedded_json(specs), bundle)
-    if len(page.encode()) > MOST_BYTES and data.examples:
-        fewer = dict(list(data.examples.items())[: len(data.examples) // 2])
-        return page_of(ReportData(**{**vars(data), "examples": fewer}), bundle)
+    page = _document(data, sections(data, figures), embedded_json(specs), bundle, home)
+    if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):
+        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), bundle, home)
     return page
+
+
+def _half(of: dict[str, S]) -> dict[str, S]:
+    """Return the first half of some sources, none of a single one."""
+    return dict(list(of.items())[: len(of) // 2])
 
 
 @cache
@@ -129,9 +143,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
+def _document(data: ReportData, body: str, specs: str, bundle: str, home: str) -> str:
+    runs = f'<a href="{esc(home)}">All runs</a>' if home else ""
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
     policy = POLICY.format(style=_hash(style), scripts=f"{_hash(bundle)} {_hash(script)}")
@@ -140,7 +155,7 @@ def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI report {run}</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><a class="skip" href="#main">Skip to the report</a>
-<header><div><b>ECI report</b><span>run {run}</span></div><nav aria-label="Sections">{links}</nav></header>
+<header><div><b>ECI report</b><span>run {run}</span>{runs}</div><nav aria-label="Sections">{links}</nav></header>
 <main id="main">{body}</main>
 <footer>Made by eci-lake. This page loads nothing from anywhere.</footer>
 <noscript><p class="note">Charts and sorting need JavaScript; the numbers are in the tables.</p></noscript>
@@ -154,6 +169,6 @@ def _document(data: ReportData, body: str, specs: str, bundle: str) -> str:
 NAVIGATION = (
     ("answer", "Answer"), ("probe", "Probe"), ("ranking", "Ranking"), ("sample", "Sample"), ("plane", "Information"),
     ("pairs", "Pairs"), ("distributions", "Distributions"), ("spectrum", "Spectrum"), ("mixture", "Mixture"),
-    ("ablations", "Ablations"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
+    ("ablations", "Ablations"), ("judge", "Judge"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
     ("settings", "Settings"),
 )  # fmt: skip

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.output.records import SourceRow
+from jobs.probing.fitness import few, unfit
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
 from jobs.reports.html_parts import Cell, count, esc, folded, num, section, share, span, table, text
+from jobs.reports.judging import judge_section
 from jobs.reports.marks import Figures, drawn
 from jobs.reports.probe import gain_cell, probe_section
 from jobs.reports.sample import sample_section
 from jobs.reports.verdict import answer_section
+from jobs.terminal.console import TOO_FEW
 
 
 def sections(data: ReportData, figures: Figures) -> str:
@@ -20,7 +23,7 @@ def sections(data: ReportData, figures: Figures) -> str:
     parts = [
         answer_section(data), probe_section(data, figures), _ranking(data, figures), sample_section(data),
         _plane(figures), _pairs(data, figures), _distributions(figures), _spectrum(figures), _mixture(data, figures),
-        ablation_section(data, figures), _examples(data), _rejects(data, figures), _history(data, figures),
+        ablation_section(data, figures), judge_section(data), _examples(data), _rejects(data, figures), _history(data, figures),
         _settings(data),
     ]  # fmt: skip
     return "".join(parts)
@@ -82,7 +85,7 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
         Cell(rank, float(row["rank"] or 1e9)),
         text(name, strong=row["rank"] == 1),
         num(row["eci"], digits),
-        span(row["eci_lo"], row["eci_hi"], digits),
+        _interval(row, digits),
         num(row["information"], digits),
         num(row["misinformation"], digits),
         num(row["purity"]),
@@ -101,6 +104,11 @@ def _ranking_row(row: SourceRow, digits: int) -> list[Cell]:
     ]
 
 
+def _interval(row: SourceRow, digits: int) -> Cell:
+    cell = span(row["eci_lo"], row["eci_hi"], digits)
+    return Cell(TOO_FEW, cell.sort) if few(row) else cell
+
+
 def _plane(figures: Figures) -> str:
     if "plane" not in figures:
         return ""
@@ -115,6 +123,7 @@ def _pairs(data: ReportData, figures: Figures) -> str:
     if "heat" not in figures:
         return ""
     order = {row["source"]: i for i, row in enumerate(by_eci(data))}
+    apart = unfit(data.ranking)
     digits = digits_of(data.ranking) + 1
     rows = [
         [
@@ -125,13 +134,13 @@ def _pairs(data: ReportData, figures: Figures) -> str:
             num(p["lo"], digits),
             num(p["hi"], digits),
             Cell(f"{p['p_value']:.2g}", p["p_value"]) if p["p_value"] == p["p_value"] else num(None),
-            text("decided" if p["decided"] else "not decided"),
+            text("not comparable" if {p["a"], p["b"]} & apart else "decided" if p["decided"] else "not decided"),
         ]
         for p in data.pairs
         if order[p["a"]] < order[p["b"]]
     ]
-    open_ = sum(row[-1].text == "not decided" for row in rows)
-    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 %. Stronger colour: a larger difference in ECI."
+    open_ = sum(row[-1].text != "decided" for row in rows)
+    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 % or not comparable. Stronger colour: a larger difference in ECI."
     heads = [(name, "") for name in ("ahead", "behind", "difference", "standard error", "low", "high", "p", "verdict")]
     return section(
         "pairs",

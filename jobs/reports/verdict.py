@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.probing.answer import all_tied, answer, score_first
-from jobs.reports.data import ReportData, by_eci, digits_of
+from jobs.reports.card import card_html, card_of, warnings_html
+from jobs.reports.data import ReportData, by_eci, digits_of, facts_of
 from jobs.reports.html_parts import esc, span, tiles
 from jobs.reports.sample import sampled, used
 
@@ -11,7 +12,7 @@ ECI = (
     "ECI is the contrastive information that a source adds, in nats per dimension, discounted by the share of it "
     "that comes from likely false negatives. It compares sources under one encoder and temperature, before any training."
 )
-STARTS = ("Train on the negatives of ", "Train on ", "A tie. No single winner yet: ")
+STARTS = ("Train on the negatives of ", "Train on ", "A tie. No single winner yet: ", "Not decided: ")
 GAIN = (
     "The probe trains a small adapter with each source and measures queries that it was not trained on: its gains are "
     "points of nDCG, and the order of the sources here is theirs. "
@@ -20,7 +21,6 @@ GAIN = (
 
 def answer_section(data: ReportData) -> str:
     """Return the section that says what to train on."""
-    first, rest = verdict(data)
     totals, encoder = data.manifest["totals"], data.manifest["encoder"]
     boxes = [
         (f"{totals['scored']:,}", "triples scored"),
@@ -36,8 +36,8 @@ def answer_section(data: ReportData) -> str:
         size = f"{sample['queries']:,} of {sample['all_queries']:,} queries ({used(sample)})"
         part = f" From a sample: {size}." if sample["rows_left"] else ""
     return (
-        f'<section id="answer"><h1>Which hard negatives to train on</h1><p class="verdict">{first}</p>'
-        f'<p class="lead">{rest} Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
+        f'<section id="answer"><p class="kicker">Which hard negatives to train on</p>{card_html(card_of(data), *verdict(data))}'
+        f'{warnings_html(facts_of(data))}<p class="lead">Encoder {esc(encoder["name"])} ({encoder["dim"]} dimensions), temperature '
         f'{data.manifest["settings"]["temperature"]:g}.{part}{esc(_lexical(data))}</p>{tiles(boxes)}<p class="note">'
         f"{GAIN if data.probe else ''}{ECI}</p></section>"
     )

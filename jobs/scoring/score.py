@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 from eci_sql.connection import kept, statement
 from eci_sql.udfs import Texts, TokenSets, register
+from jobs.errors import EciError
 from jobs.ids import as_text, first_of_run, from_arrow
+from jobs.ingest.judgements import Judgements, read_judgements
 from jobs.output import layout
 from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
@@ -39,13 +41,19 @@ def score_task(
     first: int,
     exchanged: Exchanged,
     sources: list[str],
+    judged: dict[str, Any],
 ) -> Scored:
     """Score parts of one fold, and write their sums under this task's name.
 
     Args:
         report: called with the number of triples scored since the last call.
         first: the number of the first one in the exchange files.
+        judged: the `files` of judgements, and the `digest` of what they say.
+
+    Raises:
+        EciError: the files say something else than when the run was prepared.
     """
+    judgements, met = _judgements(**judged), Counter[str]()
     moments = Moments(sources, job.dim)
     members, rejects, published = [], [SCORE_REJECTS.schema_of(job).empty_table()], []
     near = Counter[str]()
@@ -60,7 +68,9 @@ def score_task(
                 rows = pa.Table.from_batches([file.get_batch(part)])
             texts.vectors, texts.sets, plain = receive(job, first + part - parts.start, exchanged, weights, room)
             labelled += queries_apart(texts.sets, rows["q_ref"].to_numpy(), rows["p_ref"].to_numpy())
+            rows = rows.append_column("judged", judgements.consistency(*pairs_of(rows)))
             scored, rejected = score_part(con, job, rows)
+            met += _judged_pairs(scored)
             moments.add_sums(con.sql(statement("sums")).to_arrow_table())
             add_moments(moments, scored, texts.vectors)
             path = layout.scores_part(folder, part)
@@ -85,10 +95,30 @@ def score_task(
         "near_positive": dict(near),
         "rejected": lost.total(),
         "rejected_by_source": dict(lost),
+        "judged": dict(met),
         "queries": int(labelled[0]),
         "queries_apart": int(labelled[1]),
         "published": published,
     }
+
+
+def _judgements(files: list[str], digest: str) -> Judgements:
+    found = read_judgements(files)
+    if found.digest != digest:
+        raise EciError(f"{', '.join(files)}: changed since the run began; give the same command again")
+    return found
+
+
+def pairs_of(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of queries and negatives of triples, S16 (n,) each."""
+    return from_arrow(rows["query_id"]), from_arrow(rows["negative_id"])
+
+
+def _judged_pairs(scored: pa.Table) -> Counter[str]:
+    """Return how many scored triples have each judged pair of query and negative, as 64 hexadecimal digits."""
+    queries, negatives = pairs_of(scored.filter(scored["judged"].is_valid()))
+    each = range(len(queries))
+    return Counter(queries[i : i + 1].tobytes().hex() + negatives[i : i + 1].tobytes().hex() for i in each)
 
 
 def near_positive(scored: pa.Table, plain: np.ndarray) -> dict[str, int]:
@@ -125,7 +155,7 @@ def score_part(con: duckdb.DuckDBPyConnection, job: Job, rows: pa.Table) -> tupl
 
     The first are left as the connection's view `scored`.
     """
-    con.register("part", rows.select(REFS))
+    con.register("part", rows.select([*REFS, "judged"]))
     params = {"temperature": job.temperature, "kappa": job.kappa}
     found = con.sql(statement("scores"), params=params).to_arrow_table().combine_chunks()
     for column in found.column_names:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
+from jobs.terminal.escape import shown
+
 LEAST_TABLE = 60
 NAMES = 24
 """Cells that a name has at least while there is a column left that may go."""
@@ -152,9 +154,24 @@ def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
     return _lines(words, width, " " * start, " " * (start + hanging), "")
 
 
+def quoted(word: str) -> str:
+    r"""Return a word as a shell takes it; `$'...'` with what a terminal may not be shown as `\NNN`, byte by byte."""
+    if shown(word) == word:
+        return shlex.quote(word)
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    # octal digits, three at most: a hexadecimal digit behind `\xNN` would be taken for one of it
+    escaped = "".join(c if shown(c) == c else "".join(f"\\{b:03o}" for b in _bytes(c)) for c in plain)
+    return f"$'{escaped}'"
+
+
+def _bytes(character: str) -> bytes:
+    # bytes of a name that is no UTF-8 come as halves of pairs
+    return character.encode("utf-8", "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass")
+
+
 def command_lines(command: Command, width: int, indent: int = 2) -> list[str]:
     """Return a command to copy: quoted for a shell, broken between its options with a backslash at the end of a line."""
-    words = [(" ", " ".join(map(shlex.quote, part))) for part in command]
+    words = [(" ", " ".join(map(quoted, part))) for part in command]
     return _lines(words, width, " " * indent, " " * (indent + 4), " \\")
 
 

@@ -154,6 +154,7 @@ class Scored(Summary):
     """`score`: triples scored, and those without a usable vector, both by source too.
 
     `near_positive`: by source, those whose negative is the positive but for case and white space.
+    `judged`: 64 hexadecimal digits of query_id and negative_id -> how many scored triples have the two, of the pairs judged.
     `queries`: those of the parts whose texts are there; `queries_apart`: those of them that have no token in common with
     any of their positives.
     """
@@ -163,6 +164,7 @@ class Scored(Summary):
     near_positive: dict[str, int]
     rejected: int
     rejected_by_source: dict[str, int]
+    judged: dict[str, int]
     queries: int
     queries_apart: int
 

@@ -37,6 +37,7 @@ COMMIT_POINTS = [
     "open:publish/manifest.json",
     "rename:publish/manifest.json",
     "publish:",
+    "rename:index.html",
     "open:LATEST",
     "rename:LATEST",
     "rename:catalog.duckdb",
@@ -52,6 +53,8 @@ def test_a_driver_killed_while_it_commits_is_picked_up(
     code, _, err = finish(start(small_lake, tmp_path / "out"))
     assert code == 0, err
     assert_whole(tmp_path / "out", undisturbed)
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    assert run.name in (tmp_path / "out" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])

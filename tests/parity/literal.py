@@ -209,12 +209,18 @@ def dot(a: Vector, b: Vector) -> float:
     return total
 
 
-def example(triple: Triple, vectors: Mapping[bytes, Vector], shared: float | None, parameters: Parameters) -> Example:
-    """One triple's score; `shared` is overlap(q, n), None where there are no texts."""
+def example(
+    triple: Triple,
+    vectors: Mapping[bytes, Vector],
+    shared: float | None,
+    parameters: Parameters,
+    judged: float | None = None,
+) -> Example:
+    """One triple's score; `shared` is overlap(q, n), None where there are no texts; `judged` 1 or -1 where people judged."""
     zq, zp, zn = (vectors[i] for i in (triple.query, triple.positive, triple.negative))
     s_pos, s_neg = dot(zq, zp), dot(zq, zn)
     x = (s_pos - s_neg) / parameters.temperature
-    consistency = 2.0 * sigmoid(x) - 1.0
+    consistency = 2.0 * sigmoid(x) - 1.0 if judged is None else judged
     locality = sigmoid(-x)
     residuality = 1.0 if shared is None else 1.0 - parameters.kappa * shared
     difference = [float(zn[i]) - float(zp[i]) for i in range(len(zq))]
@@ -357,14 +363,16 @@ def score_examples(
     weights: Mapping[str, float],
     unseen: float,
     parameters: Parameters,
+    judgements: Mapping[tuple[bytes, bytes], float] | None = None,
 ) -> list[Example]:
-    """Every triple's score, in order; `tokens` by text id, None where texts are absent."""
+    """Every triple's score, in order; `tokens` by text id, None where texts are absent; judgements by (query, negative)."""
     examples = []
     for triple in triples:
         shared = None
         if tokens is not None:
             shared = overlap(tokens[triple.query], tokens[triple.negative], weights, unseen)
-        examples.append(example(triple, vectors, shared, parameters))
+        judged = (judgements or {}).get((triple.query, triple.negative))
+        examples.append(example(triple, vectors, shared, parameters, judged))
     return examples
 
 

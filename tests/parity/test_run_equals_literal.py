@@ -17,8 +17,13 @@ from tests.parity import literal
 RELATIVE = 1e-5
 
 
-def literal_rows(lake: VectorLake, parameters: literal.Parameters) -> dict[str, literal.SourceRow]:
-    """The literal score of a lake; every text's vector scaled to unit length in float32, as it is stored."""
+def literal_rows(
+    lake: VectorLake, parameters: literal.Parameters, judgements: dict[tuple[bytes, bytes], float] | None = None
+) -> dict[str, literal.SourceRow]:
+    """The literal score of a lake; every text's vector scaled to unit length in float32, as it is stored.
+
+    `judgements`: (query, negative) -> 1 or -1, by text id.
+    """
     vectors: dict[bytes, Any] = {}
     tokens: dict[bytes, set[str]] = {}
     for side, texts in (("q", lake.queries), ("p", lake.passages)):
@@ -35,7 +40,7 @@ def literal_rows(lake: VectorLake, parameters: literal.Parameters) -> dict[str, 
     ]
     unseen = literal.idf_of(0, len(used))
     return literal.score_sources(
-        literal.score_examples(triples, vectors, tokens, weights, unseen, parameters), parameters
+        literal.score_examples(triples, vectors, tokens, weights, unseen, parameters, judgements), parameters
     )
 
 

@@ -194,8 +194,8 @@ def test_one_query_has_no_interval_and_that_is_said_everywhere(tmp_path: Path) -
     text = page.split("<script")[0]
     for shown in (ranked, mixed, text):
         assert "too few" in shown and "nan" not in shown.lower().split()
-    assert "Too few queries for an interval, which takes two folds of them at least: " in ranked
-    assert "source 0 (1 query in 1 fold)" in ranked and "source 1 (1 query in 1 fold)" in ranked
+    assert ranked.count("Too few for an interval: ") == 1
+    assert "source 0 has 1 query" in ranked and "source 1 has 1 query" in ranked
     write_triples(lake.triples, rows[:-1])
     run_lake(tmp_path / "out", lake.triples, vectors=str(lake.vectors), folds=4)
     assert "too few folds to say" in told("diff", "--out", tmp_path / "out")

@@ -96,13 +96,13 @@ def test_sources_that_are_all_equal_are_a_tie_and_no_ranking(equal: Path) -> Non
     assert {row["eci"] for row in rows} == {0.0}
     assert [(row["rank_lo"], row["rank_hi"]) for row in rows if row["kind"] == "source"] == [(1, 4)] * 4
     (line,) = verdict(rows, found["pairs"])
-    assert line == "All 4 sources are tied at an ECI of 0.0000: the order of their names is no ranking."
+    assert line == "A tie. All 4 sources have the same ECI: the order of their names is no ranking."
 
 
 def test_the_report_of_a_tie_names_no_winner(equal: Path) -> None:
     run = Finished.open(str(equal), None)
     section = answer_section(read_report(run.store, f"runs/{run.run_id}", run.manifest, 1 << 28, 1))
-    assert "All 4 sources are tied" in section and "Train on" not in section
+    assert "All 4 sources have the same ECI" in section and "Train on" not in section
 
 
 def test_ablate_tries_no_temperature_out_of_bounds(equal: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ ESTIMATES = [("kind", pa.string()), ("source", pa.string()), ("parts", pa.list_(
                "misinformation", "purity", "trace", "effective_rank", "eci_v1", "folds_done")),
              *((name, pa.int64()) for name in ("n_examples", "n_rejected", "n_queries", "n_negatives", "n_near_positive")),
              *((column.name, pa.int64()) for column in SUMS)]  # fmt: skip
-PART = pa.schema([(ref, pa.int32()) for ref in REFS])
+PART = pa.schema([*((ref, pa.int32()) for ref in REFS), ("judged", pa.float64())])
 SUMMED = [
     ("fold", pa.int32()),
     ("n_examples", pa.int64()),
@@ -57,6 +57,7 @@ STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
     "select/diverse_piece": ({"piece": SELECTED}, {}),
     "select/chosen": ({"candidate": SELECTED, "budgets": BUDGETS}, {"record": 2}),
     "select/counts": ({"chosen": SELECTED}, {}),
+    "report/violations": ({"scores": SCORES.schema}, {"n": 20, "sources": ["s"]}),
     "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
     "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
     "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000000000000000000000000000"], "most": 9}),
@@ -114,7 +115,8 @@ def test_scores_come_in_the_order_of_their_triples(threads: int) -> None:
     rng = np.random.default_rng(3)
     vectors = rng.standard_normal((500, 8)).astype(np.float32)
     refs = rng.integers(0, len(vectors), (3, 300_000)).astype(np.int32)
-    batches = pa.Table.from_arrays([pa.array(ref) for ref in refs], REFS).to_batches(max_chunksize=7_000)
+    part = pa.Table.from_arrays([pa.array(ref) for ref in refs], REFS)
+    batches = part.append_column("judged", pa.nulls(len(part), pa.float64())).to_batches(max_chunksize=7_000)
     nothing = np.zeros(len(vectors) + 1, dtype=np.int32)
     with connect(threads=threads) as con:
         texts = register(con)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.decide.ablation import ablate
+from jobs.ids import text_id
 from jobs.output.tables import ABLATIONS, TABLES, Table
 from jobs.terminal.progress import Silent
 from tests.conftest import run_lake
@@ -24,7 +25,15 @@ from tests.lakes import vector_lake, write_triples
 EVERY = (*TABLES, ABLATIONS)
 # of the lake below: 600 triples of 3 sources in 4 folds, and two rows with an empty text; its probe tries the sources and
 # their three pairs, and judges after 25, 50, 100 and 200 steps
-ROWS = {"scores": 600, "rejects": 2, "moments": 12, "source_pairs": 6, "source_probe": 6, "probe_curve": 24}
+ROWS = {
+    "scores": 600,
+    "rejects": 2,
+    "moments": 12,
+    "source_pairs": 6,
+    "source_probe": 6,
+    "probe_curve": 24,
+    "judgements": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +42,13 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = vector_lake(folder / "lake", 8, 600, sources=3, queries=300)
     first = lake.rows[0]
     write_triples(lake.triples, [*lake.rows, (first[0], first[1], " ", "source 0"), (" ", *first[1:])])
-    run_lake(folder / "out", lake.triples, vectors=str(lake.vectors), folds=4, buckets=8)
+    pairs = [
+        (text_id("query", query).hex(), text_id("passage", negative).hex()) for query, _, negative, _ in lake.rows[:2]
+    ]
+    marks = [{"query_id": query, "negative_id": negative, "judgement": "fine"} for query, negative in pairs]
+    (folder / "marks.json").write_text(json.dumps({"format": "eci-judgements/1", "judgements": marks}))
+    given = {"vectors": str(lake.vectors), "judgements": str(folder / "marks.json")}
+    run_lake(folder / "out", lake.triples, folds=4, buckets=8, **given)
     ablate(str(folder / "out"), Silent(), only=["sample"])
     # what `eci ablate --encoder` keeps must not lie among the files of a table
     (folder / "out" / "ablation-encoders" / "another").mkdir(parents=True)

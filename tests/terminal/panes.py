@@ -6,6 +6,7 @@ out as a committed run here. `python -m tests.terminal` writes the panes anew: l
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -73,6 +74,9 @@ def _root(out: Path, found: dict[str, Any], names: dict[str, str] | None = None)
         rows = [dict(zip(found[table.name]["columns"], row, strict=True)) for row in found[table.name]["rows"]]
         rows = [_renamed(_timed(row), names or {}) for row in rows]
         pq.write_table(pa.Table.from_pylist(rows, table.schema), run / table.files)
+        data = (run / table.files).read_bytes()
+        (file,) = (file for file in manifest["files"] if file["path"] == table.files)
+        file |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (run / "report.html").write_text("the page", encoding="utf-8")
     (out / layout.LATEST).write_text(manifest["run_id"], encoding="utf-8")

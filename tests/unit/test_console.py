@@ -39,8 +39,8 @@ def test_what_has_no_form_in_json_is_refused() -> None:
 @pytest.mark.parametrize("second", [0.02, 1e-8, 0.0])
 def test_a_lead_is_a_difference_with_its_interval_and_no_percentage(second: float) -> None:
     """ECI is no amount: twice the ECI is not twice the use."""
-    rows = [{"source": "a", "eci": 0.05, "rank": 1}, {"source": "b", "eci": second, "rank": 2}]
-    rows = [{**row, "kind": "source", "eci_se": 0.0} for row in rows]
+    same = {"kind": "source", "eci_se": 0.0, "n_examples": 900, "n_queries": 300, "folds": 32, "folds_done": 32}
+    rows = [{"source": "a", "eci": 0.05, "rank": 1} | same, {"source": "b", "eci": second, "rank": 2} | same]
     pair = {"a": "a", "b": "b", "difference": 0.05 - second, "lo": 0.01, "hi": 0.06, "decided": True}
     (line,) = verdict(rows, [pair])
     assert line.startswith("By ECI, a is ahead of b by 0.0") and line.endswith("decided.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from itertools import combinations
 
@@ -11,6 +12,7 @@ from rich.cells import cell_len
 
 from jobs.finished.text import sample_lines
 from jobs.probing.answer import not_decided, ties
+from jobs.terminal.escape import shown
 from jobs.terminal.fitting import Column, command_lines, cut_middle, cut_names, fitted, wrapped
 
 
@@ -108,3 +110,10 @@ def test_what_a_sample_left_open_is_in_groups() -> None:
     assert sample_lines(sample, {"texts": 0, "seconds": None}) == [
         "Used 100 of 400 queries (25.0%) in 2 looks.", "Open with the queries used: a, b and c.",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["a b", "\x1b]0;owned\x07it's 1", "x\n\u202e2\\n", "a\udcff", "plain"])
+def test_a_command_holds_nothing_that_moves_the_terminal_and_means_the_same_to_a_shell(word: str) -> None:
+    (line,) = command_lines([("printf", "%s", word)], 1000, 0)
+    assert shown(line) == line
+    assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout == os.fsencode(word)

@@ -99,7 +99,7 @@ def test_every_setting_is_an_option_with_its_variable_unless_it_is_left_to_the_f
     assert settings >= FILE_ONLY
     options = {option.name: option for option in typer.main.get_command(app).commands[command].params}
     if command == "ingest":
-        assert options.keys() == inputs | {"to", "json", "quiet"}
+        assert options.keys() == inputs | {"corpus", "queries", "skip_bad_files", "to", "json", "quiet"}
         return
     assert options.keys() - {"json", "quiet", "strict", "log_json"} == inputs | {"config"} | settings - FILE_ONLY
     for name in options.keys() - {"json", "quiet", "strict", "log_json"}:
@@ -121,7 +121,7 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True,
              "allow_rejects": True}  # fmt: skip
-FOUND = {"inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
+FOUND = {"judgements", "inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 
 def test_every_setting_is_in_the_identity_of_a_run_or_named_as_no_part_of_it():
