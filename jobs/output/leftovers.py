@@ -61,7 +61,7 @@ def _not_following(path: str, flags: int) -> int:
 def filling(store: Store, own: str, last: str | None = None) -> Iterator[None]:
     """Hold a new folder while it is being filled; what an interrupted command has left of itself there is removed first.
 
-    A block that ends with an error leaves nothing in the folder.
+    A block that ends with an error leaves nothing in the folder, and no folder where there was none.
 
     Args:
         own: a regular expression of the names at the top of the folder that the block makes.
@@ -71,6 +71,7 @@ def filling(store: Store, own: str, last: str | None = None) -> Iterator[None]:
         InputError: the folder holds something else.
         HeldError: another process is filling it.
     """
+    made = not store.exists("")
     names = set(store.names("", links=True))
     if last in names:
         store.remove(MARK)  # killed between its last two steps
@@ -88,7 +89,7 @@ def filling(store: Store, own: str, last: str | None = None) -> Iterator[None]:
         except BaseException:
             with suppress(OSError):
                 _empty(store, own)
-                store.remove(MARK)
+                store.remove("" if made else MARK)
             raise
         store.remove(MARK)
 

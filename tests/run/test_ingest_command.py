@@ -103,8 +103,6 @@ def test_ingest_and_run_reject_the_same_rows(eci: Callable[..., Any], tmp_path: 
         ("empty.jsonl", '{"query": "q", "positive": "p", "negative": "", "source": "s"}\n', "1 x empty_text"),
         ("dpr.json", '[{"question": "q", "answers": [], "positive_ctxs": [{"text": "p"}], "negative_ctxs": [], "hard_negative_ctxs": []}]',
          "1 x null_field"),
-        ("columns.json", '{"query": {"0": "a"}, "positive": {"0": "b"}, "negative": {"0": "c"}, "source": {"0": "s"}}',
-         "1 x bad_record"),
     ],
 )  # fmt: skip
 def test_nothing_usable_is_an_error_and_leaves_nothing(
@@ -184,6 +182,7 @@ def test_a_file_that_cannot_be_opened_is_a_reject_where_that_is_asked_for(
     assert refused.returncode == 2 and "b.parquet" in refused.stderr and not (tmp_path / "to").exists()
     done = eci("ingest", "--triples", "lake", "--to", "to", "--skip-bad-files", "--json", "-q")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"triples": {"s": 1}, "rejects": {"bad_record": 1}, "files": 1, "ids_alone": 0}
+    said = json.loads(done.stdout)
+    assert (said["triples"], said["rejects"], said["files"], said["ids_alone"]) == ({"s": 1}, {"bad_record": 1}, 1, 0)
     (row,) = pl.read_parquet(tmp_path / "to" / "_rejects" / "000001.parquet").rows(named=True)
     assert row["file"].endswith("b.parquet") and row["reason"] == "bad_record" and row["detail"]
