@@ -60,7 +60,7 @@ def furnish(folder: Path) -> None:
     ]
     _lines(folder / "msmarco1k_llmneg" / "hard-negatives.jsonl", negatives)
     (folder / "etc").mkdir()
-    (folder / "etc" / "nightly.toml").write_text('out = "NIGHT"\n[[inputs]]\ntriples = "demo-out/lake/triples"\n')
+    (folder / "etc" / "nightly.toml").write_text('out = "../NIGHT"\n[[inputs]]\ntriples = "../demo-out/lake/triples"\n')
     (folder / "lake").symlink_to("demo-out/lake/triples")
     settings = next(text for text in blocks("toml") if "mined/bm25" in text)
     (folder / "settings.toml").write_text(settings, encoding="utf-8")
