@@ -109,7 +109,7 @@ def test_an_input_replaced_by_one_of_the_same_size_and_time_is_read(root: Root, 
         os.utime(root.triples, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-HARMED = ("source_eci.parquet", "scores/fold=01/part-000.parquet", "manifest.json", "")
+HARMED = ("source_eci.parquet", "scores/fold-01-part-000.parquet", "manifest.json", "")
 """Files of a run, and its whole folder."""
 
 

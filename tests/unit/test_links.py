@@ -47,7 +47,7 @@ COMMANDS: dict[str, Callable[[str, Path], Any]] = {
 PLACES = (
     ".eci-root", "LATEST", "catalog.duckdb", "runs", "work", "work/LOCK", "runs/NEWEST", "runs/NEWEST/manifest.json",
     "runs/NEWEST/source_eci.parquet", "runs/NEWEST/moments.parquet", "runs/NEWEST/report.html", "runs/NEWEST/scores",
-    "runs/NEWEST/scores/fold=03", "runs/NEWEST/scores/fold=03/part-000.parquet", "runs/NEWEST/texts",
+    "runs/NEWEST/scores/fold-03-part-000.parquet", "runs/NEWEST/texts",
 )  # fmt: skip
 
 
