@@ -12,7 +12,8 @@ import s3fs
 
 from jobs.errors import EciError, InputError
 from jobs.formats import FORMATS, Options
-from jobs.formats.opening import expand, open_input
+from jobs.formats.finding import expand
+from jobs.formats.opening import open_input
 
 LINE = b'{"query": "q", "pos": ["p"], "neg": ["n"]}\n'
 BODY = LINE * 200_000

@@ -19,7 +19,8 @@ import pytest
 from jobs import machine
 from jobs.config import make_config
 from jobs.errors import InputError
-from jobs.formats.opening import expand, extension_of, stem_of
+from jobs.formats.finding import expand
+from jobs.formats.opening import extension_of, stem_of
 from jobs.machine import address_space
 from tests.formats.reading import read
 

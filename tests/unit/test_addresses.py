@@ -20,7 +20,7 @@ from jobs.commands.boundary import take_in
 from jobs.commands.options import run_options
 from jobs.config import Input, RunConfig, load_settings, make_config
 from jobs.errors import InputError
-from jobs.formats.opening import expand
+from jobs.formats.finding import expand
 from jobs.output.store import Store, file_at
 
 MARK = "xMARKEDx0123456789"
