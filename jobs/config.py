@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 import types
 import typing
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from jobs.addresses import beside, expanded, refuse_secrets
+from jobs.addresses import expanded, refuse_secrets
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
+INPUT_FILES = ("triples", "qrels", "corpus", "queries")
+FILES = ("corpus", "queries", "vectors", "judgements")
+"""The settings of an input, and of a run, that name files."""
 COLUMN_NAMES = (
     *("query", "positive", "negative", "negative_1", "query_id", "positive_id", "negative_id", "source"),
     *("docs", "document_ids", "passage", "label", "labels", "score", "scores", "title"),
@@ -81,7 +81,7 @@ class Input(_Settings):
                 raise ValueError(f"{name} needs the name of a column, such as {name}=answer")
         return value
 
-    @field_validator("triples", "qrels", "corpus", "queries", mode="before")
+    @field_validator(*INPUT_FILES, mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return _addresses(value)
@@ -203,7 +203,7 @@ class RunConfig(_Settings):
     def _at_home(cls, value: str) -> str:
         return expanded(value)
 
-    @field_validator("corpus", "queries", "vectors", "judgements", mode="before")
+    @field_validator(*FILES, mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return _addresses(value)
@@ -290,45 +290,6 @@ def _addresses(value: Any) -> Any:
     if isinstance(given, list | tuple) and all(isinstance(item, str) for item in given):
         return tuple(expanded(item) for item in given)
     return given
-
-
-def load_settings(path: str) -> dict[str, Any]:
-    """Read a TOML settings file; relative paths in it begin at its folder.
-
-    Raises:
-        InputError: it cannot be read (with the line of a syntax error), or an address in it holds a secret.
-    """
-    try:
-        found = tomllib.loads(Path(expanded(path)).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from error
-    refuse_secrets(found, path)
-    _begin_at(found, os.path.dirname(expanded(path)))
-    return found
-
-
-_PATHS = ("out", "corpus", "queries", "vectors")
-_INPUT_PATHS = ("triples", "qrels")
-
-
-def _begin_at(settings: dict[str, Any], folder: str) -> None:
-    """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
-    inputs = settings.get("inputs")
-    listed = inputs if isinstance(inputs, list) else []
-    tables = [(settings, _PATHS)] + [(item, _INPUT_PATHS) for item in listed if isinstance(item, dict)]
-    for table, names in tables:
-        for name in names:
-            value = table.get(name)
-            if isinstance(value, str) and value.strip():
-                table[name] = beside(value, folder)
-            elif isinstance(value, list):
-                table[name] = [beside(item, folder) if isinstance(item, str) else item for item in value]
-    encoder = settings.get("encoder")
-    # a name is none of a folder, unless there is one beside the file
-    if isinstance(encoder, str) and ("/" in encoder or os.path.isdir(os.path.join(folder, encoder))):
-        settings["encoder"] = beside(encoder, folder)
 
 
 def probe_settings(values: dict[str, Any]) -> Probe:

@@ -1,7 +1,9 @@
-"""A settings file with every option: what it means, what is allowed, its default."""
+"""Settings files: read, with paths that begin at their folder; and written, with every option, what it means and its default."""
 
 from __future__ import annotations
 
+import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from jobs.config import Input, RunConfig, allowed
+from jobs.addresses import beside, expanded, refuse_secrets
+from jobs.config import FILES, INPUT_FILES, Input, RunConfig, allowed
 from jobs.errors import InputError
 
 EXAMPLES: dict[str, str] = {
@@ -31,6 +34,41 @@ HEADER = """\
 # Paths are files, folders, globs or URLs; relative ones begin at the folder of this file.
 # No secrets here: credentials come from the environment or the machine's role.
 """
+
+
+def load_settings(path: str) -> dict[str, Any]:
+    """Read a TOML settings file; relative paths in it begin at its folder.
+
+    Raises:
+        InputError: it cannot be read (with the line of a syntax error), or an address in it holds a secret.
+    """
+    try:
+        found = tomllib.loads(Path(expanded(path)).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    refuse_secrets(found, path)
+    _begin_at(found, os.path.dirname(expanded(path)))
+    return found
+
+
+def _begin_at(settings: dict[str, Any], folder: str) -> None:
+    """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
+    inputs = settings.get("inputs")
+    listed = inputs if isinstance(inputs, list) else []
+    tables = [(settings, ("out", *FILES))] + [(item, INPUT_FILES) for item in listed if isinstance(item, dict)]
+    for table, names in tables:
+        for name in names:
+            value = table.get(name)
+            if isinstance(value, str) and value.strip():
+                table[name] = beside(value, folder)
+            elif isinstance(value, list):
+                table[name] = [beside(item, folder) if isinstance(item, str) else item for item in value]
+    encoder = settings.get("encoder")
+    # a name is none of a folder, unless there is one beside the file
+    if isinstance(encoder, str) and ("/" in encoder or os.path.isdir(os.path.join(folder, encoder))):
+        settings["encoder"] = beside(encoder, folder)
 
 
 def settings_toml() -> str:

@@ -201,7 +201,8 @@ def given_of(values: dict[str, Any]) -> dict[str, Any]:
 
 def config_of(values: dict[str, Any]) -> RunConfig:
     """Return the RunConfig of the settings file and the options given beside it (options win)."""
-    from jobs.config import INPUT_OPTIONS, load_settings, make_config
+    from jobs.config import INPUT_OPTIONS, make_config
+    from jobs.settings_file import load_settings
 
     given = given_of(values)
     path = given.pop("config", None)

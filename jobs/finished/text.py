@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.output.records import Loss, NamedSource, PairRow, SampleUsed, SourceRow, Totals
-from jobs.probing.answer import all_tied, not_decided, score_first, score_lead, tied_by_score
+from jobs.output.records import Loss, NamedSource, SampleUsed, SourceRow, Totals
+from jobs.probing.answer import not_decided
 from jobs.probing.fitness import few
 from jobs.terminal.console import TOO_FEW, duration, interval, number
 from jobs.terminal.escape import shown
@@ -100,13 +100,6 @@ def _eci_bar(row: SourceRow, top: float) -> str:
 def ranked(rank: int | None, low: int | None, high: int | None) -> str:
     """Return a rank with the ranks that are not excluded; nothing for a row without one."""
     return "" if rank is None else str(rank) if low == high else f"{rank} ({low}-{high})"
-
-
-def verdict(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]:
-    """Return the answer by ECI in sentences: the leader and its lead, and between which sources nothing is decided."""
-    if len(rows) < 2 or all_tied(rows):
-        return [score_first(rows)]
-    return [*score_lead(rows, pairs), *tied_by_score(rows, pairs)]
 
 
 def used_of(sample: SampleUsed) -> str:

@@ -8,24 +8,10 @@ run: it is no damage of the file, whose rest would be a reject. Clients send aga
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from jobs.errors import EciError, reason_of
-
-
-@contextmanager
-def answering(address: str, tried: str) -> Iterator[None]:
-    """Turn what a store's client raises into an EciError; only what is not there stays FileNotFoundError."""
-    try:
-        yield
-    except (FileNotFoundError, EciError):
-        raise
-    except Exception as error:  # each client has errors of its own
-        raise EciError(
-            f"{address}: the store does not answer ({tried}): {reason_of(error)}; credentials and endpoint come from the environment"
-        ) from error
+from jobs.errors import EciError
+from jobs.output.store import answering
 
 
 class Answering:

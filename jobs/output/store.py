@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,20 @@ from jobs.output import layout
 from jobs.output.faults import step
 
 ATTEMPT = ".attempt-"
+
+
+@contextmanager
+def answering(address: str, tried: str = "") -> Iterator[None]:
+    """Turn what an object store's client raises into an EciError; only what is not there stays FileNotFoundError."""
+    try:
+        yield
+    except (FileNotFoundError, EciError):
+        raise
+    except Exception as error:  # each client has errors of its own
+        told = f" ({tried})" if tried else ""
+        raise EciError(
+            f"{address}: the store does not answer{told}: {reason_of(error)}; credentials and endpoint come from the environment"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -72,18 +86,8 @@ class Store:
         fs, inner = self.filesystem()
         return fs, f"{inner}/{relative}" if relative else inner
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Turn the errors of an object store's client into one; only what is not there stays FileNotFoundError."""
-        try:
-            yield
-        except (FileNotFoundError, EciError):
-            raise
-        except Exception as error:  # each client has errors of its own
-            raise EciError(
-                f"{self.path()}: the store does not answer: {reason_of(error)}; credentials and endpoint come from the "
-                "environment"
-            ) from error
+    def _answering(self) -> AbstractContextManager[None]:
+        return answering(self.path())
 
     def path(self, relative: str = "") -> str:
         """Return the full path or URL of a relative path. Raises InputError where it leads over a link or is one."""

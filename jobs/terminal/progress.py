@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ class _Stage:
         return f"{text}, about {duration(left + ahead)} in all"
 
 
-class _Shown:
+class _Shown(ABC):
     """A progress that shows: keeps the stages that run and what is expected of those to come."""
 
     def __init__(self) -> None:
@@ -139,8 +140,9 @@ class _Shown:
     def _line(self, stage: str) -> str:
         return self._stages[stage].line(None if self._expected is None else sum(self._expected.values()))
 
+    @abstractmethod
     def _show(self, stage: str) -> None:
-        raise NotImplementedError
+        """Show how far a stage is."""
 
 
 def _ended(state: _Stage) -> str:

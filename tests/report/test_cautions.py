@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from jobs.finished.result import ranking_of
-from jobs.finished.text import ranking_columns, verdict
+from jobs.finished.text import ranking_columns
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.probing import cautions as warn
-from jobs.probing.answer import Probed
+from jobs.probing.answer import Probed, score_lead
 from jobs.probing.cautions import Facts, cautions
 from jobs.probing.fitness import few, unequal, unfit
 from jobs.reports.data import ReportData, facts_of, read_report
@@ -110,7 +110,7 @@ def test_a_mixture_is_never_warned_of():
 def test_no_pair_is_called_decided_of_a_source_that_cannot_be_compared(unlike):
     rows: Any = [row("a"), row("b", 0.04, 2, **unlike)]
     pairs: Any = [{"a": "a", "b": "b", "difference": 0.01, "lo": 0.008, "hi": 0.012, "decided": True}]
-    assert unfit(rows) == {"b"} and verdict(rows, pairs)[0].endswith(": NOT comparable.")
+    assert unfit(rows) == {"b"} and score_lead(rows, pairs)[0].endswith(": NOT comparable.")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jobs.decide.ablation import variants_of
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.result import ranking_of
-from jobs.finished.text import verdict
+from jobs.probing.decision import decide
 from jobs.reports.data import read_report
 from jobs.reports.verdict import answer_section
 from jobs.validation.outcome import Settings
@@ -95,7 +95,7 @@ def test_sources_that_are_all_equal_are_a_tie_and_no_ranking(equal: Path) -> Non
     rows = found["ranking"]
     assert {row["eci"] for row in rows} == {0.0}
     assert [(row["rank_lo"], row["rank_hi"]) for row in rows if row["kind"] == "source"] == [(1, 4)] * 4
-    (line,) = verdict(rows, found["pairs"])
+    (line,) = decide(None, rows, found["pairs"]).said
     assert line == "A tie. All 4 sources have the same ECI: the order of their names is no ranking."
 
 

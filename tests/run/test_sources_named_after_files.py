@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.config import load_settings, make_config
+from jobs.config import make_config
 from jobs.finished.text import named_line
+from jobs.settings_file import load_settings
 from tests.lakes import VectorLake, vector_lake
 
 

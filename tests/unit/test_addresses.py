@@ -18,10 +18,11 @@ from jobs import cli
 from jobs.addresses import refuse_secret, without_secrets
 from jobs.commands.boundary import take_in
 from jobs.commands.options import run_options
-from jobs.config import Input, RunConfig, load_settings, make_config
+from jobs.config import Input, RunConfig, make_config
 from jobs.errors import InputError
 from jobs.formats.finding import expand
 from jobs.output.store import Store, file_at
+from jobs.settings_file import load_settings
 
 MARK = "xMARKEDx0123456789"
 SECRETS = [
@@ -224,14 +225,17 @@ def test_relative_paths_of_a_settings_file_begin_at_its_folder(tmp_path: Path, m
     (folder / "mine").mkdir(parents=True)
     (folder / "x.toml").write_text(
         'out = "OUT"\ncorpus = "c.jsonl"\nqueries = ["/abs/q", "s3://b/q"]\nvectors = "~/v"\nencoder = "mine"\n'
-        '[[inputs]]\ntriples = ["../lake/*.parquet", "-"]\nqrels = "q.tsv"\n'
+        'judgements = "judged.json"\n[[inputs]]\ntriples = ["../lake/*.parquet", "-"]\nqrels = "q.tsv"\n'
+        'corpus = "own.jsonl"\nqueries = ["own.tsv", "/abs/own"]\n'
     )
     found = make_config(load_settings(str(folder / "x.toml")))
     assert found.out == str(folder / "OUT") and found.corpus == (str(folder / "c.jsonl"),)
     assert found.queries == ("/abs/q", "s3://b/q") and found.vectors == ("/home/me/v",)
     assert found.encoder == str(folder / "mine")
     assert found.inputs[0].triples == (str(folder / "../lake/*.parquet"), "-")
-    assert found.inputs[0].qrels == (str(folder / "q.tsv"),)
+    assert found.inputs[0].qrels == (str(folder / "q.tsv"),) and found.judgements == (str(folder / "judged.json"),)
+    assert found.inputs[0].corpus == (str(folder / "own.jsonl"),)
+    assert found.inputs[0].queries == (str(folder / "own.tsv"), "/abs/own")
     # in the current folder nothing changes, and a name of an encoder stays a name
     (folder / "y.toml").write_text('out = "OUT"\nencoder = "minilm-l6-v2-int8"\n[[inputs]]\ntriples = "a"\n')
     monkeypatch.chdir(folder)

@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from jobs.finished.text import verdict
+from jobs.probing.answer import score_lead
 from jobs.terminal.console import to_json
 
 Point = namedtuple("Point", "x y")
@@ -42,6 +42,6 @@ def test_a_lead_is_a_difference_with_its_interval_and_no_percentage(second: floa
     same = {"kind": "source", "eci_se": 0.0, "n_examples": 900, "n_queries": 300, "folds": 32, "folds_done": 32}
     rows = [{"source": "a", "eci": 0.05, "rank": 1} | same, {"source": "b", "eci": second, "rank": 2} | same]
     pair = {"a": "a", "b": "b", "difference": 0.05 - second, "lo": 0.01, "hi": 0.06, "decided": True}
-    (line,) = verdict(rows, [pair])
+    (line,) = score_lead(rows, [pair])
     assert line.startswith("By ECI, a is ahead of b by 0.0") and line.endswith("decided.")
     assert "%" not in line.replace("95 %", "") and "times" not in line

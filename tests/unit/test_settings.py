@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.commands.options import FILE_ONLY
-from jobs.config import INPUT_OPTIONS, Input, RunConfig, load_settings, make_config
+from jobs.config import INPUT_OPTIONS, Input, RunConfig, make_config
 from jobs.errors import InputError
 from jobs.pipeline.prepare import NOT_IDENTITY, prepare
 from jobs.pipeline.run import work_key
-from jobs.settings_file import settings_toml, write_settings
+from jobs.settings_file import load_settings, settings_toml, write_settings
 
 OPTIONS = [line for line in settings_toml().splitlines() if line.startswith("# ") and " = " in line]
 
