@@ -161,7 +161,7 @@ def demo(
     started = time.monotonic()
     progress, close = progress_for(quiet)
     try:
-        run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else typer.echo(line, err=True))
+        run_demo(out, pairs, workers or 0, progress, lambda line: None if quiet else say(line, err=True))
     finally:
         close()
     say(f"The lake is {out}/lake, the tables are in {out}.")

@@ -7,8 +7,6 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from jobs.config import RunConfig
 from jobs.ingest.digests import remember
 from jobs.output.commit import commit
@@ -21,7 +19,7 @@ from jobs.pipeline.stages import Ran
 from jobs.ranking.hybrids import kind_and_parts, shares_named
 from jobs.ranking.rank import rank_tables
 from jobs.reports.page import write_report
-from jobs.work.files import publish
+from jobs.work.files import publish, read_unfinished
 from jobs.work.summaries import MEASURED, Information, Mixture
 
 
@@ -57,8 +55,7 @@ def _probed(ran: Ran) -> list[ProbeRow]:
     """Return the rows of source_probe, none where the sources were not tried out."""
     if not ran.done.gains:
         return []
-    with ran.job.store.open(f"{ran.job.publish}/{SOURCE_PROBE.files}") as source:
-        return list(pq.read_table(source).to_pylist())
+    return list(read_unfinished(ran.job, SOURCE_PROBE.files).to_pylist())
 
 
 def _found(ran: Ran) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from jobs.errors import EciError, InputError
 from jobs.formats import format_named
@@ -23,6 +22,7 @@ from jobs.ingest.checks import ROLES
 from jobs.ingest.distinct_texts import not_blank
 from jobs.ingest.inputs import InputTask
 from jobs.vectors.given import sides_of
+from jobs.work.files import read_unfinished
 from jobs.work.job import Job
 from jobs.work.summaries import Sent, VectorsRead
 
@@ -153,9 +153,7 @@ def _vector_names(paths: Iterable[str], side: str) -> str:
 
 def _text_names(job: Job, buckets: Iterable[str], side: str) -> str:
     for path in buckets:
-        with job.store.open(f"{job.publish}/{path}") as source:
-            rows = pq.read_table(source, columns=["side", "text", "user_id"]).to_pylist()
-        for row in rows:
+        for row in read_unfinished(job, path, columns=["side", "text", "user_id"]).to_pylist():
             if row["side"] == side:
                 names = {"id": row["user_id"], "text": row["text"]}
                 return " and ".join(f"the {name} {_clip(value)}" for name, value in names.items() if value is not None)
