@@ -15,11 +15,10 @@ from scipy.special import stdtrit
 from jobs.config import Strict
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.output.comparable import SAME
 from jobs.output.records import InputFile, SourceRow, value_of
 from jobs.output.runs import committed, named, same_tokens, whole
 from jobs.output.store import Store
-
-COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
 
 
 def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[s
         InputError: there is no such run, or no two of them.
     """
     a, b = (Finished.open(out, run_id) for run_id in _two(Store(out), run_a, run_b))
-    differs = [name for name in COMPARABLE if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
+    differs = [name for name in SAME if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
     if not differs and not same_tokens(a.manifest, b.manifest):
         differs = ["tokens of scripts without spaces"]
     return {
