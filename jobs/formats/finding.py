@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
@@ -97,6 +98,12 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
                 "it to a file and name that"
             )
         return [inner], ""
+    if local:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                os.stat(inner)
+            except PermissionError as error:
+                raise InputError(f"{what}: {pattern}: cannot be opened: {reason_of(error)}") from error
     if local and os.path.islink(inner):
         raise InputError(f"{what}: {pattern} is a link to {os.readlink(inner)}, which is not there")
     wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?

@@ -32,6 +32,7 @@ def claim(store: Store, adopt: bool = False) -> None:
         InputError: it holds other things.
     """
     if store.exists(layout.MARKER):
+        _require_known(store)
         return
     if not _of_older_version(store):
         held = _held(store)
@@ -58,6 +59,20 @@ def require(store: Store) -> None:
         held = _held(store)
         what = f"holds other things ({_some(held)})" if held else "is empty"
         raise InputError(f"{store.path()} is no output root of eci: it {what}; nothing in it was touched")
+    _require_known(store)
+
+
+def _require_known(store: Store) -> None:
+    """Raise InputError where a newer version has made the root. A marker that is damaged says nothing of its format."""
+    try:
+        found = json.loads(store.read_bytes(layout.MARKER))["format"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    if isinstance(found, int) and found > FORMAT:
+        raise InputError(
+            f"{store.path()}: an output root of format {found}, and this version of eci-lake knows up to {FORMAT}: use the version "
+            "that made it, or a newer one; nothing in it was touched"
+        )
 
 
 def _of_older_version(store: Store) -> bool:

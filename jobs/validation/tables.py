@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobs.validation.outcome import Validation
 
 METRICS = ("ndcg", "mrr")
+TABLES = ("validation_sources", "validation_summary", "validation_pairs")
 
 # The sign that makes larger mean better, as each is usually read: harder, closer, cleaner, more varied.
 PREDICTORS = {
@@ -87,12 +88,19 @@ def read_tables(out: str) -> dict[str, Any]:
     """
     store = Store(out)
     tables: dict[str, Any] = {}
-    for name in ("validation_sources", "validation_summary", "validation_pairs"):
+    for name in TABLES:
         tables[name] = read_sealed(store, f"{layout.VALIDATION}/{name}.parquet").to_pylist()
     said = store.read_bytes(layout.VALIDATED)
     if not is_whole(said):
         raise DamagedError(f"{store.path(layout.VALIDATED)}: damaged: it is not what its own hash says; make it again")
-    return tables | {"validation": {name: value for name, value in json.loads(said).items() if name != SEAL}}
+    tables["validation"] = {name: value for name, value in json.loads(said).items() if name != SEAL}
+    runs = {row["run_id"] for name in TABLES for row in tables[name]} | {tables["validation"]["run_id"]}
+    if len(runs) > 1:
+        raise DamagedError(
+            f"{store.path(layout.VALIDATION)}: its tables are of different validations ({', '.join(sorted(runs))}), the last of "
+            "which was stopped while it wrote them: make it again"
+        )
+    return tables
 
 
 def source_rows(found: Validation) -> list[dict[str, Any]]:

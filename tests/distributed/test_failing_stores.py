@@ -15,6 +15,8 @@ from jobs.formats import FORMATS, Options
 from jobs.formats.finding import expand
 from jobs.formats.opening import open_input
 
+pytestmark = pytest.mark.attack("failing stores")
+
 LINE = b'{"query": "q", "pos": ["p"], "neg": ["n"]}\n'
 BODY = LINE * 200_000
 ADDRESS = "s3://bucket/x.jsonl"
