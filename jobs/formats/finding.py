@@ -21,6 +21,7 @@ from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
 from jobs.formats.recognise import recognise
 from jobs.output.layout import CACHE, OWN
+from jobs.output.store import require_bucket
 
 DESCRIPTION_BYTES = 1 << 20
 """A larger .json file is data."""
@@ -74,6 +75,8 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
         if strange := next((name for name in kept if not is_utf8(name)), None):
             raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         if not kept:
+            if "://" in pattern:
+                require_bucket(pattern, *filesystem(pattern))
             held = (
                 f"; it holds only {', '.join(sorted(os.path.basename(name) for name in beside)[:5])}" if beside else ""
             )

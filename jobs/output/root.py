@@ -11,7 +11,7 @@ import json
 
 from jobs.errors import InputError
 from jobs.output import layout
-from jobs.output.store import Store
+from jobs.output.store import Store, require_bucket
 
 FORMAT = 1
 """Of the output root's layout."""
@@ -48,12 +48,16 @@ def claim(store: Store, adopt: bool = False) -> None:
                 f"{store.path()} is no output root of eci and holds other things ({_some(held)}): name a new or empty "
                 "folder with --out, or let eci run --adopt use this one; what is in it is left alone"
             )
+    if not store.local:
+        require_bucket(store.path(), *store.filesystem())
     store.write_text(layout.MARKER, json.dumps({"made_by": "eci-lake", "format": FORMAT}) + "\n")
 
 
 def require(store: Store) -> None:
     """Raise InputError where a folder is no output root, so that nothing in it is touched."""
     if not store.exists(""):
+        if not store.local:
+            require_bucket(store.path(), *store.filesystem())
         raise InputError(f"{store.path()}: no output root here")
     if not is_root(store):
         held = _held(store)
