@@ -99,6 +99,8 @@ def main() -> None:
     """Run the command line; every failure is one line and an exit code."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # hashes tell of damage, not of somebody who writes files and hashes anew: nothing is made that all may write to
+    os.umask(os.umask(0o022) | 0o002)
     try:
         sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)

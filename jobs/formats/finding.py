@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
@@ -20,6 +21,7 @@ from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
 from jobs.formats.recognise import recognise
 from jobs.output.layout import CACHE, OWN
+from jobs.output.store import require_bucket
 
 DESCRIPTION_BYTES = 1 << 20
 """A larger .json file is data."""
@@ -75,6 +77,8 @@ def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = Fal
         if strange := next((name for name in kept if not is_utf8(name)), None):
             raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         if not kept:
+            if "://" in pattern:
+                require_bucket(pattern, *filesystem(pattern))
             held = (
                 f"; it holds only {', '.join(sorted(os.path.basename(name) for name in beside)[:5])}" if beside else ""
             )
@@ -106,6 +110,12 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
                 "it to a file and name that"
             )
         return [inner], ""
+    if local:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                os.stat(inner)
+            except PermissionError as error:
+                raise InputError(f"{what}: {pattern}: cannot be opened: {reason_of(error)}") from error
     if local and os.path.islink(inner):
         return [inner], ""
     wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?
