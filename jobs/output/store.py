@@ -17,15 +17,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import fsspec
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from jobs.addresses import expanded, is_url, refuse_secret
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ATTEMPT = ".attempt-"
 
@@ -75,6 +75,8 @@ class Store:
         Raises:
             InputError: no filesystem is installed for this kind of address.
         """
+        import fsspec
+
         try:
             # Other processes write here too: a listing that is remembered is a wrong one.
             fs, inner = fsspec.core.url_to_fs(self.path(), use_listings_cache=False)
@@ -121,6 +123,8 @@ class Store:
 
     def open(self, relative: str) -> pa.NativeFile:
         """Open a file for random reads: memory-mapped where it is local."""
+        import pyarrow as pa
+
         if self.local:
             return pa.memory_map(self.path(relative))
         fs, path = self._at(relative)

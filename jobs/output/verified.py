@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from platformdirs import user_cache_dir
 
 from jobs.errors import DamagedError, reason_of
+from jobs.output.parquet import read_parquet
 from jobs.output.records import Manifest, TableFile
 from jobs.output.store import Store
 
@@ -78,7 +78,7 @@ def read_table(store: Store, folder: str, file: TableFile, **options: Any) -> pa
     """
     with opened(store, folder, file) as source:
         try:
-            return pq.read_table(source, page_checksum_verification=True, **options)
+            return read_parquet(source, **options)
         except (OSError, pa.ArrowInvalid) as error:
             raise _damaged(store, f"{folder}/{file['path']}", reason_of(error)) from error
 

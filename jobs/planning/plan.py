@@ -22,6 +22,7 @@ from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
 from jobs.pipeline.expected import REST_SECONDS, probe_cost, row_seconds
+from jobs.pipeline.here import is_small
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
 from jobs.terminal.console import duration, size_in_words
@@ -78,6 +79,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "bytes_cache": new * dim * 2,
         "bytes_work": texts * dim * (2 if prepared.encoder.name else 4) + rows * 80,
         "workers": workers,
+        "without_workers": is_small(config, prepared.files),
         "threads_per_worker": threads_of(config),
         "memory_per_worker": config.share(),
         "tasks": trials
@@ -153,11 +155,17 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     lines += [
         f"writes     about {size_in_words(plan['bytes_published'])} of tables, {size_in_words(plan['bytes_cache'])} of cache; "
         f"{size_in_words(plan['bytes_work'])} of work files until the commit",
-        f"runs       {plan['tasks']:,} tasks on {plan['workers']} workers of {plan['threads_per_worker']} thread(s), "
-        f"{size_in_words(plan['memory_per_worker'])} of memory each",
+        f"runs       {plan['tasks']:,} tasks {_where(plan)}",
         f"takes      about {duration(plan['seconds'])} ({duration(plan['seconds_embedding'])} of it embedding)",
     ]
     return lines + _look_lines(plan)
+
+
+def _where(plan: dict[str, Any]) -> str:
+    memory = size_in_words(plan["memory_per_worker"])
+    if plan["without_workers"]:
+        return f"in this process, without workers, with {memory} of memory"
+    return f"on {plan['workers']} workers of {plan['threads_per_worker']} thread(s), {memory} of memory each"
 
 
 def _look_lines(plan: dict[str, Any]) -> list[str]:

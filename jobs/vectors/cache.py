@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup, newly_met
 from jobs.output import layout
-from jobs.output.parquet import PARQUET_ROWS, write_parquet
+from jobs.output.parquet import PARQUET_ROWS, read_parquet, write_parquet
 from jobs.output.store import Store
 from jobs.vectors.columns import matrix_of
 
@@ -56,7 +55,7 @@ class Cache:
             path = f"{self.folder(bucket)}/{name}"
             try:
                 with self.store.open(path) as source:
-                    table = pq.read_table(source, page_checksum_verification=True)
+                    table = read_parquet(source)
                 ids, width = from_arrow(table["text_id"]), self.dim * 2
                 column = table["vector"].combine_chunks()
                 if column.type != pa.binary(width) or column.null_count:

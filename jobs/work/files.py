@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from jobs.output.parquet import PARQUET_ROWS, Crc32, HashedFile, write_parquet
+from jobs.output.parquet import PARQUET_ROWS, Crc32, HashedFile, read_parquet, write_parquet
 from jobs.work.job import Job
 from jobs.work.layout import WorkFile
 from jobs.work.summaries import PublishedFile
@@ -88,7 +87,7 @@ def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
 def read_unfinished(job: Job, relative: str, **options: Any) -> pa.Table:
     """Read a file that this run has published, by its path in the run's folder; options are those of pyarrow's read_table."""
     with job.store.open(f"{job.publish}/{relative}") as source:
-        return pq.read_table(source, page_checksum_verification=True, **options)
+        return read_parquet(source, **options)
 
 
 def publish(
