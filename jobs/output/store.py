@@ -131,10 +131,14 @@ class Store:
         return pa.PythonFile(fs.open(path, "rb"), mode="r")
 
     @contextmanager
-    def attempt(self, relative: str) -> Iterator[str]:
-        """Give a local path to write to; when the block ends without an error the file appears at `relative`."""
+    def attempt(self, relative: str, durable: bool = True) -> Iterator[str]:
+        """Give a local path to write to; when the block ends without an error the file appears at `relative`.
+
+        `durable`: it is on the disk then. Else it is as far as processes see, and a machine that loses its power may lose it:
+        for what is checked before it is believed, and made again where it is not as it was.
+        """
         if self.local:
-            with _local_attempt(self.path(relative)) as path:
+            with _local_attempt(self.path(relative), durable) as path:
                 yield path
             return
         fs, final = self._at(relative)
@@ -146,9 +150,9 @@ class Store:
             with self._answering():
                 fs.put_file(path, final)
 
-    def write_text(self, relative: str, text: str) -> None:
-        """Write a small text file, visible whole or not at all."""
-        with self.attempt(relative) as path:
+    def write_text(self, relative: str, text: str, durable: bool = True) -> None:
+        """Write a small text file, visible whole or not at all. `durable`: as of `attempt`."""
+        with self.attempt(relative, durable) as path:
             Path(path).write_text(text, encoding="utf-8")
 
     def names(self, relative: str, links: bool = False) -> list[str]:
@@ -203,7 +207,7 @@ class Store:
         os.makedirs(os.path.dirname(self.path(target)), exist_ok=True)
         step("publish", target)
         os.rename(self.path(source), self.path(target))
-        _sync_folder(os.path.dirname(self.path(target)))
+        _sync(os.path.dirname(self.path(target)))
 
     def version(self, relative: str) -> str | None:
         """Return what changes whenever an object is put anew (an ETag), or None where there is none."""
@@ -317,19 +321,16 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _local_attempt(final: str) -> Iterator[str]:
+def _local_attempt(final: str, durable: bool) -> Iterator[str]:
     folder, name = os.path.split(final)
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{ATTEMPT}{uuid.uuid4().hex[:12]}-{name}")
     try:
         step("open", final)
         yield path
-        step("fsync", final)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if durable:
+            step("fsync", final)
+            _sync(path)
         step("rename", final)
         os.replace(path, final)
     except BaseException as error:
@@ -337,12 +338,13 @@ def _local_attempt(final: str) -> Iterator[str]:
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = final  # a write that fails does not say into which file
         raise
-    _sync_folder(folder)
+    if durable:
+        _sync(folder)  # the folder's own entry has to reach the disk too
 
 
-def _sync_folder(folder: str) -> None:
-    """Make a rename durable: the folder's own entry has to reach the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    """Wait until a file, or the entries of a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

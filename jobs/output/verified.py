@@ -196,4 +196,4 @@ class Verdicts:
             if self._store.local:  # of runs that are gone
                 there = {path: known for path, known in there.items() if self._store.exists(path)}
             with suppress(OSError):
-                self._kept.write_text(self._name, json.dumps(there))
+                self._kept.write_text(self._name, json.dumps(there), durable=False)

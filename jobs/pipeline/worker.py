@@ -70,7 +70,8 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
     """Run one task: its function, then its marker. A task that is marked already is not run again.
 
     Args:
-        driver: the driver's version of eci-lake.  report: takes rows; None in a worker, which sends them to the driver.
+        driver: the driver's version of eci-lake.  report: takes rows; None in a worker, which sends them to the driver,
+            and whose memory is measured anew for each task.
 
     Raises:
         EciError: the worker's eci-lake is not of the version of the driver's; its tables could be others.
@@ -85,7 +86,8 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
 
     pa.set_cpu_count(job.threads)
     started, busy = time.monotonic(), time.process_time()
-    _reset_peak()
+    if report is None:
+        _reset_peak()
     first = (report or _reporter(stage),) if task.reports else ()
     with recording() as files:
         summary: Summary = task.function(job, name, *first, **task.arguments)

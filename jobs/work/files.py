@@ -44,7 +44,8 @@ def _record(path: str, size: int, digest: str) -> None:
 def writing_bytes(job: Job, file: WorkFile, name: str) -> Iterator[HashedFile]:
     """Open the file of the task `name` for writing bytes; it appears when the block ends without an error."""
     relative = file.path(job, name)
-    with job.store.attempt(relative) as path:
+    # read by this run alone, and checked where it goes on: waiting for the disk would take most of a small task's time
+    with job.store.attempt(relative, durable=False) as path:
         with HashedFile(path, Crc32()) as sink:
             yield sink
         _record(relative, sink.size, sink.digest.hexdigest())
