@@ -23,6 +23,7 @@ from jobs.commands import deciding, encoders, reading, running, upkeep, validati
 from jobs.commands.boundary import take_in
 from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
+from jobs.terminal.absent import leave_out
 from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
@@ -125,6 +126,8 @@ def main() -> None:
 
 def program() -> NoReturn:
     """Run the command line as a process of its own."""
+    if sys.argv[1:2] not in (["encoders"], ["validate"]):  # they use libraries that want it
+        leave_out("pandas")
     try:
         main()
         _end(0)
