@@ -21,8 +21,9 @@ from jobs.commands.options import (
     inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, passed_line, print_ranking, progress_for, say, tell_named
-from jobs.errors import AttentionError
+from jobs.commands.publishing import published_line
+from jobs.commands.showing import echo_json, passed_line, print_ranking, progress_for, say, table_line, tell_named
+from jobs.errors import AttentionError, EciError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
 
@@ -57,6 +58,10 @@ def run(
             say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
         print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
     tell_named(result.named_after_files)
+    if result.published is not None and not json:
+        say(published_line(result.run_id, config.publish, result.published))
+    if result.not_published:
+        raise EciError(result.not_published)
     if strict and not result.unchanged:
         from jobs.decide.diff import attention
 
@@ -94,6 +99,8 @@ def ingest(
         return
     if done.passed_over:
         say(passed_line(done.passed_over))
+    for table in done.tables:
+        say(table_line(table))
     for name, count in done.triples.items():
         say(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():

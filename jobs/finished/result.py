@@ -56,6 +56,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "formats": manifest.get("formats", {}),
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
         "losses": manifest.get("losses", []),
+        "tables": manifest.get("tables", []),
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
         "lexical": manifest.get("lexical"),
     }
@@ -130,6 +131,8 @@ class RunResult:
         named_after_files: the sources that neither --source nor a record has named.
         losses: the sources that lost most of their rows to rejects, where that was allowed.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
+        published: rows that were appended to each table over all runs, None where none was to be published.
+        not_published: why a run that was to be published is not; it is committed all the same.
     """
 
     run_id: str
@@ -141,6 +144,8 @@ class RunResult:
     probe: pa.Table | None = None
     named_after_files: tuple[NamedSource, ...] = ()
     losses: tuple[Loss, ...] = ()
+    published: dict[str, int] | None = None
+    not_published: str = ""
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:

@@ -22,7 +22,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from jobs.addresses import expanded, is_url, refuse_secret
+from jobs.addresses import expanded, is_url, refuse_secret, table_of
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -62,6 +62,10 @@ class Store:
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
         refuse_secret(self.root)
+        if table_of(self.root):
+            raise InputError(
+                f"{self.root} is the address of a table, and files are written here; give a folder or a URL"
+            )
         object.__setattr__(self, "root", expanded(self.root))
 
     @property

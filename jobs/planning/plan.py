@@ -8,6 +8,7 @@ or two. The looks of a run with --until-decided stand beside the whole run.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jobs.formats.columnar import COLUMNAR, column_rows, container_of
 from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
 from jobs.ingest.inputs import InputTask, named_after_files
+from jobs.ingest.pinning import pinned
 from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
@@ -41,6 +43,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     Raises:
         InputError: whatever would stop the run before it starts.
     """
+    config = pinned(config)
     prepared = prepare(config)
     rows, exact = _rows(prepared)
     sample = sample_of(prepared)
@@ -57,6 +60,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "files": sum(not file.passed_over for file in prepared.files),
         "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
         "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
+        "tables": [asdict(table) for table in prepared.tables],
         "formats": sorted({item.format for item in prepared.inputs}),
         "named_after_files": _named(prepared, sample),
         "rows": rows,
