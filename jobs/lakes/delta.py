@@ -24,7 +24,12 @@ def open_delta(named: Named) -> Any:
     deltalake = library("deltalake", named.table)
     at = "the newest version" if named.version is None else f"version {named.version}"
     with reading(named.table, f"be opened as a Delta table at {at}"):
-        return deltalake.DeltaTable(named.root, version=named.version, storage_options=storage_options(named.root))
+        try:
+            return deltalake.DeltaTable(named.root, version=named.version, storage_options=storage_options(named.root))
+        except deltalake.exceptions.TableNotFoundError as error:
+            raise InputError(
+                f"{named.table}: no Delta table is there; give the folder that holds its _delta_log"
+            ) from error
 
 
 def newest_delta(named: Named) -> Named:
@@ -43,7 +48,7 @@ def delta_snapshot(named: Named) -> Snapshot:
         mode = (table.metadata().configuration or {}).get("delta.columnMapping.mode", "none")
         numbers = {f["name"]: int(f["metadata"][_NUMBER]) for f in fields if _NUMBER in f["metadata"]}
         actions = pa.table(table.get_add_actions(flatten=False))
-        vectors = dict(_deleted(table, named))
+        vectors = dict(_deleted(table))
         files = dict(_files(actions, schema, stored, vectors))
     lost = vectors.keys() - files.keys()
     if lost:
@@ -69,18 +74,18 @@ def _holds_struct(kind: pa.DataType) -> bool:
     return bool(pa.types.is_struct(kind) or pa.types.is_map(kind))
 
 
-def _deleted(table: Any, named: Named) -> Iterator[tuple[str, pa.Array]]:
+def _deleted(table: Any) -> Iterator[tuple[str, pa.Array]]:
     """Yield the files that have a deletion vector, with the positions of their deleted rows."""
-    root = unquote(table.table_uri).rstrip("/") + "/"
+    root = _decoded(table.table_uri).rstrip("/") + "/"
     for batch in table.deletion_vectors():
         batch = pa.record_batch(batch)
         for uri, kept in zip(batch["filepath"], batch["selection_vector"], strict=True):
-            path = unquote(uri.as_py())
             mask = kept.values.to_numpy(zero_copy_only=False)
-            yield (
-                path.removeprefix(root).removeprefix("file://").removeprefix(root),
-                pa.array((~mask).nonzero()[0], pa.int64()),
-            )
+            yield _decoded(uri.as_py()).removeprefix(root), pa.array((~mask).nonzero()[0], pa.int64())
+
+
+def _decoded(uri: str) -> str:
+    return unquote(uri).removeprefix("file://")
 
 
 def _files(

@@ -6,7 +6,7 @@ that do it at the same moment one fails. A process that is killed before its com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -60,6 +60,25 @@ class DeltaTarget:
                     break
         raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
 
+    def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
+        """Remove the rows of runs (dry: look for them); returns whether there are some. Raises EciError where that fails."""
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        for _ in range(TRIES):
+            try:
+                if not self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options):
+                    return False
+                table = self._lib.DeltaTable(self.address, storage_options=self._options)
+                which = f"run_id IN ({listed})"
+                there = _any(table, which)
+                if there and not dry_run:
+                    table.delete(which)
+                return there
+            except Exception as error:  # the library's are of many kinds
+                last = error
+                if not self._is_conflict(error):
+                    break
+        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
+
     def _commit(self, run_id: str) -> Any:
         once = self._lib.Transaction(f"eci:{run_id}", 1)
         return self._lib.CommitProperties(
@@ -74,8 +93,7 @@ class DeltaTarget:
         """Whether a run is there: by its transaction, or, where the table no longer keeps those, by its rows."""
         if table.transaction_version(f"eci:{run_id}") is not None:
             return True
-        quoted = run_id.replace("'", "''")
-        return any(len(batch) for batch in table.scan(columns=["run_id"], predicate=f"run_id = '{quoted}'"))
+        return _any(table, f"run_id = '{run_id}'")
 
     def _ready(self) -> Any:
         """Return the table as it is now, made if it is not there. Raises InputError for one that does not fit."""
@@ -115,6 +133,11 @@ class DeltaTarget:
         if wrong:
             raise InputError(altered(self.address, wrong))
         return [self._field(field) for name, field in ours.items() if name not in there]
+
+
+def _any(table: Any, which: str) -> bool:
+    """Return whether a table has a row that a condition takes."""
+    return any(batch.num_rows for batch in table.scan(columns=["run_id"], predicate=which))
 
 
 def _type(field: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -65,6 +65,25 @@ class IcebergTarget:
                     break
                 time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
         raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
+
+    def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
+        """Remove the rows of runs; as `DeltaTarget.expire`."""
+        among = library("pyiceberg.expressions", self.address).In("run_id", list(run_ids))
+        for tried in range(TRIES):
+            try:
+                if not self._catalog.table_exists(self._identifier):
+                    return False
+                table = self._catalog.load_table(self._identifier)
+                there = len(table.scan(row_filter=among, selected_fields=("run_id",), limit=1).to_arrow()) > 0
+                if there and not dry_run:
+                    table.delete(among)
+                return there
+            except Exception as error:  # the library's are of many kinds, and those of its catalogs
+                last = error
+                if type(error).__name__ not in _CONFLICTS:
+                    break
+                time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
+        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
 
     def _holds(self, table: Any, run_id: str) -> bool:
         """Whether a run is there: by a snapshot, or, where the table no longer keeps that, by its rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from jobs.errors import EciError, InputError
 from jobs.lakes.naming import place_of
 from jobs.output.layout import run_folder
 from jobs.output.runs import named, read_manifest
+from jobs.output.runs import whole as whole_runs
 from jobs.output.store import Store
+from jobs.output.tables import Table
 from jobs.output.verified import check
 from jobs.publishing.delta import DeltaTarget
 from jobs.publishing.iceberg import IcebergTarget
@@ -48,7 +51,7 @@ def publish(out: str, to: str | None = None, run_id: str | None = None, scores: 
     with_scores = bool(settings.get("publish_scores")) if scores is None else scores
     (kind, place), appended = place_of(to), {}
     for table in published_tables(with_scores):
-        target = TARGETS[kind](place, table.name, schema_of(table), comments_of(table), partitions_of(table))
+        target = _target(kind, place, table)
         check(store, run_folder(whole), [file for file in manifest["files"] if file["table"] == table.name])
         appended[table.name] = target.append(
             whole,
@@ -56,6 +59,33 @@ def publish(out: str, to: str | None = None, run_id: str | None = None, scores: 
             lambda table=table: batches_of(store, manifest, table),  # type: ignore[misc]
         )
     return Published(whole, f"{kind}:{place}", appended)
+
+
+def expire(out: str, run_ids: Iterable[str], dry_run: bool = False) -> dict[str, list[str]]:
+    """Remove runs from the tables that they were published to; returns the tables that had rows of each place's runs.
+
+    `source_eci` is the first: a run that stands there is whole. A run whose manifest is damaged is passed over.
+
+    Args:
+        dry_run: whether to only look.
+
+    Raises:
+        EciError: a table cannot be changed.
+    """
+    places: dict[str, list[str]] = {}
+    for run_id, manifest in whole_runs(Store(out), list(run_ids)).items():
+        if to := manifest["settings"].get("publish"):
+            places.setdefault(to, []).append(run_id)
+    found = {}
+    for to, runs in places.items():
+        kind, place = place_of(to)
+        targets = [_target(kind, place, table) for table in reversed(published_tables(True))]
+        found[to] = [target.name for target in targets if target.expire(runs, dry_run)]
+    return found
+
+
+def _target(kind: str, place: str, table: Table) -> Any:
+    return TARGETS[kind](place, table.name, schema_of(table), comments_of(table), partitions_of(table))
 
 
 def why_not(error: EciError, out: str, run_id: str, to: str) -> str:

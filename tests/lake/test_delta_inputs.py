@@ -71,6 +71,13 @@ def test_rows_that_a_deletion_vector_takes_are_not_read(tmp_path: Path) -> None:
     assert said[0]["rows_left_out"] == 5
 
 
+def test_a_deletion_vector_is_that_of_its_file_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    table = tmp_path / "ä b" / "t"
+    write_deltalake(table, table_of(rows("llm gen/1%", 4)), partition_by=["source"])
+    delete_by_vector(table, [1])
+    assert ingested(tmp_path, str(table))[0] == [row for i, row in enumerate(rows("llm gen/1%", 4)) if i != 1]
+
+
 def test_columns_that_are_renamed_by_column_mapping_are_found(tmp_path: Path) -> None:
     table = tmp_path / "t"
     schema = pa.schema([(name, pa.string()) for name in ("query", "positive", "negative", "source")])
@@ -126,7 +133,11 @@ def test_files_that_the_table_has_given_up_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("named", "said"),
-    [("delta:{}/nothing", "cannot be opened as a Delta table"), ("delta:{}/t@99", "at version 99")],
+    [
+        ("delta:{}/nothing", "no Delta table is there"),
+        ("delta:{}", "no Delta table is there"),
+        ("delta:{}/t@99", "at version 99"),
+    ],
 )
 def test_a_table_or_version_that_is_not_there_is_said_in_one_line(tmp_path: Path, named: str, said: str) -> None:
     write_deltalake(tmp_path / "t", table_of(rows("bm25", 3)))

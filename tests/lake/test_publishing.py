@@ -85,13 +85,12 @@ def test_a_run_is_published_once_however_often_it_is_asked_for(runs: Any, tmp_pa
 
 def test_a_run_is_not_doubled_where_a_table_has_forgotten_its_transactions(runs: Any, tmp_path: Path) -> None:
     out, made = runs
-    place = tmp_path / "lake" / "source_eci"
     jobs.publish(str(out), f"delta:{tmp_path / 'lake'}", made[0])
-    rows = pa.table(DeltaTable(place).scan())
-    DeltaTable(place).delete()
-    write_deltalake(place, rows, mode="append")
-    jobs.publish(str(out), f"delta:{tmp_path / 'lake'}", made[0])
-    assert len(pl.read_delta(str(place))) == TABLES["source_eci"]
+    first, second = tmp_path / "lake" / "source_eci", tmp_path / "other" / "source_eci"
+    write_deltalake(second, pa.table(DeltaTable(first).scan()))
+    assert DeltaTable(second).transaction_version(f"eci:{made[0]}") is None
+    assert jobs.publish(str(out), f"delta:{tmp_path / 'other'}", made[0]).appended["source_eci"] == 0
+    assert counted(tmp_path / "other")["source_eci"] == {made[0]: TABLES["source_eci"]}
 
 
 def test_readers_open_the_tables_with_the_rows_types_and_comments_of_the_run(runs: Any, tmp_path: Path) -> None:
@@ -262,6 +261,26 @@ def test_a_place_that_is_none_is_refused_before_anything_is_run(tmp_path: Path, 
         run_lake(tmp_path / "out", "nothing.parquet", publish=to)
     assert "SECRET" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_old_runs_go_from_the_tables_where_gc_is_told_so(
+    small_lake: VectorLake, tmp_path: Path, eci: Callable[..., Any]
+) -> None:
+    (tmp_path / "lake").mkdir()
+    for kappa in ("0.2", "0.3"):
+        assert eci(*small_lake.command("--no-probe", "--publish", "delta:lake", "--kappa", kappa)).returncode == 0
+    older, newer = sorted(path.name for path in (tmp_path / "out" / "runs").iterdir())
+    others = pl.read_delta(str(tmp_path / "lake" / "source_eci")).filter(pl.col("run_id") == older)
+    others.with_columns(run_id=pl.lit("of another root")).write_delta(
+        str(tmp_path / "lake" / "source_eci"), mode="append"
+    )
+    dry = eci("gc", "--keep-runs", "1", "--published", "--dry-run", "--out", "out")
+    assert "delta:lake: the old runs would go from source_eci, source_pairs" in dry.stdout
+    assert older in counted(tmp_path / "lake")["source_eci"]
+    assert eci("gc", "--keep-runs", "1", "--published", "--out", "out").returncode == 0
+    assert counted(tmp_path / "lake")["source_eci"] == {newer: 4, "of another root": 4}
+    assert counted(tmp_path / "lake")["source_pairs"] == {newer: 6}
+    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == [newer]
 
 
 def test_publishing_changes_nothing_of_the_run(runs: Any, tmp_path: Path) -> None:

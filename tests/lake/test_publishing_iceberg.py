@@ -16,6 +16,7 @@ import pytest
 import jobs
 from jobs.errors import InputError
 from jobs.output.tables import SOURCE_ECI
+from jobs.publishing.iceberg import IcebergTarget
 from tests.conftest import run_lake
 from tests.lakes import VectorLake
 
@@ -108,6 +109,17 @@ def test_a_table_that_somebody_has_altered_is_left_alone_and_an_older_one_gets_t
     catalog.create_table("eci.source_eci", pa.schema(list(SOURCE_ECI.schema)[:-2]))
     jobs.publish(str(out), "iceberg:nightly/eci", made[0])
     assert catalog.load_table("eci.source_eci").scan().to_arrow().column_names == SOURCE_ECI.schema.names
+
+
+def test_runs_go_from_the_tables(runs: Any, catalog: Any) -> None:
+    out, made = runs
+    for run_id in made:
+        jobs.publish(str(out), "iceberg:nightly/eci", run_id, scores=True)
+    for name in ("source_eci", "scores"):
+        target = IcebergTarget("nightly/eci", name, pa.schema([]), {}, [])
+        assert target.expire(made[:1], dry_run=True) and target.expire(made[:1], dry_run=False)
+        assert not target.expire(made[:1], dry_run=False)
+        assert counted(catalog)[name] == {made[1]: TABLES[name]}
 
 
 def test_a_catalog_that_is_none_is_said_in_one_line(runs: Any) -> None:
