@@ -125,9 +125,15 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     if json:
         echo_json(plan)
     else:
-        say(*plan_lines(plan), hanging=11)
+        say(*plan_lines(plan), *map(planned_table, plan["tables"]), hanging=11)
         if plan["passed_over"]:
             say(passed_line(plan["passed_over"]))
+
+
+def planned_table(table: dict[str, Any]) -> str:
+    """Return what would be read of a table of a lake, as a line of a plan."""
+    left = f", and not the other {table['files_left_out']:,}: --where excludes them" if table["files_left_out"] else ""
+    return f"table      {table['table']} at version {table['version']}: {table['files']:,} of its files{left}"
 
 
 def status(out: Out, json: Json = False) -> None:

@@ -42,6 +42,16 @@ def container_of(path: str) -> str:
     return next((kind for magic, kind in _BEGINNINGS.items() if first.startswith(magic)), ending)
 
 
+def rows_taken(path: str) -> tuple[int, bool]:
+    """Return how many rows a file of columns has, and whether it is exact: what --where takes is estimated by a row group."""
+    rows, given = column_rows(path), named(path)
+    if given is None or not given.where or not rows:
+        return rows, True
+    with parquet_file(path) as file:
+        first = int(file.metadata.row_group(0).num_rows)
+        return round(rows * (1 - file.left_out([0]) / first)), False
+
+
 def rest(row: int, error: BaseException) -> Record:
     """Return the bad record that stands for the unreadable rest of a file."""
     detail = f"nothing can be read from here on: {reason_of(error)}"

@@ -102,6 +102,12 @@ def table_of(address: str) -> str:
     return address if found is None else found.at_version
 
 
+def any_version(address: str) -> str:
+    """Return the address of a table's file without the version: a file that two versions have is the same; others as they are."""
+    found = named(address)
+    return address if found is None else str(replace(found, version=None, schema=None))
+
+
 def place_of(to: str) -> tuple[str, str]:
     """Return where runs are published as tables: the kind, and a folder or URL (Iceberg: CATALOG/NAMESPACE).
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from jobs.config import RunConfig
 from jobs.formats import format_named
-from jobs.formats.columnar import COLUMNAR, column_rows, container_of
+from jobs.formats.columnar import COLUMNAR, container_of, rows_taken
 from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
 from jobs.ingest.inputs import InputTask, named_after_files
@@ -170,7 +170,8 @@ def _rows(prepared: Prepared) -> tuple[int, bool]:
     total, exact = 0, True
     for item in {item.path: item for item in prepared.inputs}.values():
         if container_of(item.path) in COLUMNAR:
-            total += column_rows(item.path)
+            rows, whole = rows_taken(item.path)
+            total, exact = total + rows, exact and whole
         else:
             total += _estimated_rows(item)
             exact = False

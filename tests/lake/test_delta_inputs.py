@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.errors import InputError
+from jobs.lakes.naming import any_version
 from tests.conftest import run_lake, tables_of
 from tests.lake.tables import delete_by_vector, ingested, rows, table_of
 from tests.lakes import VectorLake
@@ -105,6 +106,26 @@ def test_where_reads_only_the_files_that_can_hold_a_row_and_counts_the_others(tm
             "where": "day >= '2026-11-02' and (source = 'llm' or query = 'query 7')",
         }
     ]  # fmt: skip
+
+
+def test_a_plan_says_which_version_and_about_how_many_rows_it_takes(tmp_path: Path, eci: Any) -> None:
+    for day, source in enumerate(("bm25", "llm"), start=1):
+        write_deltalake(tmp_path / "t", table_of(rows(source, 40), day), mode="append", partition_by=["day"])
+    planned = eci("plan", "--triples", "t", "--out", "out", "--where", "day = '2026-11-02' and query < 'query 2'")
+    assert planned.returncode == 0, planned.stderr
+    assert ": about 12 rows" in planned.stdout  # query 0, 1, 10 .. 19
+    assert (
+        f"delta:{tmp_path}/t at version 1: 1 of its files, and not the other 1: --where excludes them" in planned.stdout
+    )
+
+
+def test_a_file_that_two_versions_have_is_the_same_in_a_comparison() -> None:
+    assert (
+        any_version("delta:/t@3!a.parquet")
+        == any_version("delta:/t@4!a.parquet")
+        != any_version("delta:/u@4!a.parquet")
+    )
+    assert any_version("/t@3/a.parquet") == "/t@3/a.parquet"
 
 
 @pytest.mark.parametrize(
