@@ -19,7 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from jobs.addresses import without_secrets
-from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands import deciding, encoders, publishing, reading, running, upkeep, validating
 from jobs.commands.boundary import take_in
 from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for topic in (running, reading, deciding, validating, encoders, upkeep):
+for topic in (running, reading, deciding, publishing, validating, encoders, upkeep):
     topic.register(app)
 
 

@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from jobs.addresses import expanded, refuse_secrets
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
+from jobs.lakes.naming import place_of
+from jobs.lakes.where import parse
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
 INPUT_FILES = ("triples", "qrels", "corpus", "queries")
@@ -37,7 +39,8 @@ class Input(_Settings):
     """One input: files of one format."""
 
     triples: tuple[str, ...] = Field(
-        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+        description="files, folders, globs (in quotes), URLs or tables (delta:PATH, iceberg:CATALOG/NAMESPACE.TABLE) of triples; "
+        "on the command line also NAME=PATH, which names the source"
     )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
@@ -48,6 +51,9 @@ class Input(_Settings):
     )
     columns: dict[str, str] = Field(
         {}, description="what these files call their columns, such as positive=answer,negative=distractor"
+    )
+    where: str = Field(
+        "", description="which rows of tables to take, such as source in ('bm25', 'llm') and day >= '2026-11-01'"
     )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
     corpus: tuple[str, ...] | None = Field(
@@ -105,6 +111,13 @@ class Input(_Settings):
         if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
         return named
+
+    @field_validator("where")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        if value.strip():
+            parse(value)
+        return value.strip()
 
     @field_validator("ranks")
     @classmethod
@@ -185,6 +198,12 @@ class RunConfig(_Settings):
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
+    publish: str = Field(
+        "",
+        description="tables over all runs that the run is appended to: delta: and a folder or a URL, or iceberg:CATALOG/NAMESPACE",
+    )
+    publish_scores: bool = Field(False, description="publish the table scores as well")
+    metrics: str = Field("", description="a file of metrics for a monitor, such as a node exporter's eci.prom")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
@@ -200,7 +219,17 @@ class RunConfig(_Settings):
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
         return expanded(value)
 
-    @field_validator("encoder")
+    @field_validator("publish")
+    @classmethod
+    def _published(cls, value: str) -> str:
+        if value:
+            try:
+                place_of(value)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return expanded(value)
+
+    @field_validator("encoder", "metrics")
     @classmethod
     def _at_home(cls, value: str) -> str:
         return expanded(value)

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.addresses import expanded, is_url, refuse_secret, without_secrets
+from jobs.addresses import expanded, is_url, refuse_secret, table_of, without_secrets
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -81,6 +81,10 @@ class Store:
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
         refuse_secret(self.root)
+        if table_of(self.root):
+            raise InputError(
+                f"{self.root} is the address of a table, and files are written here; give a folder or a URL"
+            )
         object.__setattr__(self, "root", expanded(self.root))
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 
 from jobs.config import RunConfig
 from jobs.ids import buckets_of
+from jobs.ingest.pinning import pinned
 from jobs.output import layout
 from jobs.output.lock import holding
 from jobs.output.root import require
@@ -65,6 +66,7 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
     leave_if_imported()
     store = Store(config.out)
     require(store)
+    config = pinned(config)
     prepared = prepare(config)
     job = job_for(config, layout.work_folder(layout.FILES_BESIDE), prepared.buckets, "", prepared.encoder)
     with holding(store):

@@ -8,17 +8,18 @@ or two. The looks of a run with --until-decided stand beside the whole run.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from jobs.config import RunConfig
 from jobs.formats import format_named
-from jobs.formats.columnar import COLUMNAR, column_rows, container_of
+from jobs.formats.columnar import COLUMNAR, container_of, rows_taken
 from jobs.formats.opening import is_compressed, open_input, size_of
 from jobs.ids import id_array, text_id, unique
 from jobs.ingest.inputs import InputTask, named_after_files, ranks_taken
+from jobs.ingest.pinning import pinned
 from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
@@ -43,6 +44,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     Raises:
         InputError: whatever would stop the run before it starts.
     """
+    config = pinned(config)
     prepared = prepare(config)
     rows, exact = _rows(prepared)
     sample = sample_of(prepared)
@@ -59,6 +61,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "files": sum(not file.passed_over for file in prepared.files),
         "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
         "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
+        "tables": [asdict(table) for table in prepared.tables],
         "formats": sorted({item.format for item in prepared.inputs}),
         "named_after_files": _named(prepared, sample),
         "ranks": ranks_taken(prepared.inputs),
@@ -208,7 +211,8 @@ def _rows(prepared: Prepared) -> tuple[int, bool]:
     total, exact = 0, True
     for item in {item.path: item for item in prepared.inputs}.values():
         if container_of(item.path) in COLUMNAR:
-            total += column_rows(item.path)
+            rows, whole = rows_taken(item.path)
+            total, exact = total + rows, exact and whole
         else:
             total += _estimated_rows(item)
             exact = False
