@@ -296,6 +296,7 @@ class ProbeRow(TypedDict):
     rank: int
     rank_low: int
     rank_high: int
+    evidence: float
     gain: float
     gain_se: float
     gain_low: float

@@ -182,9 +182,15 @@ SOURCE_PROBE = Table(
         ("source", _STRING, "name of the source or hybrid"),
         ("kind", _STRING, "source or hybrid"),
         ("parts", pa.list_(_STRING), "the sources whose negatives it was trained with"),
-        ("rank", _INT, "rank by gain, from 1"),
+        ("rank", _INT, "rank by evidence, from 1; a decided pair stands in the order of its gains"),
         ("rank_low", _INT, "best rank that the decided pairs do not exclude"),
         ("rank_high", _INT, "worst rank that the decided pairs do not exclude"),
+        (
+            "evidence",
+            _DOUBLE,
+            "mean of the standard scores of gain and of the logarithm of information over the sources; of gain alone with "
+            "fewer than three sources, or where a training file has no information",
+        ),
         (
             "gain",
             _DOUBLE,

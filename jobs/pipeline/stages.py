@@ -87,7 +87,8 @@ class Stages:
         if self.probing.possible:
             if self.config.decide_by == "eci":
                 self.probing.sources()
-            self.probing.conclude()
+            of_sources = zip(self.sources, information, strict=False)
+            self.probing.conclude({name: found["information"] for name, found in of_sources if found["n_examples"]})
         if self.config.information:
             self._inform()
         return Ran(self.job, self.done, self.sources, self.hybrids, information, sample, self.runner.resumed.made_again)

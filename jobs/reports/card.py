@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import SourceRow
-from jobs.probing.answer import Probed, all_tied, named
+from jobs.probing.answer import Probed, all_harm, all_tied, named
 from jobs.probing.cautions import Caution, Facts, cautions
 from jobs.probing.decision import TRAIN, Decision, decide, select_command
 from jobs.probing.fitness import OPEN, why_open
@@ -74,7 +74,7 @@ def _by_probe(probed: Probed) -> tuple[str, tuple[str, ...]]:
     """Return the headline, and the source or those that tie."""
     best = probed.rows[0]
     tied = tuple(row["source"] for row in probed.rows if row["rank_low"] == 1 or row is best)
-    if best["gain_high"] < 0:
+    if all_harm(probed):
         return "Train on none of these sources as they are", tied
     if len(probed.rows) == 1:
         return f"Train on {best['source']}: it is the only source", tied
