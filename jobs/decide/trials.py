@@ -116,6 +116,7 @@ def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig
             "memory": memory,
         },
         "options",
+        {"triples": "--triples", "columns": "--columns", "workers": "--workers", "memory": "--memory"},
     )
 
 

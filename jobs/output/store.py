@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.addresses import expanded, is_url, refuse_secret
+from jobs.addresses import expanded, is_url, refuse_secret, without_secrets
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ATTEMPT = ".attempt-"
+BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az"})
+"""Kinds of addresses whose first name is a bucket."""
 
 
 @contextmanager
@@ -42,6 +44,23 @@ def answering(address: str, tried: str = "") -> Iterator[None]:
         raise EciError(
             f"{address}: the store does not answer{told}: {reason_of(error)}; credentials and endpoint come from the environment"
         ) from error
+
+
+def require_bucket(address: str, fs: Any, inner: str) -> None:
+    """Raise InputError where the bucket of an address is not there: its store says of any name in it that there is none."""
+    bucket = inner.strip("/").split("/")[0]
+    if not bucket or not BUCKETS.intersection(_protocols(fs)):
+        return
+    try:
+        fs.info(bucket)
+    except FileNotFoundError:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        at = without_secrets(endpoint) or "the endpoint of the environment"
+        raise InputError(
+            f"{address}: no bucket {bucket!r} in the store at {at}; make it, or correct the address or the environment"
+        ) from None
+    except Exception:  # a store that does not say is asked again for what is wanted of it
+        return
 
 
 @dataclass(frozen=True)

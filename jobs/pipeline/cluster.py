@@ -25,7 +25,7 @@ from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.machine import address_space
 from jobs.pipeline.main_guard import noticing
 from jobs.pipeline.resumed import Key, Resumed
-from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
+from jobs.pipeline.worker import DRIVER, TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
 from jobs.work.job import Job
 from jobs.work.summaries import Summary
@@ -57,7 +57,7 @@ def _configure(threads: int) -> None:
         {
             "distributed.logging": {"distributed": "critical"},
             "distributed.worker.multiprocessing-method": "spawn",
-            "distributed.nanny.pre-spawn-environ": thread_environment(threads),
+            "distributed.nanny.pre-spawn-environ": thread_environment(threads) | {DRIVER: str(os.getpid())},
             # Its statistics are of no use here, and waking up for them 150 times a second takes a tenth of a worker.
             "distributed.worker.profile.enabled": False,
             "distributed.admin.tick.interval": "500ms",

@@ -27,6 +27,7 @@ from jobs.output.verified import check as check_files
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
 from jobs.pipeline.here import runner_for
+from jobs.pipeline.losses import stands_with
 from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.repair import repair
@@ -79,6 +80,8 @@ def _run(
     before = seen(store)
     standing = _standing(store, key, finished)
     if standing is not None:
+        if standing.losses and not config.allow_rejects:
+            raise stands_with(standing.losses, standing.run_id)
         return standing
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)

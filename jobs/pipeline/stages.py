@@ -30,6 +30,9 @@ from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
 from jobs.work.summaries import Done, Information, Rejects, S
 
+MOST_RANKED = 1_000
+"""Sources and hybrids of a run: each is compared with each, which takes half a minute and 400 MB here."""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -66,7 +69,9 @@ class Stages:
         """Run every stage. Raises EciError for a task that failed, InputError where no triple can be scored."""
         self._read()
         self.sources = sorted({source for summary in self.done.ingest.values() for source in summary["sources"]})
+        _require_rankable(len(self.sources), 0)
         self.hybrids = resolve(self.config.hybrids, self.sources)
+        _require_rankable(len(self.sources), len(self.hybrids))
         self.pooled = [[self.sources.index(part) for part in parts] for parts in self.hybrids.values()]
         self._stage("settle", tasks.settle_tasks(self.job, self.config, self.done.ingest))
         self._require_rows()
@@ -216,3 +221,13 @@ class Stages:
         parts = tasks.all_parts(self.done.settle)
         rows = sum(summary["scored"] for summary in self.done.score.values())
         self._stage("triples", tasks.triples_tasks(self.job, parts, self.sources, self.done.factor), rows)
+
+
+def _require_rankable(sources: int, hybrids: int) -> None:
+    """Raise InputError for more sources and hybrids than a run ranks."""
+    if sources + hybrids > MOST_RANKED:
+        beside = f" and {hybrids:,} hybrids" if hybrids else ""
+        raise InputError(
+            f"{sources:,} sources{beside}, allowed are {MOST_RANKED:,} in all, since each is compared with each: where a source "
+            "is named after every file, name it (--triples NAME=PATH), else rank fewer at a time"
+        )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +23,9 @@ from jobs.work.markers import read_marker, write_marker
 from jobs.work.summaries import S, Summary
 
 TOPIC = "eci-progress"
+DRIVER = "ECI_DRIVER"
+"""In the environment of the driver's own workers: the driver's process."""
+_PR_SET_PDEATHSIG = 1
 
 QUIET_SECONDS = 0.3
 
@@ -79,6 +85,8 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
     if installed() != driver:
         host = socket.gethostname()
         raise EciError(f"the worker on {host} has eci-lake {installed()}, this run {driver}: install the same on both")
+    if report is None:
+        _end_with_driver()
     done = read_marker(job, stage, name)
     if done is not None and done.summary is not None:
         return done.summary
@@ -96,6 +104,18 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
     summary["peak_bytes"] = _peak_bytes()
     write_marker(job, stage, name, summary, files)
     return summary
+
+
+@cache
+def _end_with_driver() -> None:
+    """Let the system end this process when the driver that has started it is gone: one that was killed tells nobody.
+
+    Only where workers are processes of the driver, on Linux; elsewhere they end when they miss it.
+    """
+    if os.environ.get(DRIVER) != str(os.getppid()):
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reset_peak() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jobs.output.records import CurveRow, PairRow, ProbePairRow, ProbeRow, SourceRow
-from jobs.probing.fitness import unfit
+from jobs.probing.fitness import OPEN, unfit, why_open
 from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
@@ -160,10 +160,10 @@ def score_first(rows: Sequence[SourceRow]) -> str:
         return f"{best} is the only source; a second one is needed to rank."
     if equal := all_tied(rows):
         return f"A tie. All {equal} sources have the same ECI: the order of their names is no ranking."
-    if {best, rows[1]["source"]} & unfit(rows):
+    if why := why_open(rows, best, rows[1]["source"]):
         return (
-            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but the two are not "
-            "comparable."
+            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but "
+            f"{OPEN[why]}."
         )
     tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
     if tied:
@@ -183,7 +183,8 @@ def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]
         return []
     top = rows[0]["eci"]
     lead = f"{number(pair['difference'], top)}, 95 % interval {span(pair['lo'], pair['hi'], top)}"
-    word = "NOT comparable" if {best, second} & unfit(rows) else "decided" if pair["decided"] else "NOT decided"
+    why = why_open(rows, best, second)
+    word = why.replace("not", "NOT") if why else "decided" if pair["decided"] else "NOT decided"
     return [f"By ECI, {best} is ahead of {second} by {lead}: {word}."]
 
 

@@ -13,7 +13,7 @@ from jobs.output.records import SourceRow
 from jobs.probing.answer import Probed, all_tied, named
 from jobs.probing.cautions import Caution, Facts, cautions
 from jobs.probing.decision import TRAIN, Decision, decide, select_command
-from jobs.probing.fitness import unfit
+from jobs.probing.fitness import OPEN, why_open
 from jobs.probing.judged_text import base_of, judged_lines
 from jobs.reports.data import ReportData, by_eci, facts_of
 from jobs.reports.html_parts import esc
@@ -94,8 +94,8 @@ def _by_eci(data: ReportData) -> tuple[str, tuple[str, ...]]:
     tied = tuple(row["source"] for row in rows if row["rank_lo"] == 1 or row is rows[0] or all_tied(rows))
     if len(rows) == 1:
         return f"Train on {best}: it is the only source", tied
-    if {best, rows[1]["source"]} & unfit(data.ranking):
-        return f"Not decided: {best} is first by ECI, but the sources are not comparable", tied
+    if why := why_open(data.ranking, best, rows[1]["source"]):
+        return f"Not decided: {best} is first by ECI, but {OPEN[why]}", tied
     if len(tied) > 1:
         return _tie("A tie by ECI", tied), tied
     return f"Train on {best}, by ECI alone", tied

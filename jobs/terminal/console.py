@@ -55,6 +55,11 @@ def interval(low: float, high: float, top: float) -> str:
     return f"{number(low, top)} .. {number(high, top)}" if finite else TOO_FEW
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 file`, `2,000 files`; `many` where it is not the other with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """Return a time as people say it: 12 s, 3 min, 2.4 h."""
     if seconds < 90:

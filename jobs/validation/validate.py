@@ -97,7 +97,8 @@ def _config(settings: Settings, encoder: str) -> RunConfig:
         "workers": settings.workers,
         "memory": settings.memory,
     }
-    return make_config(values)
+    typed = {name: f"--{name}" for name in ("out", "encoder", "temperature", "workers", "memory")}
+    return make_config(values, "options", typed)
 
 
 def _described(collection: Collection, split: Split) -> str:
