@@ -26,8 +26,8 @@ docs: $(VENV)/ready  ## the generated parts of the READMEs: commands, columns of
 crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s
 
-attack: $(VENV)/ready  ## a thousand flipped bits over every kind of file, and what became of them
-	ECI_ATTACK=1 $(BIN)/python -m pytest tests/run/test_damage.py tests/run/test_damaged_work.py tests/run/test_standing.py -s
+attack: $(VENV)/ready  ## everything that damages, forges, spies or deletes, at length; what was tried, found and cured, by kind
+	ECI_ATTACK=1 $(BIN)/python -m pytest -m attack -n 2 --dist loadfile --no-loadscope-reorder
 
 lake: $(VENV)/ready-lake  ## tables of a lake in and out, with the extra that reads and writes them
 	ECI_LAKE=1 $(BIN)/python -m pytest tests/lake -s

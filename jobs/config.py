@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,6 +19,7 @@ from jobs.lakes.where import parse
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
 INPUT_FILES = ("triples", "qrels", "corpus", "queries")
+NOTHING_TYPED: Mapping[str, str] = types.MappingProxyType({})
 FILES = ("corpus", "queries", "vectors", "judgements")
 """The settings of an input, and of a run, that name files."""
 COLUMN_NAMES = (
@@ -43,7 +45,7 @@ class Input(_Settings):
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
-    ranks: str | None = Field(None, description="ranks of a run file to take, such as 1:10 or 20:40")
+    ranks: str | None = Field(None, description="ranks of a run file to take, such as 20:40 (default: 1:10)")
     numbered: Literal["one", "each"] = Field(
         "one", description="columns negative_1..N as one source, or each as its own"
     )
@@ -322,28 +324,39 @@ def _addresses(value: Any) -> Any:
 
 
 def probe_settings(values: dict[str, Any]) -> Probe:
-    """Validate the settings of a probe. Raises InputError as `make_config`."""
+    """Validate the settings of a probe, options of the command line. Raises InputError as `make_config`."""
     try:
         return Probe.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(item, "options") for item in error.errors())) from None
+        typed = {name: f"--{name}" for name in Probe.model_fields}
+        raise InputError("; ".join(_explain(item, "options", typed) for item in error.errors())) from None
 
 
-def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
-    """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
+def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[str, str] = NOTHING_TYPED) -> RunConfig:
+    """Validate settings as a whole.
+
+    Args:
+        where: what holds them, for messages.
+        typed: setting -> how it was typed where it does not stand there: an option, or a variable of the environment. Those
+            of inputs are among them where `triples` is.
+
+    Raises:
+        InputError: it names every wrong key as it was given, with what was given and what is allowed.
+    """
     refuse_secrets(values, where)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(item, where) for item in error.errors())) from None
+        raise InputError("; ".join(_explain(item, where, typed) for item in error.errors())) from None
 
 
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 
 
-def _explain(item: Any, where: str) -> str:
+def _explain(item: Any, where: str, typed: Mapping[str, str]) -> str:
     """Return one error as key, what was given, what is allowed, and the nearest valid name."""
     key = ".".join(str(part) for part in item["loc"])
+    option = _typed(item["loc"], typed)
     if item["type"] == "extra_forbidden":
         names = [field.alias or name for name, field in _fields_at(item["loc"]).items()]
         return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
@@ -357,7 +370,15 @@ def _explain(item: Any, where: str) -> str:
     if item["type"] in _BOUNDS and field is not None:
         message = f"must be a number, {allowed(field)}"
     given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
-    return f"{where}: {key + ': ' if key else ''}{message}{given}"
+    return f"{option}: {message}{given}" if option else f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def _typed(loc: tuple[Any, ...], typed: Mapping[str, str]) -> str | None:
+    """Return the option or variable that a setting at a place was typed as; None for one of a file, or of the whole."""
+    of_input = len(loc) > 2 and loc[0] == "inputs"
+    if of_input and "triples" not in typed:
+        return None
+    return typed.get(str(loc[2 if of_input else 0])) if loc else None
 
 
 def allowed(field: FieldInfo) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Out, filled_here
-from jobs.commands.showing import echo_json, say
+from jobs.commands.showing import echo_json, perhaps_unread, say
 from jobs.errors import AttentionError, EciError, InputError
 
 
@@ -90,18 +90,15 @@ def verify(
     from jobs.finished.verification import verify as read_all
 
     found = read_all(out, run_id)
-    if json:
-        faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
-        echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
-    else:
-        for fault in found.faults:
-            say(f"{fault.path}: {fault.what}")
-        for path in found.others:
-            say(f"{path}: no committed run; left alone")
-        if not found.faults:
-            typer.echo(
-                f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}."
-            )
+    with perhaps_unread():
+        if json:
+            faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
+            echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
+        else:
+            say(*(f"{fault.path}: {fault.what}" for fault in found.faults))
+            say(*(f"{path}: no committed run; left alone" for path in found.others))
+            if not found.faults:
+                say(f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}.")
     if found.faults:
         raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
 
@@ -140,13 +137,14 @@ def doctor(
     from jobs.planning.doctor import examine
 
     findings = examine(encoder, out)
-    if json:
-        echo_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
-            if finding.advice:
-                say(f"     {'':<12} -> {finding.advice}")
+    with perhaps_unread():
+        if json:
+            echo_json([vars(finding) for finding in findings])
+        else:
+            for finding in findings:
+                say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+                if finding.advice:
+                    say(f"     {'':<12} -> {finding.advice}")
     bad = [finding.what for finding in findings if not finding.ok]
     if bad:
         raise AttentionError(f"needs attention: {', '.join(bad)}")

@@ -26,6 +26,7 @@ ORDERS = ("probe", "eci")
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
+    `ranks` are those that were taken of run files.  `without_text`: rows that name a text by an id that has none.
     `judged` says what `judgements` have done, `warnings` are those of jobs/probing/cautions.py.
     `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
@@ -56,6 +57,8 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "formats": manifest.get("formats", {}),
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
         "losses": manifest.get("losses", []),
+        "ranks": manifest.get("ranks", []),
+        "without_text": 0 if manifest["settings"].get("vectors") else manifest["rejects"].get("bad_vector", 0),
         "tables": manifest.get("tables", []),
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
         "lexical": manifest.get("lexical"),

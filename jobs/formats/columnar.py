@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
+from jobs.formats.bounded import LIMIT, cut, in_bounds
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.opening import beginning, extension_of, filesystem
 from jobs.lakes.naming import named
@@ -114,15 +115,19 @@ def _arrow_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Ite
     row = unit.first_row
     with arrow_reader(unit.path) as reader:
         try:
-            for batch in _batches(reader):
+            for batch in in_bounds(_batches(reader)):
                 _check(batch)
                 table = pa.Table.from_batches([batch if columns is None else batch.select(columns)])
                 size = max(1, min(batch_rows, BATCH_BYTES * len(table) // max(1, table.nbytes)))
                 for start in range(0, len(table), size):
-                    yield row + start, table.slice(start, size)
+                    yield from ((at, _record(at, piece)) for at, piece in cut(row + start, table.slice(start, size)))
                 row += len(table)
         except _ARROW_ERRORS as error:
             yield row, rest(row, error)
+
+
+def _record(row: int, table: pa.Table | None) -> pa.Table | Record:
+    return Record(row, None, "", BadRecordError("bad_record", LIMIT)) if table is None else table
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
@@ -183,10 +188,10 @@ def _parquet_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> I
         size = max((_row_bytes(file.metadata.row_group(i)) for i in groups), default=1)
         batch_rows = min(batch_rows, max(1, BATCH_BYTES // size))
         try:
-            for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns):
-                yield row, pa.table(batch)
+            for batch in in_bounds(file.iter_batches(batch_rows, row_groups=groups, columns=columns)):
+                yield from ((at, _record(at, piece)) for at, piece in cut(row, pa.table(batch)))
                 row += batch.num_rows
-        except (*READ_ERRORS, ValueError) as error:
+        except _ARROW_ERRORS as error:
             yield row, rest(row, error)
 
 

@@ -22,13 +22,13 @@ from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import TEXT_COLUMNS
 from jobs.formats.columnar import left_out
-from jobs.ingest.inputs import InputTask, input_tasks, named_after_files, text_tasks
+from jobs.ingest.inputs import InputTask, input_tasks, named_after_files, ranks_taken, text_tasks
 from jobs.ingest.pinning import pinned, tables_read, with_left_out
 from jobs.ingest.rejects import bad_file
 from jobs.ingest.resolving import Resolver, resolver
 from jobs.output.leftovers import filling
 from jobs.output.parquet import write_parquet
-from jobs.output.records import NamedSource, TableUsed
+from jobs.output.records import NamedSource, RanksTaken, TableUsed
 from jobs.output.store import Store
 from jobs.terminal.progress import Progress
 
@@ -47,7 +47,8 @@ class Ingested:
     """What was written: triples by source, rejected records by reason, files of triples.
 
     `ids_alone`: triples that hold an id in place of a text; a run needs the texts, or vectors by id.  `named_after_files`: the
-    sources that are.  `passed_over`: files that hold no data, as a manifest has them; `tables`: those of a lake, likewise.
+    sources that are.  `passed_over`: files that hold no data, as a manifest has them.  `ranks`: those taken of run files.
+    `tables`: those of a lake that were read, as a manifest has them.
     """
 
     triples: dict[str, int]
@@ -56,6 +57,7 @@ class Ingested:
     ids_alone: int
     named_after_files: list[NamedSource]
     passed_over: list[dict[str, str]]
+    ranks: list[RanksTaken]
     tables: list[TableUsed]
 
 
@@ -148,7 +150,7 @@ def _write(config: RunConfig, store: Store, progress: Progress) -> Ingested:
             writing.reject(f"texts-{task.name}", task.unit.path, [frame])
     by_source, by_reason = (dict(sorted(counts.items())) for counts in (writing.sources, writing.reasons))
     passed = [{"path": file.path, "what": file.what} for file in files if file.passed_over]
-    named = named_after_files(inputs, writing.met)
+    named, ranks = named_after_files(inputs, writing.met), ranks_taken(inputs)
     left = {path: rows for path, rows in writing.left_out.items() if rows}
     tables = [cast(TableUsed, asdict(with_left_out(table, left))) for table in tables_read(config)]
-    return Ingested(by_source, by_reason, len(writing.files), writing.ids_alone, named, passed, tables)
+    return Ingested(by_source, by_reason, len(writing.files), writing.ids_alone, named, passed, ranks, tables)

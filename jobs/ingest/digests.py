@@ -13,6 +13,7 @@ from typing import Any
 
 from jobs.errors import InputError
 from jobs.formats.columnar import GONE
+from jobs.formats.finding import unreachable
 from jobs.formats.opening import filesystem
 from jobs.ingest.inputs import File, file_of
 from jobs.lakes.naming import named
@@ -96,6 +97,8 @@ def _changed(file: File) -> InputError:
 
 def _seen(file: File) -> list[Any]:
     """Return what changes whenever a file does. Raises InputError where it is not the one that was planned."""
+    if file.stamp and file.stamp == unreachable(file.path):  # a reject (--skip-bad-files)
+        return [file.size, file.stamp]
     try:
         now = file_of(file.path, file.what)
         seen = HERE.seen(_here(file.path)) if _is_local(file.path) else [now.size, now.stamp]

@@ -10,6 +10,7 @@ from jobs.config import Input, RunConfig
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
+from jobs.formats.beir import DEFAULT_RANKS, Beir
 from jobs.formats.finding import expand, find
 from jobs.formats.names import check_columns
 from jobs.formats.opening import filesystem
@@ -20,7 +21,7 @@ from jobs.formats.texts_by_id import text_units
 from jobs.formats.triples import Triples
 from jobs.ids import Side
 from jobs.lakes.naming import named
-from jobs.output.records import PASSED_OVER, NamedSource
+from jobs.output.records import PASSED_OVER, NamedSource, RanksTaken
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
         sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", options.queries), ("passage", options.corpus))
         indexes = {side: names[side, patterns] for side, patterns in sides if patterns}
         files += [file_of(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
-        found = find(item.triples, "triples", config.out)
+        found = find(item.triples, "triples", config.out, config.skip_bad_files)
         empty = [path for path in found.files if holds_nothing(path)]
         if len(empty) == len(found.files) and not config.skip_bad_files:
             raise InputError(f"triples: {all_empty(empty)}")
@@ -96,6 +97,9 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             files.append(file_of(path, "triples"))
             for unit in units:
                 tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error, indexes=indexes))
+        for path, why in found.bad:
+            files.append(File(path, 0, why, "triples"))
+            tasks.append(InputTask(f"{len(tasks):06d}", path, None, item.format, options, why, indexes=indexes))
     return _named(tasks), files
 
 
@@ -134,6 +138,18 @@ def named_after_files(inputs: Sequence[InputTask], met: Mapping[str, Iterable[st
         if of is not None and of.name in met.get(item.name, ()) and (item.format != Triples.name or of.rule == FOLDER):
             found.setdefault(of, {})[item.path] = None
     return [{"source": of.name, "rule": of.rule, "files": list(found[of])} for of in sorted(found)]
+
+
+def ranks_taken(inputs: Sequence[InputTask]) -> list[RanksTaken]:
+    """Return which ranks are taken of which run files, in the files' order; nothing where there is no run file."""
+    found: dict[tuple[int, int] | None, dict[str, None]] = {}
+    for item in inputs:
+        if item.unit is not None and item.format == Beir.name:
+            found.setdefault(item.options.ranks, {})[item.path] = None
+    return [
+        {"ranks": "{}:{}".format(*(ranks or DEFAULT_RANKS)), "by_default": ranks is None, "files": list(files)}
+        for ranks, files in found.items()
+    ]
 
 
 def _units(path: str, item: Input, options: Options, paths: list[str]) -> tuple[str, list[Unit | None], str]:

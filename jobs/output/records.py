@@ -51,6 +51,14 @@ class NamedSource(TypedDict):
     files: list[str]
 
 
+class RanksTaken(TypedDict):
+    """Run files of which hits at some ranks were taken, `1:10`. `by_default`: nobody has asked for these ranks."""
+
+    ranks: str
+    by_default: bool
+    files: list[str]
+
+
 class Loss(TypedDict):
     """A source that lost most of its rows to rejects, and these by reason."""
 
@@ -170,6 +178,7 @@ class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `named_after_files`: the sources that neither --source nor a record has named.
+    `ranks`: what was taken of run files; runs of older versions do not have it.
     `losses`: the sources that lost most of their rows, with --allow-rejects.
     `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
@@ -190,6 +199,7 @@ class Manifest(TypedDict):
     inputs: list[InputFile]
     formats: dict[str, int]
     named_after_files: list[NamedSource]
+    ranks: NotRequired[list[RanksTaken]]
     versions: dict[str, str]
     files: list[TableFile]
     totals: Totals
@@ -286,6 +296,7 @@ class ProbeRow(TypedDict):
     rank: int
     rank_low: int
     rank_high: int
+    evidence: float
     gain: float
     gain_se: float
     gain_low: float

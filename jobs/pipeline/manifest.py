@@ -15,7 +15,7 @@ import pyarrow as pa
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.ids import ID_BYTES, as_text, id_array
-from jobs.ingest.inputs import named_after_files
+from jobs.ingest.inputs import named_after_files, ranks_taken
 from jobs.ingest.judgements import Judgements
 from jobs.ingest.pinning import with_left_out
 from jobs.ingest.tokens import TOKENS
@@ -122,6 +122,7 @@ def make_manifest(
         "named_after_files": named_after_files(
             prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
         ),
+        "ranks": ranks_taken(prepared.inputs),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),

@@ -26,9 +26,10 @@ from jobs.output.runs import free_run_id, newest, read_manifest
 from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.output.verified import check as check_files
-from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.here import runner_for
+from jobs.pipeline.losses import stands_with
 from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.repair import repair
@@ -108,12 +109,14 @@ def _run(
     before = seen(store)
     standing = _standing(store, key, finished)
     if standing is not None:
+        if standing.losses and not config.allow_rejects:
+            raise stands_with(standing.losses, standing.run_id)
         return standing
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)
     try:
-        with Cluster(config, job.threads, progress) as cluster:
-            ran = Stages(config, prepared, job, cluster).run()
+        with runner_for(config, job.threads, progress, prepared.files) as runner:
+            ran = Stages(config, prepared, job, runner).run()
         conclude(ran, config, prepared, key)
         check()
         finish(store, job.run_id, before)

@@ -125,16 +125,19 @@ def _half(of: dict[str, S]) -> dict[str, S]:
 def bundle() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script. It may not close its script element.
 
-    Making it takes seconds, so it is kept in the user's cache folder; where that cannot be written it is made again.
+    Making it takes seconds, so it is kept in the user's cache folder, behind its hash; where that cannot be written, or is
+    not what it was, it is made again.
     """
     kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
-    with suppress(OSError, InputError):
-        return kept.read_text(name)
+    with suppress(OSError, InputError, UnicodeDecodeError):
+        seal, _, script = kept.read_text(name).partition("\n")
+        if seal == f"// {sha256(script.encode()).hexdigest()}":
+            return script
     # the default snippet puts vegaEmbed where the page's script finds it; the type stub does not know of it
     make: Callable[[], str] = vl_convert.javascript_bundle  # type: ignore[assignment]
     script = make().replace("</script", "<\\/script")
     with suppress(OSError, InputError):
-        kept.write_text(name, script)
+        kept.write_text(name, f"// {sha256(script.encode()).hexdigest()}\n{script}")
     return script
 
 

@@ -85,9 +85,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
 ):
     (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
     seen = []
-    monkeypatch.setattr(
-        "jobs.config.make_config", lambda values, where: seen.append(make_config(values, where)) or seen[-1]
-    )
+    monkeypatch.setattr("jobs.config.make_config", lambda *given: seen.append(make_config(*given)) or seen[-1])
     CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
     assert seen[0].folds == folds
 
