@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,12 @@ from tests.lakes import VectorLake
 pytest.importorskip("deltalake")
 
 from deltalake import DeltaTable, write_deltalake
+
+PUBLISH = """
+import sys
+from jobs.publishing.publish import publish
+publish(sys.argv[1], sys.argv[2])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -56,5 +64,11 @@ def test_a_run_over_a_table_in_a_store_is_published_there(
     assert not any(jobs.publish(str(tmp_path / "out")).appended.values())
     table = DeltaTable("s3://lakes/eci/source_eci", storage_options=options)
     assert table.to_pyarrow_table().num_rows == 4
+    command = [sys.executable, "-c", PUBLISH, str(tmp_path / "out"), "delta:s3://lakes/at-once"]
+    together = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ended = [process.communicate(timeout=200)[1] for process in together]
+    assert [process.returncode for process in together] == [0] * 3, ended
+    for name, count in (("source_eci", 4), ("source_pairs", 6)):
+        assert DeltaTable(f"s3://lakes/at-once/{name}", storage_options=options).to_pyarrow_table().num_rows == count
     text = (tmp_path / "out" / "runs" / made.run_id / "manifest.json").read_text()
     assert KEY not in text and SECRET not in text
