@@ -31,10 +31,10 @@ MORE = (
     ("information", "log-determinant of the trusted matrix"),
     ("misinformation", "the same of the distrusted matrix"),
     ("hardness", "mean s_neg"),
-    ("margin", "mean of s_pos - s_neg"),
 )
 BESIDES = (
     ("source", ""),
+    ("margin", "mean of s_pos - s_neg"),
     ("near duplicates", "negatives with similarity to the positive over 0.95"),
     ("near positives", "negatives that are their positive but for case and white space"),
     ("overlap", "mean idf-weighted share of the query's words in the negative"),
@@ -177,13 +177,13 @@ def _more(row: SourceRow, tried: ProbeRow | None, digits: int) -> list[Cell]:
         num(row["information"], digits),
         num(row["misinformation"], digits),
         num(row["hardness"]),
-        num(row["margin"]),
     ]
 
 
 def _besides(row: SourceRow) -> list[Cell]:
     return [
         name(title_of(row)),
+        num(row["margin"]),
         share(row["near_duplicate_rate"]),
         count(row.get("n_near_positive")),
         num(row["lexical_overlap"]),

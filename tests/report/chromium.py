@@ -116,7 +116,8 @@ class Page:
             assert "exceptionDetails" not in found, found
             return found["result"].get("value")
 
-        target = await call("Target.createTarget", url="about:blank")
+        context = await call("Target.createBrowserContext")  # with storage of its own
+        target = await call("Target.createTarget", url="about:blank", **context)
         attached = await call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         session["sessionId"] = attached["sessionId"]
         await _emulated(call, width, height, dark, scripts, paper)
@@ -138,7 +139,8 @@ class Page:
         if pdf:
             printed = await call("Page.printToPDF", printBackground=False, paperWidth=8.27, paperHeight=11.69)
             self.pdf = base64.b64decode(printed["data"])
-        await call("Target.closeTarget", targetId=target["targetId"])
+        del session["sessionId"]
+        await call("Target.disposeBrowserContext", **context)
         socket.close()
 
     def _hear(self, message: dict[str, Any]) -> None:
