@@ -19,10 +19,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from jobs.addresses import without_secrets
-from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands import deciding, encoders, publishing, reading, running, upkeep, validating
 from jobs.commands.boundary import take_in
 from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
+from jobs.terminal.absent import leave_out
 from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for topic in (running, reading, deciding, validating, encoders, upkeep):
+for topic in (running, reading, deciding, publishing, validating, encoders, upkeep):
     topic.register(app)
 
 
@@ -99,6 +100,8 @@ def main() -> None:
     """Run the command line; every failure is one line and an exit code."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # hashes tell of damage, not of somebody who writes files and hashes anew: nothing is made that all may write to
+    os.umask(os.umask(0o022) | 0o002)
     try:
         sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)
@@ -123,6 +126,8 @@ def main() -> None:
 
 def program() -> NoReturn:
     """Run the command line as a process of its own."""
+    if sys.argv[1:2] not in (["encoders"], ["validate"]):  # they use libraries that want it
+        leave_out("pandas")
     try:
         main()
         _end(0)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import types
-import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
 from jobs.addresses import expanded, refuse_secrets
+from jobs.config_errors import explain
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
+from jobs.lakes.naming import place_of
+from jobs.lakes.where import parse
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
 INPUT_FILES = ("triples", "qrels", "corpus", "queries")
@@ -37,7 +38,8 @@ class Input(_Settings):
     """One input: files of one format."""
 
     triples: tuple[str, ...] = Field(
-        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+        description="files, folders, globs (in quotes), URLs or tables (delta:PATH, iceberg:CATALOG/NAMESPACE.TABLE) of triples; "
+        "on the command line also NAME=PATH, which names the source"
     )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
@@ -48,6 +50,9 @@ class Input(_Settings):
     )
     columns: dict[str, str] = Field(
         {}, description="what these files call their columns, such as positive=answer,negative=distractor"
+    )
+    where: str = Field(
+        "", description="which rows of tables to take, such as source in ('bm25', 'llm') and day >= '2026-11-01'"
     )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
     corpus: tuple[str, ...] | None = Field(
@@ -105,6 +110,13 @@ class Input(_Settings):
         if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
         return named
+
+    @field_validator("where")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        if value.strip():
+            parse(value)
+        return value.strip()
 
     @field_validator("ranks")
     @classmethod
@@ -185,6 +197,12 @@ class RunConfig(_Settings):
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
+    publish: str = Field(
+        "",
+        description="tables over all runs that the run is appended to: delta: and a folder or a URL, or iceberg:CATALOG/NAMESPACE",
+    )
+    publish_scores: bool = Field(False, description="publish the table scores as well")
+    metrics: str = Field("", description="a file of metrics for a monitor, such as a node exporter's eci.prom")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
@@ -200,7 +218,17 @@ class RunConfig(_Settings):
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
         return expanded(value)
 
-    @field_validator("encoder")
+    @field_validator("publish")
+    @classmethod
+    def _published(cls, value: str) -> str:
+        if value:
+            try:
+                place_of(value)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return expanded(value)
+
+    @field_validator("encoder", "metrics")
     @classmethod
     def _at_home(cls, value: str) -> str:
         return expanded(value)
@@ -300,7 +328,7 @@ def probe_settings(values: dict[str, Any]) -> Probe:
         return Probe.model_validate(values)
     except ValidationError as error:
         typed = {name: f"--{name}" for name in Probe.model_fields}
-        raise InputError("; ".join(_explain(item, "options", typed) for item in error.errors())) from None
+        raise InputError("; ".join(explain(item, "options", typed, _fields_at) for item in error.errors())) from None
 
 
 def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[str, str] = NOTHING_TYPED) -> RunConfig:
@@ -318,59 +346,7 @@ def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(item, where, typed) for item in error.errors())) from None
-
-
-_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
-
-
-def _explain(item: Any, where: str, typed: Mapping[str, str]) -> str:
-    """Return one error as key, what was given, what is allowed, and the nearest valid name."""
-    key = ".".join(str(part) for part in item["loc"])
-    option = _typed(item["loc"], typed)
-    if item["type"] == "extra_forbidden":
-        names = [field.alias or name for name, field in _fields_at(item["loc"]).items()]
-        return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
-    if item["type"] == "missing":
-        return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
-    message = item["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
-    if item["type"] == "literal_error":
-        choices = re.findall("'([^']*)'", item["ctx"]["expected"])
-        message = f"allowed: {', '.join(choices)}{nearest(str(item['input']), choices)}"
-    field = _fields_at(item["loc"]).get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
-    if item["type"] in _BOUNDS and field is not None:
-        message = f"must be a number, {allowed(field)}"
-    given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
-    return f"{option}: {message}{given}" if option else f"{where}: {key + ': ' if key else ''}{message}{given}"
-
-
-def _typed(loc: tuple[Any, ...], typed: Mapping[str, str]) -> str | None:
-    """Return the option or variable that a setting at a place was typed as; None for one of a file, or of the whole."""
-    of_input = len(loc) > 2 and loc[0] == "inputs"
-    if of_input and "triples" not in typed:
-        return None
-    return typed.get(str(loc[2 if of_input else 0])) if loc else None
-
-
-def allowed(field: FieldInfo) -> str:
-    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
-    kind = field.annotation
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))
-    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    limits = [
-        f"{word} {getattr(item, sign):g}"
-        for item in field.metadata
-        for sign, word in signs.items()
-        if hasattr(item, sign)
-    ]
-    origin = typing.get_origin(kind)
-    listed = (
-        ["a list"]
-        if kind is not None and (origin is tuple or (origin is types.UnionType and tuple in typing.get_args(kind)))
-        else []
-    )
-    return ", ".join(listed + limits)
+        raise InputError("; ".join(explain(item, where, typed, _fields_at) for item in error.errors())) from None
 
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
@@ -378,9 +354,3 @@ def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
     tables: dict[str, type[BaseModel]] = {"inputs": Input, "strict": Strict, "probe": Probe}
     inner = tables.get(str(loc[0])) if len(loc) > 1 else None
     return dict((inner or RunConfig).model_fields)
-
-
-MISSING = {
-    "out": "give --out, ECI_OUT, or `out` in the settings file",
-    "inputs": "give --triples, or [[inputs]] in the settings file",
-}

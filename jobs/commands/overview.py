@@ -14,7 +14,7 @@ GROUPS = {
     "look": ("demo", "plan", "run", "status", "rank", "report", "sql", "runs"),
     "decide": ("probe", "mix", "select"),
     "check": ("doctor", "ablate", "diff", "validate"),
-    "keep house": ("init", "ingest", "encoders", "verify", "gc"),
+    "keep house": ("init", "ingest", "publish", "encoders", "verify", "gc"),
 }
 OTHERS = "more"
 WAY = (

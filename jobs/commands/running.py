@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,8 +22,18 @@ from jobs.commands.options import (
     inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, passed_line, perhaps_unread, print_ranking, progress_for, say, tell_named
-from jobs.errors import AttentionError
+from jobs.commands.publishing import published_line
+from jobs.commands.showing import (
+    echo_json,
+    passed_line,
+    perhaps_unread,
+    print_ranking,
+    progress_for,
+    say,
+    table_line,
+    tell_named,
+)
+from jobs.errors import AttentionError, EciError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
 
@@ -61,6 +71,10 @@ def run(
                 say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
             print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
     tell_named(result.named_after_files)
+    if result.published is not None and not json:
+        say(published_line(result.run_id, config.publish, result.published))
+    if result.not_published:
+        raise EciError(result.not_published)
     if strict and not result.unchanged:
         from jobs.decide.diff import attention
 
@@ -100,6 +114,8 @@ def ingest(
     if done.passed_over:
         say(passed_line(done.passed_over))
     say(*ranks_lines(done.ranks))
+    for table in done.tables:
+        say(table_line(table))
     for name, count in done.triples.items():
         say(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():
@@ -126,10 +142,16 @@ def plan(values: Values, json: Json = False) -> None:
     if json:
         echo_json(plan)
     else:
-        say(*plan_lines(plan), hanging=11)
+        say(*plan_lines(plan), *map(planned_table, plan["tables"]), hanging=11)
         say(*ranks_lines(plan["ranks"]), *(loss_line(loss) + LOST for loss in plan["losses"]))
         if plan["passed_over"]:
             say(passed_line(plan["passed_over"]))
+
+
+def planned_table(table: dict[str, Any]) -> str:
+    """Return what would be read of a table of a lake, as a line of a plan."""
+    left = f", and not the other {table['files_left_out']:,}: --where excludes them" if table["files_left_out"] else ""
+    return f"table      {table['table']} at version {table['version']}: {table['files']:,} of its files{left}"
 
 
 def status(out: Out, json: Json = False) -> None:

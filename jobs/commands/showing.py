@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.output.records import NamedSource, SourceRow
+    from jobs.output.records import NamedSource, SourceRow, TableUsed
     from jobs.probing.answer import Probed
     from jobs.probing.decision import Decision
     from jobs.terminal.fitting import Column
@@ -125,9 +125,21 @@ def _met(found: dict[str, Any], decision: Decision) -> list[str]:
         *without_text_line(found["without_text"]),
         *repeated_lines(found["totals"]),
         *ranks_lines(found["ranks"]),
+        *map(table_line, found["tables"]),
         *([passed_line(found["passed_over"])] if found["passed_over"] else []),
         *([f"Found damaged or missing, and made again: {told}."] if told else []),
     ]
+
+
+def table_line(table: TableUsed) -> str:
+    """Return what was read of a table of a lake, and what --where left out, as a sentence."""
+    of = f"Read {table['table']} at version {table['version']}: {table['files']:,} file{'s' * (table['files'] != 1)}"
+    if not table["where"]:
+        return f"{of}."
+    files, rows = table["files_left_out"], table["rows_left_out"]
+    left = "rows that its log does not count" if rows is None else f"{rows:,} row{'s' * (rows != 1)}"
+    unread = f", {files:,} file{'s' * (files != 1)} of them unread" if files else ""
+    return f"{of}; left out {left}{unread}, as --where says ({table['where']})."
 
 
 def _accounting(found: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from jobs.config import Strict
 from jobs.decide.probe_diff import probe_lines, probes
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.lakes.naming import any_version
 from jobs.output.comparable import SAME
 from jobs.output.records import InputFile, SourceRow, value_of
 from jobs.output.runs import committed, named, same_tokens, whole
@@ -121,7 +122,7 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any], what: str) -> list[dict
 
 
 def _inputs(a: list[InputFile], b: list[InputFile]) -> dict[str, int]:
-    before, after = ({(f["what"], f["path"]): (f["size"], f["stamp"]) for f in files} for files in (a, b))
+    before, after = ({(f["what"], any_version(f["path"])): (f["size"], f["stamp"]) for f in files} for files in (a, b))
     both = before.keys() & after.keys()
     changed = sum(before[key] != after[key] for key in both)
     return {

@@ -59,6 +59,7 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "losses": manifest.get("losses", []),
         "ranks": manifest.get("ranks", []),
         "without_text": 0 if manifest["settings"].get("vectors") else manifest["rejects"].get("bad_vector", 0),
+        "tables": manifest.get("tables", []),
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
         "lexical": manifest.get("lexical"),
     }
@@ -133,6 +134,8 @@ class RunResult:
         named_after_files: the sources that neither --source nor a record has named.
         losses: the sources that lost most of their rows to rejects, where that was allowed.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
+        published: rows that were appended to each table over all runs, None where none was to be published.
+        not_published: why a run that was to be published is not; it is committed all the same.
     """
 
     run_id: str
@@ -144,6 +147,8 @@ class RunResult:
     probe: pa.Table | None = None
     named_after_files: tuple[NamedSource, ...] = ()
     losses: tuple[Loss, ...] = ()
+    published: dict[str, int] | None = None
+    not_published: str = ""
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:

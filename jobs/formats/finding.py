@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
@@ -19,7 +20,10 @@ from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
 from jobs.formats.recognise import recognise
+from jobs.formats.tables import refuse_within_tables, table_at
+from jobs.lakes.tables import files_of
 from jobs.output.layout import CACHE, OWN
+from jobs.output.store import require_bucket
 
 DESCRIPTION_BYTES = 1 << 20
 """A larger .json file is data."""
@@ -48,7 +52,7 @@ def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = Fal
     """Return the files that paths, folders and globs name.
 
     A name that is there is taken as it is, with brackets in it too. A folder stands for all files in it, at any depth and
-    behind links, except hidden ones and names that begin with `_`.
+    behind links, except hidden ones and names that begin with `_`. A table of a lake stands for its data files.
 
     Args:
         patterns: paths, folders, globs, URLs.
@@ -57,7 +61,8 @@ def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = Fal
         skip_bad: whether to go on where something that is named cannot be opened.
 
     Raises:
-        InputError: a pattern names nothing, standard input or a pipe, or only what is no data; or a link to nothing.
+        InputError: a pattern names nothing, standard input or a pipe, or only what is no data; or a link to nothing; or files
+            of a table without the table.
     """
     files, passed, bad = set[str](), dict[str, str](), dict[str, str]()
     for pattern in patterns:
@@ -66,7 +71,11 @@ def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = Fal
                 f"{what}: {pattern} is standard input, which is not read: a run reads its files more than once and in "
                 "several processes; write it to a file and name that"
             )
+        if (table := table_at(pattern)) is not None:
+            files.update(files_of(table))
+            continue
         names, searched = _names(pattern, what)
+        refuse_within_tables(names, pattern, what)
         names = _without_root(names, pattern, searched, out)
         if "://" in pattern:
             names = [filesystem(pattern)[0].unstrip_protocol(name) for name in names]
@@ -75,6 +84,8 @@ def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = Fal
         if strange := next((name for name in kept if not is_utf8(name)), None):
             raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         if not kept:
+            if "://" in pattern:
+                require_bucket(pattern, *filesystem(pattern))
             held = (
                 f"; it holds only {', '.join(sorted(os.path.basename(name) for name in beside)[:5])}" if beside else ""
             )
@@ -106,6 +117,12 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
                 "it to a file and name that"
             )
         return [inner], ""
+    if local:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                os.stat(inner)
+            except PermissionError as error:
+                raise InputError(f"{what}: {pattern}: cannot be opened: {reason_of(error)}") from error
     if local and os.path.islink(inner):
         return [inner], ""
     wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobs.errors import InputError
+from jobs.formats.columnar import GONE
 from jobs.formats.finding import unreachable
 from jobs.formats.opening import filesystem
 from jobs.ingest.inputs import File, file_of
+from jobs.lakes.naming import named
 from jobs.output.records import PASSED_OVER
 from jobs.output.store import Store
 from jobs.output.verified import BLOCK, Verdicts
@@ -88,6 +90,8 @@ def first_changed(inputs: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _changed(file: File) -> InputError:
+    if named(file.path) is not None:
+        return InputError(f"{file.path}: not there as it was when this run began; {GONE}")
     return InputError(f"{file.path}: changed while this run was reading it; let it be written whole, then run again")
 
 

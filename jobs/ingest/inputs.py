@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
@@ -14,11 +15,12 @@ from jobs.formats.finding import expand, find
 from jobs.formats.names import check_columns
 from jobs.formats.opening import filesystem
 from jobs.formats.recognise import recognise
-from jobs.formats.records import columns_of, holds_nothing
+from jobs.formats.records import columns_of, holds_nothing, records
 from jobs.formats.source_names import FOLDER, FileSource, file_sources
 from jobs.formats.texts_by_id import text_units
 from jobs.formats.triples import Triples
 from jobs.ids import Side
+from jobs.lakes.naming import named
 from jobs.output.records import PASSED_OVER, NamedSource, RanksTaken
 
 
@@ -87,7 +89,7 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             if path in skipped:
                 continue
             try:
-                name, units, error = _units(path, item, options)
+                name, units, error = _units(path, item, options, found.files)
             except InputError as problem:
                 if not config.skip_bad_files:
                     raise
@@ -150,14 +152,34 @@ def ranks_taken(inputs: Sequence[InputTask]) -> list[RanksTaken]:
     ]
 
 
-def _units(path: str, item: Input, options: Options) -> tuple[str, list[Unit | None], str]:
+def _units(path: str, item: Input, options: Options, paths: list[str]) -> tuple[str, list[Unit | None], str]:
     if item.format == "auto":
-        name = recognise(path, options.columns)
+        name = recognise(_example(path, paths), options.columns)
     else:
         name, columns = item.format, columns_of(path)
         if columns is not None:
             check_columns(path, columns, options.columns)
     return name, list(format_named(name).units(path, options)), ""
+
+
+def _example(path: str, paths: list[str]) -> str:
+    """Return the file that shows what a file holds: itself, or of a table's files the first that has a row.
+
+    Raises InputError where --where takes none.
+    """
+    table = named(path)
+    if table is None:
+        return path
+    ours = [p for p in paths if (of := named(p)) is not None and of.of_file("") == table.of_file("")]
+    found = _with_row(tuple(ours))
+    if found is None:
+        raise InputError(f"{table.at_version}: none of its rows is one where {table.where}")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _with_row(paths: tuple[str, ...]) -> str | None:
+    return next((path for path in paths if next(records(Unit(path)), None) is not None), None)
 
 
 def all_empty(paths: list[str]) -> str:

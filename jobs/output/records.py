@@ -28,6 +28,21 @@ class InputFile(TypedDict):
     digest: str
 
 
+class TableUsed(TypedDict):
+    """A table of a lake that was read: at which version, with which condition, how many of its files.
+
+    `files_left_out`: of which the table's log says that the condition takes no row.
+    `rows_left_out`: rows that the condition does not take, of all files; None where the log does not say.
+    """
+
+    table: str
+    version: int
+    where: str
+    files: int
+    files_left_out: int
+    rows_left_out: int | None
+
+
 class NamedSource(TypedDict):
     """A source that is named after its files, and by which rule (formats/source_names.py)."""
 
@@ -169,6 +184,7 @@ class Manifest(TypedDict):
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `top`: None where nothing was scored; runs of older versions do not have it.
     `judgements`: only of a run that was given some.
+    `tables`: only of a run that has read some.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
@@ -192,6 +208,7 @@ class Manifest(TypedDict):
     losses: list[Loss]
     why_no_probe: str | None
     judgements: NotRequired[JudgementsUsed]
+    tables: NotRequired[list[TableUsed]]
     made_again: MadeAgain
     lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
@@ -279,6 +296,7 @@ class ProbeRow(TypedDict):
     rank: int
     rank_low: int
     rank_high: int
+    evidence: float
     gain: float
     gain_se: float
     gain_low: float

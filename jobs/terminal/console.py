@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console
 
 from jobs.terminal.escape import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PLAIN_WIDTH = 160
 TOO_FEW = "too few"
@@ -17,6 +19,8 @@ TOO_FEW = "too few"
 
 def make_console(stderr: bool = False, color: bool = True) -> Console:
     """Return a console; without colour, or where the stream is no terminal, plain text comes out."""
+    from rich.console import Console
+
     console = Console(stderr=stderr, no_color=not color, highlight=False)
     if not console.is_terminal:
         console = Console(stderr=stderr, no_color=not color, highlight=False, width=PLAIN_WIDTH)

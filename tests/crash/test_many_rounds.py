@@ -23,7 +23,6 @@ import pytest
 from jobs.machine import available_cores
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.reports.page import bundle
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 
@@ -42,7 +41,6 @@ class Undisturbed:
 @pytest.fixture(scope="module")
 def undisturbed(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
-    bundle()  # the charts' script is in the user's cache now, as after any first run: its steps are tested on their own
     out = folder / "out"
     code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{folder / 'steps'}:0:EIO"))
     assert code == 0, err
@@ -87,12 +85,16 @@ def test_every_failing_step_is_one_clear_line_and_a_rerun_succeeds(
     print(f"{undisturbed.steps} steps, each failed once", file=sys.stderr)
 
 
-def test_every_step_survives_a_kill(small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_step_survives_a_kill(
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path, workers: int
+) -> None:
     codes = []
 
     def kill(step: int) -> None:
         out = tmp_path / f"out-{step}"
-        code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{tmp_path / f'steps-{step}'}:{step}:KILL"))
+        fault = f"{tmp_path / f'steps-{step}'}:{step}:KILL"
+        code, _, err = finish(start(small_lake, out, workers, small=True, ECI_FAULT=fault))
         assert code in (0, -signal.SIGKILL), (step, code, err)
         codes.append(code)
         goes_on(small_lake, out, undisturbed.tables)

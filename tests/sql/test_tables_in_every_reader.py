@@ -34,7 +34,7 @@ EVERY = (*TABLES, ABLATIONS)
 ROWS = {
     "scores": 600,
     "rejects": 2,
-    "moments": 12,
+    "moments": 3,
     "source_pairs": 6,
     "source_probe": 6,
     "probe_curve": 24,
