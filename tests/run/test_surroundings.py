@@ -249,7 +249,7 @@ def test_gc_takes_no_file_of_a_running_command_whose_time_lies_ahead(out: Path, 
 def test_a_root_of_a_newer_format_is_named_and_not_touched(
     out: Path, lake: VectorLake, eci: Any, command: list[str]
 ) -> None:
-    (out / ".eci-root").write_text(json.dumps({"made_by": "eci-lake", "format": 2}))
+    (out / ".eci-root").write_text(json.dumps(sealed({"made_by": "eci-lake", "format": 2})))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     for asked in (command, ["run", "--triples", lake.triples, "--vectors", lake.vectors]):
         done = eci(*asked, "--out", out)
@@ -261,7 +261,7 @@ def test_a_root_of_a_newer_format_is_named_and_not_touched(
 
 
 @pytest.mark.attack("other versions")
-@pytest.mark.parametrize("said", ["", "{}", "[]", '{"format": "x"}', "\x00"])
+@pytest.mark.parametrize("said", ["", "{}", "[]", '{"format": "x"}', '{"made_by": "eci-lake", "format": 5}', "\x00"])
 def test_a_damaged_marker_locks_no_root(out: Path, said: str) -> None:
     (out / ".eci-root").write_text(said)
     claim(Store(str(out)))
