@@ -32,7 +32,7 @@ from jobs.reports.marks import (
 # names of hybrids are long: as far as page.js still cuts them on a narrow screen
 NAMES = alt.Axis(labelLimit=199, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
 HEADS = (
-    ("rank", "by gain; in brackets: the ranks that the decided pairs do not exclude"),
+    ("rank", "by gain and information, never against a decided pair; in brackets: those that the decided pairs leave"),
     ("source", ""),
     ("gain", "points of nDCG over the frozen encoder"),
     ("95 % interval", "over queries and trainings"),
@@ -57,7 +57,7 @@ def probe_charts(data: ReportData) -> list[Chart | None]:
 
 
 def gains(probed: Probed) -> Chart:
-    """Gains with 95 % intervals, best first; colour says whether the leader can be told apart."""
+    """Gains with 95 % intervals, in the order of the ranks; colour says whether the leader can be told apart."""
     values: list[dict[str, Any]] = [
         {
             "source": row["source"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.output.records import SourceRow
-from jobs.probing.fitness import few, unfit
+from jobs.probing.fitness import few, why_open
 from jobs.reports.ablations import ablation_section
 from jobs.reports.charts import best_mixture
 from jobs.reports.data import EXAMPLES, ReportData, by_eci, digits_of
@@ -123,7 +123,6 @@ def _pairs(data: ReportData, figures: Figures) -> str:
     if "heat" not in figures:
         return ""
     order = {row["source"]: i for i, row in enumerate(by_eci(data))}
-    apart = unfit(data.ranking)
     digits = digits_of(data.ranking) + 1
     rows = [
         [
@@ -134,13 +133,13 @@ def _pairs(data: ReportData, figures: Figures) -> str:
             num(p["lo"], digits),
             num(p["hi"], digits),
             Cell(f"{p['p_value']:.2g}", p["p_value"]) if p["p_value"] == p["p_value"] else num(None),
-            text("not comparable" if {p["a"], p["b"]} & apart else "decided" if p["decided"] else "not decided"),
+            text(why_open(data.ranking, p["a"], p["b"]) or ("decided" if p["decided"] else "not decided")),
         ]
         for p in data.pairs
         if order[p["a"]] < order[p["b"]]
     ]
     open_ = sum(row[-1].text != "decided" for row in rows)
-    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 % or not comparable. Stronger colour: a larger difference in ECI."
+    lead = f"Of {len(rows)} pairs, {open_} are not decided at 95 %, of too few queries, or not comparable. Stronger colour: a larger difference in ECI."
     heads = [(name, "") for name in ("ahead", "behind", "difference", "standard error", "low", "high", "p", "verdict")]
     return section(
         "pairs",

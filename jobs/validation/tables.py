@@ -32,8 +32,8 @@ TABLES = ("validation_sources", "validation_summary", "validation_pairs")
 
 # The sign that makes larger mean better, as each is usually read: harder, closer, cleaner, more varied.
 PREDICTORS = {
-    "probe": 1, "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1, "mean_consistency": 1,
-    "mean_locality": 1, "mean_residuality": 1, "trace": 1, "effective_rank": 1, "hardness": 1, "margin": -1,
+    "ranking": -1, "probe": 1, "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1,
+    "mean_consistency": 1, "mean_locality": 1, "mean_residuality": 1, "trace": 1, "effective_rank": 1, "hardness": 1, "margin": -1,
     "violation_rate": -1, "near_duplicate_rate": -1, "lexical_overlap": -1, "eci_v1": 1,
 }  # fmt: skip
 AT_RANDOM = "random choice"

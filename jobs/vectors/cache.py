@@ -14,11 +14,10 @@ from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.ids import ID_TYPE, as_arrow, buckets_of, from_arrow, lookup, newly_met
 from jobs.output import layout
-from jobs.output.parquet import PARQUET_ROWS, SEAL, write_parquet
+from jobs.output.parquet import PARQUET_ROWS, SEAL, read_parquet, write_parquet
 from jobs.output.store import Store
 from jobs.vectors.columns import matrix_of
 
@@ -86,7 +85,7 @@ def read_cached(store: Store, path: str, dim: int | None = None) -> tuple[np.nda
     Raises one of UNREADABLE where it is not what was written. `dim`: d, if it is known.
     """
     with store.open(path) as source:
-        table = pq.read_table(source, page_checksum_verification=True)
+        table = read_parquet(source)
     ids, column = from_arrow(table["text_id"]), table["vector"].combine_chunks()
     width = dim * 2 if dim is not None else getattr(column.type, "byte_width", 0)
     if column.type != pa.binary(width) or column.null_count or table["text_id"].null_count:

@@ -1,4 +1,8 @@
-"""Every published table, file or folder, opens with default arguments in every reader, with the same rows and types."""
+"""Every published table, file or folder, opens with default arguments in every reader, with the same rows and types.
+
+One difference is pandas' own, and documented: its default types have no whole number that is missing, so a column of whole
+numbers with nulls (`rank` of mixtures) is of doubles there.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ EVERY = (*TABLES, ABLATIONS)
 ROWS = {
     "scores": 600,
     "rejects": 2,
-    "moments": 12,
+    "moments": 3,
     "source_pairs": 6,
     "source_probe": 6,
     "probe_curve": 24,
@@ -110,6 +114,7 @@ READERS: dict[str, Callable[[str], pa.Table]] = {
     "dask": of_dask,
     "spark": of_spark,
 }
+PANDAS = ("pandas", "dask")
 
 
 def plain(kind: pa.DataType) -> Any:
@@ -121,6 +126,14 @@ def plain(kind: pa.DataType) -> Any:
     if pa.types.is_timestamp(kind):
         return kind.unit, kind.tz is not None
     return pa.string() if kind in (pa.large_string(), pa.string_view()) else kind
+
+
+def as_pandas_has_it(table: pa.Table) -> list[Any]:
+    """Return the types of a table's columns in pandas: whole numbers with nulls among them are doubles."""
+    return [
+        pa.float64() if pa.types.is_integer(column.type) and column.null_count else plain(column.type)
+        for column in table.columns
+    ]
 
 
 def rows_of(table: pa.Table) -> list[str]:
@@ -135,7 +148,10 @@ def rows_of(table: pa.Table) -> list[str]:
 def test_a_table_has_the_same_rows_and_types(out: Path, table: Table, reader: str) -> None:
     want, found = expected(out, table), READERS[reader](place_of(out, table))
     assert found.schema.names == table.schema.names
-    assert [plain(kind) for kind in found.schema.types] == [plain(kind) for kind in table.schema.types]
+    types = as_pandas_has_it(want) if reader in PANDAS else [plain(kind) for kind in table.schema.types]
+    assert [plain(kind) for kind in found.schema.types] == types
+    if reader in PANDAS:
+        found = found.cast(pa.schema(zip(table.schema.names, table.schema.types, strict=True)))
     assert rows_of(found) == rows_of(want)
 
 
