@@ -126,7 +126,7 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
         # First the manifests, then the catalog, then the data: no view ever names a file that is gone.
         for run_id in doomed:
             store.remove(layout.manifest_in(layout.run_folder(run_id)))
-        if doomed or broken:
+        if (doomed or broken) and committed(store):
             from jobs.output.catalog import write_catalog
             from jobs.output.run_index import write_index
 

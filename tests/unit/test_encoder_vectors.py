@@ -90,8 +90,8 @@ def test_a_card_that_misdescribes_its_model_fails_the_golden_check(
     [
         ({"output": "embedding"}, "model.output is 'embedding', .* offers last_hidden_state"),
         ({"inputs": ("input_ids",)}, "model.inputs is input_ids, .* takes input_ids, attention"),
-        ({"dim": 768, "golden": ""}, r"has shape \(1, 3, 384\), its card implies \(1, 3, 768\)"),
-        ({"pooling": "none", "golden": ""}, r"its card implies \(1, 384\): correct dim, pooling"),
+        ({"dim": 768, "golden": ""}, r"has shape \(1, 3, 384\) of float32, its card implies \(1, 3, 768\) of floats"),
+        ({"pooling": "none", "golden": ""}, r"its card implies \(1, 384\) of floats: correct dim, pooling"),
         ({"golden": "none.json"}, "does not hold golden vectors"),
     ],
 )
