@@ -10,13 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jobs.addresses import expanded, refuse_secrets
+from jobs.config_errors import explain
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
 from jobs.lakes.naming import place_of
 from jobs.lakes.where import parse
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
-from jobs.setting_words import allowed as allowed
-from jobs.setting_words import explain
 
 INPUT_FILES = ("triples", "qrels", "corpus", "queries")
 NOTHING_TYPED: Mapping[str, str] = types.MappingProxyType({})
@@ -329,7 +328,7 @@ def probe_settings(values: dict[str, Any]) -> Probe:
         return Probe.model_validate(values)
     except ValidationError as error:
         typed = {name: f"--{name}" for name in Probe.model_fields}
-        raise InputError(_explained(error, "options", typed)) from None
+        raise InputError("; ".join(explain(item, "options", typed, _fields_at) for item in error.errors())) from None
 
 
 def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[str, str] = NOTHING_TYPED) -> RunConfig:
@@ -347,11 +346,7 @@ def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError(_explained(error, where, typed)) from None
-
-
-def _explained(error: ValidationError, where: str, typed: Mapping[str, str]) -> str:
-    return "; ".join(explain(item, where, typed, _fields_at(item["loc"])) for item in error.errors())
+        raise InputError("; ".join(explain(item, where, typed, _fields_at) for item in error.errors())) from None
 
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:

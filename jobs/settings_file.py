@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from jobs.addresses import beside, expanded, refuse_secrets
-from jobs.config import FILES, INPUT_FILES, Input, RunConfig, allowed
+from jobs.config import FILES, INPUT_FILES, Input, RunConfig
+from jobs.config_errors import allowed
 from jobs.errors import InputError
 
 EXAMPLES: dict[str, str] = {

@@ -110,7 +110,7 @@ def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
 
 def _help(field: FieldInfo) -> str:
     """Return a setting's description as a sentence, with what is allowed and the default."""
-    from jobs.config import allowed
+    from jobs.config_errors import allowed
 
     said = str(field.description)
     notes = [allowed(field).removeprefix("a list")]

@@ -11,6 +11,7 @@ import json
 
 from jobs.errors import InputError
 from jobs.output import layout
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store, require_bucket
 
 FORMAT = 1
@@ -50,7 +51,7 @@ def claim(store: Store, adopt: bool = False) -> None:
             )
     if not store.local:
         require_bucket(store.path(), *store.filesystem())
-    store.write_text(layout.MARKER, json.dumps({"made_by": "eci-lake", "format": FORMAT}) + "\n")
+    store.write_text(layout.MARKER, json.dumps(sealed({"made_by": "eci-lake", "format": FORMAT})) + "\n")
 
 
 def require(store: Store) -> None:
@@ -67,9 +68,9 @@ def require(store: Store) -> None:
 
 
 def _require_known(store: Store) -> None:
-    """Raise InputError where a newer version has made the root. A marker that is damaged says nothing of its format."""
+    """Raise InputError where a newer version has made the root. A marker that is damaged says nothing, and locks nobody out."""
     try:
-        found = json.loads(store.read_bytes(layout.MARKER))["format"]
+        found = unsealed(store.read_text(layout.MARKER))["format"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return
     if isinstance(found, int) and found > FORMAT:

@@ -179,11 +179,11 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
 
 
 def _where(plan: dict[str, Any]) -> str:
-    memory = size_in_words(plan["memory_per_worker"])
+    memory = f"{size_in_words(plan['memory_per_worker'])} of memory"
     if plan["without_workers"]:
-        return f"in this process, without workers, with {memory} of memory"
+        return f"in this process, without workers, with {memory}"
     workers = f"{counted(plan['workers'], 'worker')} of {counted(plan['threads_per_worker'], 'thread')}"
-    return f"on {workers}, {memory} of memory{' each' * (plan['workers'] > 1)}"
+    return f"on {workers}, {memory}{' each' * (plan['workers'] > 1)}"
 
 
 def _look_lines(plan: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """The report on `eci ablate`: each perturbed ranking's agreement with the run's, and the ECI of each source under it.
 
-Two figures and a table with all numbers; nothing where no ablations were made.
+A figure, a grid and a table with all numbers; nothing where no ablations were made.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from typing import Any
 import altair as alt
 
 from jobs.reports.data import ReportData, by_eci, digits_of
-from jobs.reports.html_parts import folded, num, section, table, text
-from jobs.reports.marks import ACCENT, INK, REST, WARN, Chart, Figures, drawn, inline, made_of
+from jobs.reports.drawing import ACCENT, WARN
+from jobs.reports.grid import Row, Square, grid
+from jobs.reports.html_parts import esc, folded, name, num, section, table, text
+from jobs.reports.marks import Chart, Figures, Room, drawn, inline, listing, made_of
+from jobs.reports.names import labels, named
 
-CASES = alt.Axis(labelLimit=170, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=11)
 MOST_ROWS = 500
 MOST_CASES = 60
+MOST_COLUMNS = 12
+"""Sources in the grid, the first by ECI: more columns than these no page of paper holds."""
 SAME, OTHER = "the same best source", "another best source"
 
 
@@ -30,100 +34,76 @@ def _label(row: dict[str, Any]) -> str:
     return value if kind in ("none", "sample") else f"{kind} {value}"
 
 
-def ablation_charts(data: ReportData) -> list[Chart | None]:
-    """Return the two figures, None for one without data."""
-    return [agreement(data), ablated_sources(data)]
-
-
 def agreement(data: ReportData) -> Chart | None:
-    """Kendall's tau of each perturbed ranking with the run's; colour says whether the best source is the same."""
+    """Kendall's tau of each perturbed ranking with the run's; colour and shape say whether the best source is the same."""
     found = [(label, row) for label, row in cases(data) if row["kendall"] is not None and row["ablation"] != "none"]
     if not found:
         return None
     values = [
-        {"case": label, "best": _best(data, row), **{k: row[k] for k in ("kendall", "spearman", "top_source")}}
+        {"case": label, "best": _best(data, row), "kendall": row["kendall"],
+         "said": f"{label}: Kendall {row['kendall']:.3f}, Spearman {row['spearman']:.3f}, best source {row['top_source']}"}
         for label, row in found
-    ]
-    low = min(0.0, *(row["kendall"] for _, row in found))
-    base = alt.Chart(inline(values)).encode(
-        y=alt.Y("case:N", sort=[label for label, _ in found], axis=CASES),
+    ]  # fmt: skip
+    lowest = min(found, key=lambda case: case[1]["kendall"])
+    return made_of(
+        "ablations",
+        lambda room: _draw(values, room),
+        f"Kendall tau of {len(found)} perturbed rankings with the run's; the lowest is {lowest[1]['kendall']:.2f}, "
+        f"for {lowest[0]}. Best sources: {listing(sorted({row['top_source'] for _, row in found if row['top_source']}))}. "
+        "The table has the numbers.",
+    )
+
+
+def _draw(values: list[dict[str, Any]], room: Room) -> Any:
+    names = labels([value["case"] for value in values], room.most)
+    low = min([0.0, *(value["kendall"] for value in values)])
+    axis = alt.Axis(title=None, domain=False, ticks=False, labelPadding=8, labelLimit=room.names - 8,
+                    minExtent=room.names, maxExtent=room.names)  # fmt: skip
+    legend = alt.Legend(orient="top", title=None, labelLimit=300, columns=1 if room.narrow else 2)
+    base = alt.Chart(inline([{**value, "label": names[value["case"]]} for value in values])).encode(
+        y=alt.Y("label:N", sort=[names[value["case"]] for value in values], axis=axis),
         x=alt.X(
             "kendall:Q",
             scale=alt.Scale(domain=[low, 1], nice=True),
             axis=alt.Axis(title="Kendall tau with the run's ranking", tickCount=4),
         ),
-        color=alt.Color(
-            "best:N",
-            scale=alt.Scale(domain=[SAME, OTHER], range=[ACCENT, WARN]),
-            legend=alt.Legend(orient="top", title=None, symbolType="circle", symbolOpacity=1, labelLimit=300),
-        ),
-        tooltip=[
-            alt.Tooltip("case:N"),
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("kendall", "spearman")),
-            alt.Tooltip("top_source:N", title="best source"),
-        ],
+        color=alt.Color("best:N", scale=alt.Scale(domain=[SAME, OTHER], range=[ACCENT, WARN]), legend=legend),
     )
-    bars = base.mark_bar(height=3, opacity=0.35).encode(x2=alt.datum(0))
-    points = base.mark_point(filled=True, size=90, opacity=1)
-    chart = alt.layer(bars, points).properties(height=22 * len(values))
-    lowest = min(found, key=lambda case: case[1]["kendall"])
-    return made_of(
-        "ablations",
-        "width",
-        chart,
-        f"Kendall tau of {len(found)} perturbed rankings with the run's; the lowest is {lowest[1]['kendall']:.2f}, "
-        f"for {lowest[0]}. The table has the numbers.",
-    )
+    rules = base.mark_rule(strokeWidth=1.5).encode(x2=alt.datum(0))
+    shape = alt.Shape("best:N", scale=alt.Scale(domain=[SAME, OTHER], range=["circle", "diamond"]), legend=legend)
+    points = base.mark_point(aria=True, filled=True, size=90, opacity=1).encode(shape=shape, description="said:N")
+    return alt.layer(rules, points).properties(height=22 * len(values), width=room.width - room.names - 14)
 
 
-def ablated_sources(data: ReportData) -> Chart | None:
-    """ECI of each source in each perturbed ranking; colour is its share of the best one's ECI in the same row.
+def ablated_sources(data: ReportData) -> str:
+    """Return a table of the ECI of each source in each ranking; the shade is its share of the best one's ECI in the same row.
 
-    ECI of different temperatures or formulas has different sizes, so colours compare sources within a row only.
+    ECI of different temperatures or formulas has different sizes, so shades compare sources within a row only.
     """
-    names = list(data.shown)
-    values = []
-    found = cases(data)
-    for label, row in found:
-        ordered = sorted(row["sources"], key=lambda one: -one["eci"])
-        top = ordered[0]["eci"] if ordered else 0.0
-        for rank, one in enumerate(ordered, start=1):
-            if one["source"] in names:
-                part = max(one["eci"], 0.0) / top if top > 0 else 0.0
-                values.append(
-                    {"case": label, **one, "rank": rank, "strength": 0.06 + 0.6 * part, "label": _short(one["eci"])}
-                )
-    if not values:
-        return None
-    base = alt.Chart(inline(values)).encode(
-        y=alt.Y("case:N", sort=[label for label, _ in found], axis=CASES),
-        x=alt.X(
-            "source:N",
-            sort=names,
-            axis=alt.Axis(title=None, labelLimit=130, domain=False, ticks=False, orient="top", labelAngle=-50),
-        ),
-        tooltip=[
-            alt.Tooltip("case:N"),
-            alt.Tooltip("source:N"),
-            alt.Tooltip("eci:Q", format=".5f"),
-            alt.Tooltip("rank:Q"),
-        ],
-    )
-    first = alt.datum.rank == 1
-    rects = base.mark_rect(cornerRadius=3, strokeWidth=2, stroke="var(--page)").encode(
-        color=alt.condition(first, alt.value(ACCENT), alt.value(REST)),
-        opacity=alt.Opacity("strength:Q", scale=None, legend=None),
-    )
-    shown = alt.ExprRef("compact ? datum.rank : datum.label")
-    numbers = base.mark_text(color=INK, fontSize=11, text=shown)
-    width = 58 if len(names) <= 14 else 50
-    chart = alt.layer(rects, numbers).add_params(alt.param(name="compact", value=False))
-    return made_of(
-        "ablated",
-        "square",
-        chart.properties(width=alt.Step(width), height=alt.Step(24)),
-        f"ECI of {len(names)} sources, across, in {len(found)} rankings, down: the run's own first, then each "
-        "with one thing changed. The table has the numbers.",
+    names = [row["source"] for row in by_eci(data) if row["source"] in data.shown][:MOST_COLUMNS]
+    rows = []
+    for label, row in cases(data):
+        of = {one["source"]: one["eci"] for one in row["sources"]}
+        if not of:
+            continue
+        order = {source: rank for rank, source in enumerate(sorted(of, key=lambda source: -of[source]), start=1)}
+        top = max(of.values())
+        squares = [
+            Square(
+                _short(of[source]),
+                f"{label}, {source}: ECI {of[source]:.5f}, rank {order[source]}",
+                "first" if order[source] == 1 else "open",
+                max(of[source], 0.0) / top if top > 0 else 0.0,
+            )
+            if source in of
+            else None
+            for source in names
+        ]
+        rows.append(Row(esc(label), squares))
+    return (
+        grid("ECI of each source under each ablation", "changed", [named(source, 14) for source in names], rows)
+        if rows
+        else ""
     )
 
 
@@ -144,9 +124,9 @@ def ablation_section(data: ReportData, figures: Figures) -> str:
     if not data.ablations:
         return ""
     digits = digits_of(data.ranking)
-    heads = [(name, "") for name in ("changed", "to", "Kendall", "Spearman", "best source", "ECI of each source")]
+    heads = [(title, "") for title in ("changed", "to", "Kendall", "Spearman", "best source", "ECI of each source")]
     rows = [
-        [text(row["ablation"]), text(row["value"]), num(row["kendall"]), num(row["spearman"]), text(row["top_source"]),
+        [text(row["ablation"]), text(row["value"]), num(row["kendall"]), num(row["spearman"]), name(row["top_source"] or "–"),
          text(", ".join(f"{one['source']} {one['eci']:.{digits}f}" for one in row["sources"]))]
         for row in data.ablations[:MOST_ROWS]
     ]  # fmt: skip
@@ -158,8 +138,8 @@ def ablation_section(data: ReportData, figures: Figures) -> str:
         f"{same} of {len(changed)} keep the best source."
     )
     caption = (
-        "In the cells is ECI (on a narrow screen the rank). Blue: the best source of the row; the stronger the "
-        "shade, the nearer to it. Compare within a row: another temperature or formula has another scale."
+        "In bold: the best source of the row; the stronger the shade, the nearer to it. Compare within a row: another "
+        "temperature or formula has another scale."
     )
     return section(
         "ablations",
@@ -168,6 +148,7 @@ def ablation_section(data: ReportData, figures: Figures) -> str:
         "<h3>Agreement with the run</h3>",
         drawn(figures, "ablations"),
         "<h3>ECI of each source</h3>",
-        drawn(figures, "ablated", caption),
+        ablated_sources(data),
+        f'<p class="note">{esc(caption)}</p>',
         folded("All ablations as a table", table("Ablations", heads, rows)),
     )

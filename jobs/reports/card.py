@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import SourceRow
-from jobs.probing.answer import Probed, all_harm, all_tied, named
+from jobs.probing.answer import Probed, all_harm, all_tied
+from jobs.probing.answer import named as listed
 from jobs.probing.cautions import Caution, Facts, cautions
 from jobs.probing.decision import TRAIN, Decision, decide, select_command
 from jobs.probing.fitness import OPEN, why_open
 from jobs.probing.judged_text import base_of, judged_lines
 from jobs.reports.data import ReportData, by_eci, facts_of
-from jobs.reports.html_parts import esc
-from jobs.reports.sample import sampled, used
+from jobs.reports.html_parts import command, esc
+from jobs.reports.names import named, said
+from jobs.reports.sample import is_part, sampled, used
 from jobs.terminal.fitting import Command as Parts
 from jobs.terminal.fitting import command_lines
 
 FIRST_TIED = 2
 """Of more sources that tie the headline names so many; the first sentence below it names them."""
+MOST_HEAD = 120
+"""Characters of the leader's name in the headline."""
 ANY_LEADER = ("gone or new", "flips")
 OTHERWISE = "Training with another encoder family or temperature than this run's."
 
@@ -83,7 +87,7 @@ def _by_probe(probed: Probed) -> tuple[str, tuple[str, ...]]:
 
 def _tie(what: str, tied: Sequence[str]) -> str:
     shown = [*tied[:FIRST_TIED], f"{len(tied) - FIRST_TIED} more"] if len(tied) > FIRST_TIED + 1 else tied
-    return f"{what}: {named(shown)} may each be best"
+    return f"{what}: {listed(shown)} may each be best"
 
 
 def _by_eci(data: ReportData) -> tuple[str, tuple[str, ...]]:
@@ -113,7 +117,7 @@ def _why(data: ReportData, leader: str) -> str:
     rows: dict[str, SourceRow] = {row["source"]: row for row in data.ranking if row["kind"] != "mixture"}
     if leader not in rows:
         parts = next((row["parts"] for row in data.probe.rows if row["source"] == leader), []) if data.probe else []
-        return f"{leader} deals out the negatives of {named(parts)} in turn, so that a query meets each kind."
+        return f"{leader} deals out the negatives of {listed(parts)} in turn, so that a query meets each kind."
     row, others = rows[leader], [row for name, row in rows.items() if name != leader and row["kind"] == "source"]
     near = f"The negatives of {leader} have a mean similarity of {row['hardness']:.2f} to their query"
     wrong = f"{row['violation_rate']:.1%} of them score above the positive"
@@ -143,9 +147,7 @@ def commands(data: ReportData, decision: Decision) -> tuple[Command, ...]:
         return ()
     out, run_id, settings = data.out, data.manifest["run_id"], data.manifest["settings"]
     sources = [row["source"] for row in data.ranking if row["kind"] == "source"]
-    sample = data.manifest.get("sample")
-    part = sample is not None and sample["queries"] < sample["all_queries"]
-    select = select_command(decision, out, run_id, sources, part)
+    select = select_command(decision, out, run_id, sources, is_part(data))
     found = []
     if select is not None:
         found.append(Command(f"Write the training file of {decision.sources[0]}", _line(select)))
@@ -162,38 +164,36 @@ def _line(command: Parts) -> str:
     return command_lines(command, sys.maxsize, 0)[0]
 
 
-def card_html(card: Card, first: str, rest: str) -> str:
-    """Return the card as HTML. `first`, `rest`: the answer's sentences, as `verdict` returns them."""
+def card_html(card: Card, first: str, rest: str, names: Sequence[str]) -> str:
+    """Return the card as HTML.
+
+    Args:
+        first, rest: the answer's sentences, as `verdict` returns them.  names: of the run's sources.
+    """
     sure = "".join(f"<p>{html}</p>" for html in (first, rest) if html)
-    judged = "".join(f"<p>{esc(sentence)}</p>" for sentence in card.judged)
-    rows = [("How sure", sure), ("Judgements", judged), ("Why", f"<p>{esc(card.why)}</p>" if card.why else "")]
-    rows += [("What could overturn it", _listed(card.overturn)), ("Next", "".join(map(_command, card.commands)))]
+    judged = "".join(f"<p>{said(sentence, names)}</p>" for sentence in card.judged)
+    rows = [("How sure", sure), ("Judgements", judged), ("Why", f"<p>{said(card.why, names)}</p>" if card.why else "")]
+    following = "".join(command(said(one.what, names), one.line) for one in card.commands)
+    rows += [("What could overturn it", _listed(card.overturn, names)), ("Next", following)]
     inner = "".join(f"<dt>{title}</dt><dd>{body}</dd>" for title, body in rows if body)
-    return f'<h1 class="verdict">{_headline(card)}</h1><dl class="card">{inner}</dl>'
+    return f'<h1 class="verdict">{_headline(card, names)}</h1><dl class="card">{inner}</dl>'
 
 
-def warnings_html(facts: Facts) -> str:
-    """Return the warnings of a run as a list above its numbers, empty where there are none."""
-    found = cautions(facts)
-    items = "".join(f'<li data-kind="{esc(caution.kind)}">{esc(caution.text)}</li>' for caution in found)
+def warnings_html(facts: Facts, card: Card, names: Sequence[str]) -> str:
+    """Return the warnings of a run as a list above its numbers, less those that the card has; empty where there are none."""
+    found = [caution for caution in cautions(facts) if caution.text not in card.overturn]
+    items = "".join(f'<li data-kind="{esc(caution.kind)}">{said(caution.text, names)}</li>' for caution in found)
     return (
         f'<div class="warnings" role="note"><h2>Before you read the numbers</h2><ul>{items}</ul></div>' if found else ""
     )
 
 
-def _headline(card: Card) -> str:
+def _headline(card: Card, names: Sequence[str]) -> str:
     start = f"Train on {card.leaders[0]}" if card.leaders else "\0"
     if not card.headline.startswith(start):
-        return esc(card.headline)
-    return f"Train on <strong>{esc(card.leaders[0])}</strong>{esc(card.headline[len(start) :])}"
+        return said(card.headline, names)
+    return f"Train on <strong>{named(card.leaders[0], MOST_HEAD)}</strong>{said(card.headline[len(start) :], names)}"
 
 
-def _listed(sentences: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{esc(sentence)}</li>' for sentence in sentences)}</ul>"
-
-
-def _command(command: Command) -> str:
-    return (
-        f'<div class="command"><p>{esc(command.what)}</p><pre tabindex="0"><code>{esc(command.line)}</code></pre>'
-        f'<button type="button" class="copy" hidden>Copy</button></div>'
-    )
+def _listed(sentences: Sequence[str], names: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{said(sentence, names)}</li>' for sentence in sentences)}</ul>"

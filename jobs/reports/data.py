@@ -12,19 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from eci_sql.connection import connect, statement
-from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from jobs.output.catalog import listed, rows_of
 from jobs.output.comparable import ablations_of, rows_of_others
 from jobs.output.records import Manifest, PairRow, SourceRow
 from jobs.output.runs import layout_of
 from jobs.output.store import Store
 from jobs.output.tables import (
-    MOMENTS,
     PROBE_CURVE,
     PROBE_PAIRS,
     REJECTS,
@@ -35,19 +29,21 @@ from jobs.output.tables import (
     TEXTS,
     Table,
 )
-from jobs.output.verified import check, file_of, opened, read_published
+from jobs.output.verified import check, read_published
 from jobs.probing.answer import Probed
 from jobs.probing.cautions import Facts
 
 if TYPE_CHECKING:
     import duckdb
 
-MOST_SOURCES = 24
+MOST_SOURCES = 40
 EXAMPLES = 5
 TO_JUDGE = 20
 CLIP = 700
 BIN = 0.02
-SPECTRUM_POINTS = 64
+TO_COMPARE = 6
+LOOKED_AT = 300_000
+"""Triples of which it is counted what sources share, and where they differ: those of a sample of the queries beyond it."""
 
 
 class Violations(NamedTuple):
@@ -69,9 +65,11 @@ class ReportData:
         pairs: rows of source_pairs between the sources of `shown`.
         shown: names of the sources that get panels: the first MOST_SOURCES of kind `source`, in the order of `ranking`.
         histograms: measure (`s_pos`, `s_neg`, `margin`) -> source -> list of (left edge, share of triples).
-        spectra: source -> list of (number of the direction from 1, share of the trace), at most SPECTRUM_POINTS.
         examples: source -> (best, worst) by weight, each a dict of scores and clipped texts.
         violations: source -> those to judge, in no order, each as an example has it.
+        shared: source -> source -> pairs of a query and a negative that both have (of itself: all of its own), over the
+            first `looked_at` of the queries.
+        apart: pairs of triples of two sources for one query and positive, (most, least) weight, the largest difference first.
         rejects: dicts of source (or None), reason, rows, detail (one of them).
         history: rows of source_eci of comparable runs, oldest first.  other_runs: runs that are not comparable.
         ablations: rows of OUT/ablations/<run_id>.parquet, empty where none were made.
@@ -85,9 +83,11 @@ class ReportData:
     pairs: list[PairRow]
     shown: tuple[str, ...]
     histograms: dict[str, dict[str, list[tuple[float, float]]]]
-    spectra: dict[str, list[tuple[int, float]]]
     examples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
     violations: dict[str, Violations]
+    shared: dict[str, dict[str, int]]
+    looked_at: float
+    apart: list[tuple[dict[str, Any], dict[str, Any]]]
     rejects: list[dict[str, Any]]
     history: list[SourceRow]
     other_runs: int
@@ -127,11 +127,14 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         histograms = _histograms(con, shown) if "scores" in files else {}
         examples = _examples(con, shown, "texts" in files) if "scores" in files else {}
         violations = _violations(con, shown, "texts" in files) if "scores" in files else {}
+        looked_at = min(1.0, LOOKED_AT / max(manifest["totals"]["scored"], 1))
+        shared = _shared(con, shown, looked_at) if "scores" in files else {}
+        apart = _apart(con, shown, looked_at, "texts" in files) if "scores" in files else []
         rejects = _rejects(con) if "rejects" in files else []
     history, others = _history(store, manifest, ranking)
     return ReportData(
-        store.path(), manifest, ranking, pairs, shown, histograms, _spectra(store, folder, manifest, shown), examples, violations,
-        rejects, history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
+        store.path(), manifest, ranking, pairs, shown, histograms, examples, violations, shared, looked_at, apart, rejects,
+        history, others, ablations_of(store, manifest["run_id"]), probe, manifest.get("why_no_probe"),
     )  # fmt: skip
 
 
@@ -212,6 +215,28 @@ def _violations(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], texts: b
     return {source: found[source] for source in shown if source in found}
 
 
+def _until(part: float) -> str:
+    """Return the id below which so many of all ids are."""
+    return "g" if part >= 1 else f"{int(part * 2**32):08x}"
+
+
+def _shared(con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], part: float) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {source: {} for source in shown}
+    params = {"sources": list(shown), "until": _until(part)}
+    for a, b, n in sorted(con.sql(statement("report/shared"), params=params).fetchall()):
+        found[a][b] = n
+    return found
+
+
+def _apart(
+    con: duckdb.DuckDBPyConnection, shown: tuple[str, ...], part: float, texts: bool
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    params = {"sources": list(shown), "until": _until(part), "n": TO_COMPARE}
+    found = [(most, least) for _, most, least in con.sql(statement("report/apart"), params=params).fetchall()]
+    _with_texts(con, [triple for both in found for triple in both], texts)
+    return found
+
+
 def _with_texts(con: duckdb.DuckDBPyConnection, triples: list[dict[str, Any]], texts: bool) -> None:
     """Put the texts of query, positive and negative into triples that have their ids. `texts`: whether the run has some."""
     ids = sorted({triple[f"{role}_id"] for triple in triples for role in ("query", "positive", "negative")})
@@ -222,6 +247,7 @@ def _with_texts(con: duckdb.DuckDBPyConnection, triples: list[dict[str, Any]], t
     for triple in triples:
         for role in ("query", "positive", "negative"):
             user, text = known.get(triple[f"{role}_id"], (None, None))
+            triple[f"{role}_user_id"] = user
             triple[role] = _clipped(text if text is not None else f"id {user or triple[f'{role}_id']}")
 
 
@@ -233,43 +259,6 @@ def _rejects(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return list(con.sql(statement("report/rejects"), params={"most": CLIP}).to_arrow_table().to_pylist())
 
 
-def _spectra(
-    store: Store, folder: str, manifest: Manifest, shown: tuple[str, ...]
-) -> dict[str, list[tuple[int, float]]]:
-    from scipy.linalg import eigvalsh
-    from threadpoolctl import threadpool_limits
-
-    spectra = {}
-    with threadpool_limits(1):
-        for source, packed in _trusted(store, folder, manifest, shown):
-            values = np.clip(eigvalsh(unpack_upper(packed, dim_of(len(packed)))), 0.0, None)[::-1]
-            if values.sum() > 0:
-                spectra[source] = _thinned(values / values.sum())
-    return spectra
-
-
-def _trusted(store: Store, folder: str, manifest: Manifest, shown: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (source, packed sum over folds of the trusted matrix), reading one row group at a time."""
-    sums: dict[str, np.ndarray] = {}
-    with opened(store, folder, file_of(manifest, MOMENTS.files), mapped=False) as source:
-        file = pq.ParquetFile(source, page_checksum_verification=True)
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["source", "plus"])
-            for name in table["source"].unique().to_pylist():
-                if name in shown:
-                    rows = table.filter(pc.equal(table["source"], name))["plus"].combine_chunks()
-                    part = sum_packed(np.asarray(rows.flatten().to_numpy()).reshape(len(rows), -1))
-                    sums[name] = sums[name] + part if name in sums else part
-            for name in [name for name in sums if name != table["source"][-1].as_py()]:
-                yield name, sums.pop(name)
-    yield from sums.items()
-
-
-def _thinned(shares: np.ndarray) -> list[tuple[int, float]]:
-    picks = np.unique(np.rint(np.geomspace(1, len(shares), SPECTRUM_POINTS)).astype(int))
-    return [(int(k), float(shares[k - 1])) for k in picks if shares[k - 1] > 0]
-
-
 def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tuple[list[SourceRow], int]:
     """Return rows of the runs that can be compared with this one (its own among them), and how many cannot."""
     rows, others = list(ranking), 0
@@ -277,6 +266,13 @@ def _history(store: Store, manifest: Manifest, ranking: list[SourceRow]) -> tupl
         rows += found or []
         others += found is None
     return sorted(rows, key=lambda row: (row["created_at"], row["run_id"])), others
+
+
+def names_of(data: ReportData) -> list[str]:
+    """Return the names of all sources and hybrids of the run, scored or tried out."""
+    tried = [row["source"] for row in data.probe.rows] if data.probe else []
+    gone = [row["source"] for row in data.history]
+    return list(dict.fromkeys([*(row["source"] for row in data.ranking), *tried, *gone]))
 
 
 def facts_of(data: ReportData) -> Facts:

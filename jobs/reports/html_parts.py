@@ -1,32 +1,24 @@
-"""Pieces of HTML for the report: text that is escaped, tables that sort, JSON that cannot leave its script element."""
+"""Pieces of HTML for the report: text that is escaped, tables that sort and filter, figures, sections."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.output.markup import esc as esc
+from jobs.reports.names import named
 from jobs.terminal.console import TOO_FEW
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: what is shown, and the number that it sorts by (None: sorts as text)."""
+    """A table cell: what is shown, the number that it sorts by (None: sorts as text), and HTML in place of the text."""
 
     text: str
     sort: float | None = None
     strong: bool = False
-
-
-def embedded_json(value: Any) -> str:
-    """Return JSON for a script element: no `<`, `>` or `&` in it, whatever the strings hold."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    html: str | None = None
 
 
 def num(value: float | None, digits: int = 3) -> Cell:
@@ -58,49 +50,72 @@ def text(value: object, strong: bool = False) -> Cell:
     return Cell(str(value), None, strong)
 
 
+def name(value: str, strong: bool = False) -> Cell:
+    """Return the cell of a source's name."""
+    return Cell(value, None, strong, named(value))
+
+
 def table(
-    caption: str, headers: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]], sortable: bool = True
+    caption: str,
+    headers: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[Cell]],
+    sortable: bool = True,
+    head: int = 0,
+    tools: bool = False,
 ) -> str:
-    """Return a table in a region that scrolls sideways.
+    """Return a table in a region that scrolls.
 
     Args:
         caption: says what the rows are.
         headers: (name, explanation or empty) of each column.
-        rows: the first cell of each is its row's header.
+        head: the column of the rows' headers, which stays in sight.
+        tools: whether the script adds a filter and a copy as CSV, which takes the tables of the same section that have
+            the same headers of rows with it.
     """
-    heads = "".join(_head(name, why, sortable) for name, why in headers)
-    body = "".join(f"<tr>{''.join(_cell(cell, i == 0) for i, cell in enumerate(row))}</tr>" for row in rows)
+    rows = list(rows)
+    numbers = {i for row in rows[:1] for i, cell in enumerate(row) if cell.sort is not None}
+    kinds = [" ".join(["key"] * (i == head) + ["n"] * (i in numbers)) for i in range(len(headers))]
+    heads = "".join(_head(*given, sortable, of) for given, of in zip(headers, kinds, strict=True))
+    body = "".join(f"<tr>{''.join(_cell(cell, i == head) for i, cell in enumerate(row))}</tr>" for row in rows)
     kind = ' class="sortable"' if sortable else ""
     return (
+        f"{_tools(caption) if tools else ''}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="{esc(caption)}"><table{kind}>'
         f"<caption>{esc(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _head(name: str, why: str, sortable: bool) -> str:
-    title = f' title="{esc(why)}"' if why else ""
-    inner = f'<button type="button"{title}>{esc(name)}</button>' if sortable else esc(name)
-    return f'<th scope="col">{inner}</th>'
+def _tools(caption: str) -> str:
+    return (
+        f'<div class="tools" hidden><label>Filter <input type="search" aria-label="Filter: {esc(caption)}"></label>'
+        '<button type="button" class="plain csv">Copy as CSV</button><span role="status"></span></div>'
+    )
+
+
+def _head(title: str, why: str, sortable: bool, kinds: str) -> str:
+    hint = f' title="{esc(why)}"' if why else ""
+    inner = f'<button type="button"{hint}>{esc(title)}</button>' if sortable else esc(title)
+    of = f' class="{kinds}"' if kinds else ""
+    return f'<th scope="col"{of}>{inner}</th>'
 
 
 def _cell(cell: Cell, first: bool) -> str:
     tag = "th" if first else "td"
+    kinds = ["key"] if first else []
     attributes = ' scope="row"' if first else ""
     if cell.sort is not None:
-        attributes += ' class="n"' + (
-            f' data-sort="{cell.sort!r}"' if math.isfinite(cell.sort) else ' data-sort="-1e308"'
-        )
-    inner = f"<strong>{esc(cell.text)}</strong>" if cell.strong else esc(cell.text)
-    return f"<{tag}{attributes}>{inner}</{tag}>"
+        kinds.append("n")
+        attributes += f' data-sort="{cell.sort!r}"' if math.isfinite(cell.sort) else ' data-sort="-1e308"'
+    if kinds:
+        attributes += f' class="{" ".join(kinds)}"'
+    inner = esc(cell.text) if cell.html is None else cell.html
+    return f"<{tag}{attributes}>{f'<strong>{inner}</strong>' if cell.strong else inner}</{tag}>"
 
 
-def figure(name: str, fit: str, description: str, caption: str = "") -> str:
-    """Return the place where the script draws the chart `name`."""
+def figure(name: str, inner: str, description: str, caption: str = "") -> str:
+    """Return a chart with its description and a caption beside it. `inner`: HTML."""
     note = f"<figcaption>{esc(caption)}</figcaption>" if caption else ""
-    return (
-        f'<figure class="chart {fit}"><div class="draw" id="chart-{name}" role="img" '
-        f'aria-label="{esc(description)}"></div>{note}</figure>'
-    )
+    return f'<figure><div class="draw" id="chart-{name}" role="img" aria-label="{esc(description)}">{inner}</div>{note}</figure>'
 
 
 def tiles(boxes: Iterable[tuple[str, str]]) -> str:
@@ -117,3 +132,11 @@ def section(name: str, title: str, lead: str, *parts: str) -> str:
 def folded(title: str, *parts: str) -> str:
     """Return parts that open on a click."""
     return f"<details><summary>{esc(title)}</summary>{''.join(parts)}</details>"
+
+
+def command(what: str, line: str) -> str:
+    """Return a command that is ready to copy, and what it does, which is HTML."""
+    return (
+        f'<div class="command"><p>{what}</p><pre tabindex="0"><code>{esc(line)}</code></pre>'
+        f'<button type="button" class="plain copy" hidden>Copy</button></div>'
+    )

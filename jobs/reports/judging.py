@@ -10,6 +10,7 @@ from typing import Any
 from jobs.ingest.judgements import FALSE, FINE, FORMAT
 from jobs.reports.data import ReportData, Violations
 from jobs.reports.html_parts import esc, section
+from jobs.reports.triple import texts
 
 LEAD = (
     "A negative that scores above its positive is a false negative, which teaches the wrong thing, or a fine one that the encoder "
@@ -44,14 +45,13 @@ def _source(source: str, found: Violations, rate: float) -> str:
     """Return a source's violations. `rate`: the share of its triples that are such."""
     many = f"{len(found.triples)} of {found.total:,} violation{'s' * (found.total != 1)}"
     return (
-        f'<details class="source" data-source="{esc(source)}" data-rate="{rate!r}"><summary>{esc(source)} '
+        f'<details class="source" data-source="{esc(source)}" data-rate="{rate!r}"><summary><bdi>{esc(source)}</bdi> '
         f'<span class="note">{many}</span></summary><p class="result" role="status"></p>'
         f"{''.join(map(_violation, found.triples))}</details>"
     )
 
 
 def _violation(triple: dict[str, Any]) -> str:
-    roles = "".join(f"<dt>{role}</dt><dd>{esc(triple[role])}</dd>" for role in ("query", "positive", "negative"))
     buttons = "".join(
         f'<button type="button" class="plain" data-mark="{mark}" aria-pressed="false">{word}</button> '
         for mark, word in ((FALSE, "False negative"), (FINE, "Fine"))
@@ -59,5 +59,5 @@ def _violation(triple: dict[str, Any]) -> str:
     return (
         f'<article class="triple" tabindex="-1" data-query="{triple["query_id"]}" data-negative="{triple["negative_id"]}">'
         f"<p><span>s_pos {triple['s_pos']:.3f}</span><span>s_neg {triple['s_neg']:.3f}</span></p>"
-        f'<dl>{roles}</dl><div class="marking" hidden>{buttons}</div></article>'
+        f'<dl>{texts(triple)}</dl><div class="marking" hidden>{buttons}</div></article>'
     )

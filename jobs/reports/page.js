@@ -1,111 +1,39 @@
 "use strict";
 (() => {
-  const charts = JSON.parse(document.getElementById("specs").textContent);
-  const clone = (value) => JSON.parse(JSON.stringify(value));
-
-  // Colours come from the style sheet. Names of sources are left alone, whatever they are.
-  const named = new Set(["data", "datasets", "domain", "sort"]);
-  const painted = (node, style) => {
-    if (Array.isArray(node)) return node.map((item) => painted(item, style));
-    if (node && typeof node === "object") {
-      return Object.fromEntries(Object.entries(node).map(([key, value]) =>
-        [key, named.has(key) ? value : painted(value, style)]));
-    }
-    const found = typeof node === "string" && /^var\((--\w+)\)$/.exec(node);
-    return found ? style.getPropertyValue(found[1]).trim() : node;
-  };
-
-  const config = (style, narrow) => {
-    const color = (name) => style.getPropertyValue(`--${name}`).trim();
-    const font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
-    const axis = { labelColor: color("ink"), titleColor: color("muted"), gridColor: color("grid"), gridOpacity: 0.6,
-      domainColor: color("grid"), tickColor: color("grid"), labelFontSize: 11, titleFontSize: 12, titleFontWeight: 400, titlePadding: 8 };
-    return { background: null, font, view: { stroke: null }, axis,
-      legend: { labelColor: color("ink"), titleColor: color("muted"), labelFontSize: 12, ...(narrow ? { columns: 1 } : {}) },
-      header: { labelColor: color("ink") }, facet: { spacing: { row: 18, column: 22 } } };
-  };
-
-  const labelled = (node, limit) => {
-    if (Array.isArray(node)) node.forEach((item) => labelled(item, limit));
-    else if (node && typeof node === "object") {
-      for (const [key, value] of Object.entries(node)) {
-        if (named.has(key)) continue;
-        if (key === "labelLimit" && value < 200) node[key] = Math.min(value, limit);
-        if (key === "legend" && value && limit < 120 && value.columns) value.columns = 1;
-        labelled(value, limit);
-      }
+  const copied = async (text, element) => {
+    getSelection().selectAllChildren(element);
+    try {
+      await navigator.clipboard.writeText(text);
+      return "Copied";
+    } catch {
+      return document.execCommand("copy") ? "Copied" : "Selected";
     }
   };
-
-  const sized = (spec, fit, width) => {
-    const narrow = width < 520;
-    if (narrow) labelled(spec, 119);
-    if (fit === "width") {
-      spec.width = Math.max(200, width);
-      spec.autosize = { type: "fit-x", contains: "padding" };
-    } else if (fit === "facet") {
-      const columns = width > 900 ? 3 : width > 520 ? 2 : 1;
-      spec.columns = columns;
-      const axis = JSON.stringify(spec).includes('"type":"log"') ? 50 : 8;
-      spec.spec.width = Math.floor((width - 22 * (columns - 1) - 12 - axis) / columns);
-    }
-    if (fit === "square" && narrow) spec.width.step = spec.height.step = 30;
-    for (const param of spec.params || []) if (param.name === "compact") param.value = narrow;
-    return spec;
-  };
-
-  const draw = async () => {
-    const style = getComputedStyle(document.documentElement);
-    for (const [name, { fit, spec }] of Object.entries(charts)) {
-      const place = document.getElementById(`chart-${name}`);
-      if (!place) continue;
-      const width = place.parentElement.clientWidth;
-      const ready = sized(painted(clone(spec), style), fit, width);
-      try {
-        await vegaEmbed(place, ready, {
-          // The page's policy lets neither code be made of strings nor styles be added: expressions are interpreted, and
-          // the styles that vega-embed and its tooltips would add are in page.css.
-          ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true },
-          actions: false, renderer: "svg", logLevel: 1, config: config(style, width < 520),
-        });
-        // The figure has one description; the marks inside would be read one by one.
-        place.querySelector("svg").setAttribute("aria-hidden", "true");
-      } catch (error) {
-        place.textContent = "This chart could not be drawn; its numbers are in the tables.";
-        console.error(`chart ${name}:`, error);
-      }
-    }
-    document.documentElement.dataset.drawn = "true";
-  };
-
-  let last = 0;
-  let waiting = 0;
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width === last) return;
-    clearTimeout(waiting);
-    waiting = setTimeout(draw, last ? 200 : 0);
-    last = contentRect.width;
-  }).observe(document.getElementById("answer"));
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
   for (const button of document.querySelectorAll(".copy")) {
     const code = button.parentElement.querySelector("code");
     button.hidden = false;
-    button.addEventListener("click", async () => {
-      getSelection().selectAllChildren(code);
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
-      }
-    });
+    button.addEventListener("click", async () => { button.textContent = await copied(code.textContent, code); });
   }
+
+  // What a mark of a chart says, where the pointer is.
+  const tip = document.createElement("div");
+  tip.id = "tip";
+  tip.hidden = true;
+  document.body.append(tip);
+  document.addEventListener("pointermove", (event) => {
+    const mark = event.target.closest?.("[data-tip]");
+    tip.hidden = !mark;
+    if (!mark) return;
+    tip.textContent = mark.dataset.tip;
+    const left = Math.min(event.pageX + 14, scrollX + document.documentElement.clientWidth - tip.offsetWidth - 4);
+    tip.style.left = `${Math.max(left, 4)}px`;
+    tip.style.top = `${event.pageY + 14}px`;
+  });
 
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
-      if (table.tBodies[0].rows[0]?.cells[column].classList.contains("n")) head.classList.add("n");
       head.querySelector("button").addEventListener("click", () => {
         const down = head.getAttribute("aria-sort") === "ascending";
         heads.forEach((other) => other.removeAttribute("aria-sort"));
@@ -118,4 +46,69 @@
       });
     });
   }
+
+  // A cell as CSV: a name whole, a number with all its digits, and no text that a spreadsheet would take for a formula.
+  const plain = (cell) => {
+    const sort = cell.dataset.sort;
+    if (sort !== undefined) return Number(sort) < -1e307 || Number(sort) === 1e9 ? "" : sort;
+    const text = (cell.querySelector("bdi")?.title || cell.textContent).trim();
+    return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  };
+  const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+  const csv = (tables) => {
+    const lines = new Map();
+    const heads = [];
+    for (const table of tables) {
+      const key = table.querySelector("thead .key").cellIndex;
+      const columns = [...table.tHead.rows[0].cells].filter((head) => table === tables[0] || head.cellIndex !== key);
+      heads.push(...columns.map((head) => head.textContent));
+      for (const row of table.tBodies[0].rows) {
+        // Of pairs the first column is no key: their only table keeps every row.
+        const name = tables.length === 1 ? row.rowIndex : plain(row.cells[key]);
+        lines.set(name, [...(lines.get(name) || []), ...columns.map((head) => plain(row.cells[head.cellIndex]))]);
+      }
+    }
+    return [heads, ...lines.values()].map((line) => line.map(quoted).join(",")).join("\n");
+  };
+
+  for (const tools of document.querySelectorAll(".tools")) {
+    const own = tools.nextElementSibling.querySelector("table");
+    const others = tools.closest("section").id === "ranking" ? [...tools.closest("section").querySelectorAll("details table")] : [];
+    const status = tools.querySelector("[role=status]");
+    tools.hidden = false;
+    tools.querySelector("input").addEventListener("input", (event) => {
+      const wanted = event.target.value.toLowerCase();
+      let shown = 0;
+      for (const table of [own, ...others]) {
+        for (const row of table.tBodies[0].rows) {
+          const text = [...row.cells].map((cell) => cell.querySelector("bdi")?.title || cell.textContent).join(" ");
+          row.hidden = !text.toLowerCase().includes(wanted);
+          if (table === own) shown += !row.hidden;
+        }
+      }
+      status.textContent = wanted ? `${shown} of ${own.tBodies[0].rows.length} rows` : "";
+    });
+    tools.querySelector(".csv").addEventListener("click", async () => {
+      const area = document.createElement("pre");
+      area.textContent = csv([own, ...others]);
+      tools.append(area);
+      status.textContent = await copied(area.textContent, area);
+      area.remove();
+    });
+  }
+
+  // On paper everything is open.
+  const closed = new Set();
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details:not([open])")) {
+      closed.add(details);
+      details.open = true;
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const details of closed) details.open = false;
+    closed.clear();
+  });
+  document.documentElement.dataset.ready = "true";
 })();

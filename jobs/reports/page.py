@@ -1,25 +1,18 @@
 """`eci report`: a run as one HTML file that needs no network and that someone who was not there understands.
 
-Covers: the page's sections and the two ways to write it. Does not cover: reading (report_data), charts
-(report_charts), escaping (report_html), looks and behaviour (page.css, page.js).
+Covers: the document and the two ways to write it. Does not cover: reading (data.py), what it says (sections.py and the modules
+that it names), looks and behaviour (page.css, page.js, judge.js).
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-import vl_convert
-from platformdirs import user_cache_dir
-
-from jobs.errors import DamagedError, EciError, InputError
+from jobs.errors import DamagedError, EciError
 from jobs.machine import available_cores, available_memory
 from jobs.output import layout
 from jobs.output.records import Manifest
@@ -27,10 +20,9 @@ from jobs.output.root import require
 from jobs.output.runs import named, read_manifest
 from jobs.output.sealed import sealed_page
 from jobs.output.store import Store, file_at
-from jobs.reports.charts import charts
 from jobs.reports.data import ReportData, read_report
-from jobs.reports.html_parts import embedded_json, esc
-from jobs.reports.sections import sections
+from jobs.reports.html_parts import esc
+from jobs.reports.sections import NAVIGATION, charts, sections
 
 MOST_BYTES = 5_000_000
 S = TypeVar("S")
@@ -99,20 +91,19 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
 
 def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int, home: str) -> str:
     """Return the page. `home`: as `page_of`. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads), bundle(), home)
+    return page_of(read_report(store, folder, manifest, memory, threads), home)
 
 
-def page_of(data: ReportData, bundle: str, home: str = "") -> str:
+def page_of(data: ReportData, home: str = "") -> str:
     """Return the page of the data, with fewer examples where it would be over MOST_BYTES.
 
     Args:
         home: where the index of all runs lies, seen from the page; empty for a page that lies elsewhere.
     """
-    figures = {chart.name: chart for chart in charts(data)}
-    specs = {name: {"fit": chart.fit, "spec": chart.spec} for name, chart in figures.items()}
-    page = _document(data, sections(data, figures), embedded_json(specs), bundle, home)
+    figures = charts(data)
+    page = _document(data, sections(data, figures), home)
     if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):
-        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), bundle, home)
+        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), home)
     return page
 
 
@@ -121,57 +112,27 @@ def _half(of: dict[str, S]) -> dict[str, S]:
     return dict(list(of.items())[: len(of) // 2])
 
 
-@cache
-def bundle() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script. It may not close its script element.
-
-    Making it takes seconds, so it is kept in the user's cache folder, behind its hash; where that cannot be written, or is
-    not what it was, it is made again.
-    """
-    kept, name = Store(user_cache_dir("eci-lake")), f"vega-{version('vl-convert-python')}.js"
-    with suppress(OSError, InputError, UnicodeDecodeError):
-        seal, _, script = kept.read_text(name).partition("\n")
-        if seal == f"// {sha256(script.encode()).hexdigest()}":
-            return script
-    # the default snippet puts vegaEmbed where the page's script finds it; the type stub does not know of it
-    make: Callable[[], str] = vl_convert.javascript_bundle  # type: ignore[assignment]
-    script = make().replace("</script", "<\\/script")
-    with suppress(OSError, InputError):
-        kept.write_text(name, f"// {sha256(script.encode()).hexdigest()}\n{script}")
-    return script
-
-
 def _hash(text: str) -> str:
     """Return what a policy names an inline script or style sheet by."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _document(data: ReportData, body: str, specs: str, bundle: str, home: str) -> str:
+def _document(data: ReportData, body: str, home: str) -> str:
     runs = f'<a href="{esc(home)}">All runs</a>' if home else ""
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
-    policy = POLICY.format(style=_hash(style), scripts=f"{_hash(bundle)} {_hash(script)}")
+    made = esc(f"{data.manifest['created_at'][:16].replace('T', ' ')} UTC")
+    policy = POLICY.format(style=_hash(style), scripts=_hash(script))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <title>ECI report {run}</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><a class="skip" href="#main">Skip to the report</a>
-<header><div><b>ECI report</b><span>run {run}</span>{runs}</div><nav aria-label="Sections">{links}</nav></header>
+<header><div><b>ECI report</b><span>run {run}, {made}</span>{runs}</div><nav aria-label="Sections">{links}</nav></header>
 <main id="main">{body}</main>
 <footer>Made by eci-lake. This page loads nothing from anywhere.</footer>
-<noscript><p class="note">Charts and sorting need JavaScript; the numbers are in the tables.</p></noscript>
-<script type="application/json" id="specs">{specs}</script>
-<script>{bundle}</script>
 <script>{script}</script>
 </body></html>
 """
-
-
-NAVIGATION = (
-    ("answer", "Answer"), ("probe", "Probe"), ("ranking", "Ranking"), ("sample", "Sample"), ("plane", "Information"),
-    ("pairs", "Pairs"), ("distributions", "Distributions"), ("spectrum", "Spectrum"), ("mixture", "Mixture"),
-    ("ablations", "Ablations"), ("judge", "Judge"), ("examples", "Examples"), ("rejects", "Rejects"), ("history", "History"),
-    ("settings", "Settings"),
-)  # fmt: skip

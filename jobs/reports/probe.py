@@ -7,30 +7,17 @@ points of nDCG, a hundred times what the tables hold.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import altair as alt
 
 from jobs.output.records import CurveRow, ProbeRow, SourceRow
 from jobs.probing.answer import SURE, Probed, interval, points
 from jobs.reports.data import MOST_SOURCES, ReportData, digits_of
-from jobs.reports.html_parts import Cell, folded, num, section, share, table, text
-from jobs.reports.marks import (
-    INK,
-    MOST_LINES,
-    REST,
-    Chart,
-    Figures,
-    by_source,
-    by_state,
-    drawn,
-    inline,
-    made_of,
-    state_of,
-)
+from jobs.reports.html_parts import Cell, folded, name, num, section, share, table, text
+from jobs.reports.lines import Line, ended
+from jobs.reports.marks import MOST_LINES, Chart, Figures, drawn, listing, made_of, state_of
+from jobs.reports.ranked import Standing, ranked
 
-# names of hybrids are long: as far as page.js still cuts them on a narrow screen
-NAMES = alt.Axis(labelLimit=199, title=None, domain=False, ticks=False, labelPadding=8, labelFontSize=12)
 HEADS = (
     ("rank", "by gain and information, never against a decided pair; in brackets: those that the decided pairs leave"),
     ("source", ""),
@@ -57,80 +44,58 @@ def probe_charts(data: ReportData) -> list[Chart | None]:
 
 
 def gains(probed: Probed) -> Chart:
-    """Gains with 95 % intervals, in the order of the ranks; colour says whether the leader can be told apart."""
-    values: list[dict[str, Any]] = [
-        {
-            "source": row["source"],
-            "rank": row["rank"],
-            "gain": 100 * row["gain"],
-            "low": 100 * row["gain_low"],
-            "high": 100 * row["gain_high"],
-            "state": state_of(row["rank"], row["rank_low"]),
-        }
-        for row in probed.rows
-    ]
-    base = alt.Chart(inline(values)).encode(
-        y=alt.Y("source:N", sort=[value["source"] for value in values], axis=NAMES),
-        color=by_state(values),
-        tooltip=_tip("rank"),
-    )
-    measure = f"nDCG@{probed.rows[0]['cutoff']}"
-    axis = alt.Axis(title=f"points of {measure} gained", tickCount=6)
-    bars = base.mark_bar(height=3, opacity=0.35).encode(x=alt.X("gain:Q", axis=axis), x2=alt.datum(0))
-    rules = base.mark_rule(strokeWidth=3, strokeCap="round").encode(x="low:Q", x2="high:Q")
-    spots = base.mark_point(filled=True, size=110, opacity=1).encode(x="gain:Q")
-    chart = alt.layer(_zero("x"), bars, rules, spots).properties(height=26 * len(values))
+    """Gains with 95 % intervals, best first, and beside them the differences to the first."""
     best = probed.rows[0]
+    apart = {p["source_b"]: p for p in probed.pairs if p["source_a"] == best["source"]}
+    rows = [
+        Standing(
+            row["source"], 100 * row["gain"], 100 * row["gain_low"], 100 * row["gain_high"],
+            state_of(row["rank"], row["rank_low"]),
+            100 * (row["gain"] - best["gain"]),
+            -100 * apart[row["source"]]["high"] if row["source"] in apart else None,
+            -100 * apart[row["source"]]["low"] if row["source"] in apart else None,
+        )
+        for row in probed.rows
+    ]  # fmt: skip
+    measure = f"nDCG@{best['cutoff']}"
     return made_of(
         "gains",
-        "width",
-        chart,
-        f"Gains of {len(values)} sources and hybrids in {measure} with 95 % intervals; {best['source']} is first with "
-        f"{points(best['gain'])} points. The table below has all numbers.",
+        lambda room: ranked(rows, room, f"points of {measure} gained", 2, True),
+        f"Gains of {len(rows)} sources and hybrids in {measure} with 95 % intervals, best first: "
+        f"{listing([f'{row.source} {row.value:+.2f}' for row in rows])}. The table below has all numbers.",
     )
 
 
 def curves(probed: Probed) -> Chart | None:
     """Gain against training steps: in colour the sources of `lines`, in grey the others."""
     names = lines(probed)
-    values = [value for row in probed.rows for value in _way(probed, row["source"])]
-    if not values:
+    ways = [
+        Line(row["source"], _way(probed, row["source"]), names.index(row["source"]) if row["source"] in names else None)
+        for row in probed.rows
+    ]
+    ways = [way for way in ways if way.points]
+    if not ways:
         return None
-    steps = sorted({int(value["steps"]) for value in values})
-    x = alt.X("steps:Q", scale=alt.Scale(nice=False), axis=alt.Axis(title="training steps", grid=False, values=steps))
-    title = f"points of nDCG@{probed.rows[0]['cutoff']} gained"
-    y = alt.Y("gain:Q", axis=alt.Axis(title=title, tickCount=6))
-    few = alt.Chart(inline([value for value in values if value["source"] in names])).encode(x=x, y=y)
-    few = few.encode(color=by_source(names), tooltip=_tip("steps"))
-    others = [value for value in values if value["source"] not in names]
-    rest = alt.Chart(inline(others)).encode(x=x, y=y, detail="source:N", tooltip=_tip("steps"))
-    layers = [rest.mark_line(strokeWidth=1.5, color=REST, opacity=0.5)] if others else []
-    layers += [few.mark_line(strokeWidth=2), few.mark_point(filled=True, size=60, opacity=1)]
-    chart = alt.layer(_zero("y"), *layers).properties(height=300)
-    lost = sum(_lost(probed, source) > 0 for source in names)
+    steps = sorted({int(at) for way in ways for at, *_ in way.points})
+    x = alt.X("x:Q", scale=alt.Scale(nice=False),
+              axis=alt.Axis(title="training steps", grid=False, values=steps, labelOverlap=True))  # fmt: skip
+    lost, others = sum(_lost(probed, source) > 0 for source in names), len(ways) - len(names)
     return made_of(
         "curves",
-        "width",
-        chart,
+        lambda room: ended(ways, room, 300, x, f"points of nDCG@{probed.rows[0]['cutoff']} gained", spans=False),
         f"Gain of {len(names)} sources after each number of training steps"
-        + (f", and of {len(probed.rows) - len(names)} more in grey" if others else "")
-        + f"; {lost} of the {len(names)} end below their best. The table below has the numbers.",
+        + (f", and of {others} more in grey" if others else "")
+        + f"; {lost} of the {len(names)} end below their best: {listing(names)}. The table below has the numbers.",
     )
 
 
-def _way(probed: Probed, source: str) -> list[dict[str, Any]]:
+def _way(probed: Probed, source: str) -> list[tuple[int, float, float, float]]:
     """Return the points of a source's curve, from nothing gained after no step; nothing for a source without a curve."""
-    found = [
-        {"source": source, "steps": p["steps"], "gain": 100 * p["gain"],
-         "low": 100 * (p["gain"] - SURE * p["gain_se"]), "high": 100 * (p["gain"] + SURE * p["gain_se"])}
-        for p in _curve(probed, source)
-    ]  # fmt: skip
-    return [{"source": source, "steps": 0, "gain": 0.0, "low": 0.0, "high": 0.0}, *found] if found else []
-
-
-def _tip(second: str) -> list[alt.Tooltip]:
-    shown = (alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("gain", "low", "high"))
-    return [alt.Tooltip("source:N"), alt.Tooltip(f"{second}:Q"), *shown]
+    found = []
+    for p in _curve(probed, source):
+        low, value, high = (100 * (p["gain"] + sign * SURE * p["gain_se"]) for sign in (-1, 0, 1))
+        found.append((p["steps"], low, value, high))
+    return [(0, 0.0, 0.0, 0.0), *found] if found else []
 
 
 def lines(probed: Probed) -> list[str]:
@@ -148,11 +113,6 @@ def _curve(probed: Probed, source: str) -> list[CurveRow]:
 def _lost(probed: Probed, source: str) -> float:
     """Return what a source has lost at the end of what it had gained at its best."""
     return max((-p["change"] for p in _curve(probed, source)), default=0.0)
-
-
-def _zero(channel: str) -> Any:
-    """Return a line at 0, which is the frozen encoder."""
-    return alt.Chart(inline([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(**{channel: "zero:Q"})
 
 
 def probe_section(data: ReportData, figures: Figures) -> str:
@@ -177,7 +137,7 @@ def probe_section(data: ReportData, figures: Figures) -> str:
         "Probe: what each source does to held-out queries",
         lead,
         drawn(figures, "gains", "Line: 95 % interval. At 0 is the frozen encoder."),
-        table("Gains of the sources on held-out queries", HEADS, rows),
+        table("Gains of the sources on held-out queries", HEADS, rows, head=1),
         "<h3>On the way</h3>" if "curves" in figures else "",
         drawn(figures, "curves", caption),
         _steps(data.probe),
@@ -191,7 +151,7 @@ def _row(row: ProbeRow, score: SourceRow | None, digits: int) -> list[Cell]:
         rank += f" ({row['rank_low']}–{row['rank_high']})"
     return [
         Cell(rank, float(row["rank"])),
-        text(row["source"], strong=row["rank"] == 1),
+        name(row["source"], strong=row["rank"] == 1),
         gain_cell(row["gain"]),
         interval_cell(row["gain_low"], row["gain_high"]),
         gain_cell(row["gain_mrr"]),
@@ -210,7 +170,7 @@ def _steps(probed: Probed) -> str:
     rows = []
     for row in probed.rows:
         gained = {p["steps"]: p["gain"] for p in _curve(probed, row["source"])}
-        rows.append([text(row["source"]), *(gain_cell(gained.get(steps)) for steps in looks)])
+        rows.append([name(row["source"]), *(gain_cell(gained.get(steps)) for steps in looks)])
     return folded("Gains after each number of steps as a table", table("Gains after each number of steps", heads, rows))
 
 
@@ -222,8 +182,8 @@ def _pairs(probed: Probed) -> str:
     found.sort(key=lambda p: (order[p["source_a"]], order[p["source_b"]]))
     rows = [
         [
-            text(p["source_a"]),
-            text(p["source_b"]),
+            name(p["source_a"]),
+            name(p["source_b"]),
             gain_cell(p["difference"]),
             interval_cell(p["low"], p["high"]),
             Cell(f"{p['p_value']:.2g}", p["p_value"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.output.records import SampleUsed
 from jobs.reports.data import ReportData, digits_of
-from jobs.reports.html_parts import folded, num, section, table, text, tiles
+from jobs.reports.html_parts import folded, name, num, section, table, text, tiles
 
 MOST_PAIRS = 40
 
@@ -17,6 +17,12 @@ def sampled(data: ReportData) -> SampleUsed | None:
     if not found or (found["decided"] is None and found["queries"] == found["all_queries"]):
         return None
     return found
+
+
+def is_part(data: ReportData) -> bool:
+    """Return whether the run is over a part of the queries."""
+    sample = data.manifest.get("sample")
+    return sample is not None and sample["queries"] < sample["all_queries"]
 
 
 def used(sample: SampleUsed) -> str:
@@ -103,7 +109,7 @@ def _pairs(data: ReportData, sample: SampleUsed) -> list[str]:
     for (a, b), state in states[:MOST_PAIRS]:
         pair = known.get((a, b))
         interval = f"{num(pair['lo'], digits).text} to {num(pair['hi'], digits).text}" if pair else "–"
-        rows.append([text(a), text(b), num(pair["difference"] if pair else None, digits), text(interval), text(state)])
+        rows.append([name(a), name(b), num(pair["difference"] if pair else None, digits), text(interval), text(state)])
     title = f"{len(states)} pair{'s' * (len(states) != 1)} not decided"
     unit = "in points of nDCG" if _by_probe(data) else "in ECI"
     heads = (("source", ""), ("against", ""), ("difference", unit), ("95 % interval", ""), ("why", ""))

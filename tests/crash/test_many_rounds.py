@@ -23,7 +23,6 @@ import pytest
 from jobs.machine import available_cores
 from jobs.output.runs import latest
 from jobs.output.store import Store
-from jobs.reports.page import bundle
 from tests.crash.runs import assert_whole, finish, published, start, workers_of
 from tests.lakes import VectorLake
 
@@ -42,7 +41,6 @@ class Undisturbed:
 @pytest.fixture(scope="module")
 def undisturbed(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
-    bundle()  # the charts' script is in the user's cache now, as after any first run: its steps are tested on their own
     out = folder / "out"
     code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{folder / 'steps'}:0:EIO"))
     assert code == 0, err

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import json
 import shutil
 import subprocess
 import tempfile
-from pathlib import Path
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -20,19 +22,48 @@ FLAGS = (
 )  # fmt: skip
 
 
-class Page:
-    """One open page and everything that it said: console messages, errors, requests.
+LOADED = "document.readyState === 'complete' && location.href !== 'about:blank'"
+PATIENCE = 60.0
 
-    `visit` opens it, waits for the charts, runs `script` (an expression; may be a promise) and keeps its value.
+
+@cache
+def _browser() -> str:
+    """Start the one browser of this process, and return the address of its debugger."""
+    assert BROWSER is not None
+    profile = tempfile.mkdtemp(prefix="eci-chromium-")
+    process = subprocess.Popen(
+        [BROWSER, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def end() -> None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        shutil.rmtree(profile, ignore_errors=True)
+
+    atexit.register(end)
+    assert process.stderr is not None
+    return next(line.split()[-1] for line in process.stderr if "DevTools listening" in line)
+
+
+class Page:
+    """One page, opened anew by each visit, and everything that it said: console messages, errors, requests.
+
+    `visit` opens it, runs `script` (an expression; may be a promise) and keeps its value.
     """
 
     def __init__(self) -> None:
         self.console: list[str] = []
         self.errors: list[str] = []
         self.requests: list[str] = []
-        self.heard: set[str] = set()
         self.value: Any = None
         self.picture = b""
+        self.pdf = b""
+        self.focused: list[str] = []
 
     def visit(
         self,
@@ -41,32 +72,29 @@ class Page:
         height: int = 900,
         dark: bool = False,
         script: str = "true",
-        shot: bool = False,
+        shot: bool | str = False,
+        scripts: bool = True,
+        paper: bool = False,
+        pdf: bool = False,
+        tabs: int = 0,
     ) -> Page:
-        assert BROWSER is not None
-        with tempfile.TemporaryDirectory(prefix="eci-chromium-") as profile:
-            process = subprocess.Popen(
-                [BROWSER, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            try:
-                assert process.stderr is not None
-                address = next(line.split()[-1] for line in process.stderr if "DevTools listening" in line)
-                asyncio.run(self._visit(address, url, width, height, dark, script, shot))
-            finally:
-                process.terminate()
-                process.wait(20)
-                shutil.rmtree(Path(profile) / "Default", ignore_errors=True)
+        """Open a page.
+
+        Args:
+            shot: keep a picture of the whole, or of the element of a selector.  scripts: let the page's own run.
+            paper: look as printed.  pdf: print it.
+            tabs: press Tab so often, and keep what has the focus each time.
+        """
+        asyncio.run(self._visit(url, width, height, dark, script, shot, scripts, paper, pdf, tabs))
         return self
 
     async def _visit(
-        self, address: str, url: str, width: int, height: int, dark: bool, script: str, shot: bool
-    ) -> None:
+        self, url: str, width: int, height: int, dark: bool, script: str, shot: bool | str, scripts: bool, paper: bool, pdf: bool,
+        tabs: int,
+    ) -> None:  # fmt: skip
         from tornado.websocket import websocket_connect
 
-        socket = await websocket_connect(address, max_message_size=1 << 28)
+        socket = await websocket_connect(_browser(), max_message_size=1 << 28)
         number = 0
         session: dict[str, str] = {}
 
@@ -75,7 +103,7 @@ class Page:
             number += 1
             await socket.write_message(json.dumps({"id": number, "method": method, "params": params, **session}))
             while True:
-                text = await asyncio.wait_for(socket.read_message(), 90)
+                text = await asyncio.wait_for(socket.read_message(), 120)
                 assert text is not None, "Chromium has gone"
                 message = json.loads(text)
                 if message.get("id") == number:
@@ -83,42 +111,40 @@ class Page:
                     return message["result"]
                 self._hear(message)
 
-        target = await call("Target.createTarget", url="about:blank")
+        async def evaluated(expression: str) -> Any:
+            found = await call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+            assert "exceptionDetails" not in found, found
+            return found["result"].get("value")
+
+        context = await call("Target.createBrowserContext")  # with storage of its own
+        target = await call("Target.createTarget", url="about:blank", **context)
         attached = await call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         session["sessionId"] = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            await call(f"{domain}.enable")
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await call("Emulation.setEmulatedMedia", features=[scheme])
-        await call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
-        )
-        self.heard.clear()
+        await _emulated(call, width, height, dark, scripts, paper)
         await call("Page.navigate", url=url)
-        while "Page.loadEventFired" not in self.heard:
-            await asyncio.sleep(0.05)
-            await call("Page.getFrameTree")
-        drawn = """new Promise(done => { const look = () => document.documentElement.dataset.drawn
-                   ? done(true) : setTimeout(look, 50); look(); })"""
-        waited = await call("Runtime.evaluate", expression=drawn, awaitPromise=True)
-        assert waited["result"].get("value") is True, waited
-        found = await call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        self.value = found["result"].get("value")
+        until = asyncio.get_running_loop().time() + PATIENCE
+        while not await evaluated(LOADED):  # a page without scripts has no timers, either
+            assert asyncio.get_running_loop().time() < until, "the page does not load"
+            await asyncio.sleep(0.03)
+        self.value = await evaluated(script)
+        for _ in range(tabs):
+            for kind in ("keyDown", "keyUp"):
+                await call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            self.focused.append(await evaluated("document.activeElement.dataset.number || ''"))
         if shot:
             picture = await call(
-                "Page.captureScreenshot", captureBeyondViewport=True, clip=await self._whole(call, width)
+                "Page.captureScreenshot", captureBeyondViewport=True, clip=await evaluated(_clip(shot, width))
             )
             self.picture = base64.b64decode(picture["data"])
+        if pdf:
+            printed = await call("Page.printToPDF", printBackground=False, paperWidth=8.27, paperHeight=11.69)
+            self.pdf = base64.b64decode(printed["data"])
+        del session["sessionId"]
+        await call("Target.disposeBrowserContext", **context)
         socket.close()
-
-    @staticmethod
-    async def _whole(call: Any, width: int) -> dict[str, Any]:
-        size = (await call("Page.getLayoutMetrics"))["cssContentSize"]
-        return {"x": 0, "y": 0, "width": width, "height": size["height"], "scale": 1}
 
     def _hear(self, message: dict[str, Any]) -> None:
         params = message.get("params", {})
-        self.heard.add(message["method"])
         if message["method"] == "Runtime.consoleAPICalled":
             self.console.append(" ".join(str(a.get("value", a.get("description"))) for a in params["args"]))
         elif message["method"] == "Runtime.exceptionThrown":
@@ -127,3 +153,24 @@ class Page:
             self.errors.append(str(params["entry"]["text"]))
         elif message["method"] == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+
+
+async def _emulated(call: Any, width: int, height: int, dark: bool, scripts: bool, paper: bool) -> None:
+    for domain in ("Page", "Runtime", "Log", "Network"):
+        await call(f"{domain}.enable")
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    await call("Emulation.setEmulatedMedia", features=[scheme], media="print" if paper else "")
+    await call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+    )
+    await call("Emulation.setScriptExecutionDisabled", value=not scripts)
+
+
+def _clip(shot: bool | str, width: int) -> str:
+    """Return an expression for the rectangle of a picture."""
+    if shot is True:
+        return f"({{x: 0, y: 0, width: {width}, height: document.documentElement.scrollHeight, scale: 1}})"
+    return (
+        f"(() => {{ const b = document.querySelector({json.dumps(shot)}).getBoundingClientRect(); "
+        "return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height, scale: 1}; })()"
+    )

@@ -13,9 +13,9 @@ from jobs.decide.mixing import parse_parts
 from jobs.decide.selection import Choice, select
 from jobs.probing.answer import Probed
 from jobs.probing.decision import Decision
-from jobs.reports.card import OTHERWISE, Card, card_of, commands
+from jobs.reports import names
+from jobs.reports.card import MOST_HEAD, OTHERWISE, Card, card_of, commands
 from jobs.reports.data import ReportData
-from jobs.reports.html_parts import esc
 from jobs.reports.page import page_of
 from tests.hostile import IMAGE, SCRIPT
 from tests.report.conftest import Runs
@@ -56,7 +56,7 @@ def named(data: ReportData, name: str) -> ReportData:
         return {name if source == "source 1" else source: value for source, value in of_sources.items()}
 
     renamed = replace(
-        data, ranking=ranking, pairs=pairs, shown=tuple(keys(dict.fromkeys(data.shown))), spectra=keys(data.spectra),
+        data, ranking=ranking, pairs=pairs, shown=tuple(keys(dict.fromkeys(data.shown))),
         histograms={measure: keys(found) for measure, found in data.histograms.items()},
         examples=keys(data.examples), violations=keys(data.violations),
     )  # fmt: skip
@@ -141,8 +141,8 @@ def test_hostile_names_stay_one_word_of_the_command_and_text_on_the_page(data, n
         "train"
     ]
     assert len(shlex.split(select_)) == (11 if name.startswith("-") else 12)
-    page = page_of(shown, "")
-    assert f'<h1 class="verdict">Train on <strong>{esc(name)}</strong></h1>' in page
+    page = page_of(shown)
+    assert f'<h1 class="verdict">Train on <strong>{names.named(name, MOST_HEAD)}</strong></h1>' in page
     assert "<script>console" not in page and "<img" not in page
 
 

@@ -153,9 +153,9 @@ def test_a_run_of_uneven_sources_says_so_above_its_numbers(uneven: Uneven):
     said = words(data)["answer"]
     assert said.index("source 2 has 3 queries") < said.index("triples scored")
     assert "source 1 has 60 and source 2 has 3" in said and "gone is gone, source 0 and source 2 are new" in said
-    cells = {line[1]: line for line in tables(data)["Ranking of the sources"][1:]}
-    assert cells["source 2"][3] == "too few" and " to " in cells["source 0"][3]
-    pairs = {(line[1], line[2]): line[-1] for line in tables(data)["Pairs of sources"][1:]}
+    cells = {line[0]: line for line in tables(data)["More of the sources"][1:]}
+    assert cells["source 2"][4:6] == ["too few"] * 2 and float(cells["source 0"][4]) < float(cells["source 0"][5])
+    pairs = {(line[0], line[1]): line[-1] for line in tables(data)["Pairs of sources"][1:]}
     assert all(said == ("too few queries" if "source 2" in pair else "not comparable") for pair, said in pairs.items())
     assert len(pairs) == 3
 

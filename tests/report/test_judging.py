@@ -58,7 +58,7 @@ def test_texts_to_judge_give_way_where_the_page_would_be_too_large(data):
     triple = found.triples[0] | {"negative": "x" * 60_000}
     many = {source: found._replace(triples=[triple] * 20) for source in data.violations}
     assert len(many) >= 3
-    page = page_of(replace(data, violations=many), "")
+    page = page_of(replace(data, violations=many))
     assert len(page.encode()) < MOST_BYTES and '<section id="judge"' in page
 
 

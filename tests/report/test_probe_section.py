@@ -13,13 +13,13 @@ from jobs.finished.result import ranking_of
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.probing.answer import Probed, answer
-from jobs.reports.charts import charts
-from jobs.reports.data import MOST_SOURCES, ReportData, read_report
+from jobs.reports import names
+from jobs.reports.data import MOST_SOURCES, ReportData, names_of, read_report
 from jobs.reports.html_parts import esc
 from jobs.reports.marks import BEHIND, LEADS, MAYBE, MOST_LINES
 from jobs.reports.page import page_of
 from jobs.reports.probe import curves, gains, lines, probe_section
-from jobs.reports.sections import sections
+from jobs.reports.sections import charts, sections
 from jobs.reports.verdict import verdict
 from tests.hostile import IMAGE, SCRIPT
 from tests.report.conftest import Runs
@@ -52,12 +52,12 @@ class Tables(HTMLParser):
     def handle_data(self, data):
         if self._inside == "caption":
             self._caption += data
-        elif self._inside in ("td", "th", "button", "strong"):
+        elif self._inside in ("td", "th", "button", "strong", "bdi"):
             self._rows[-1][-1] += data
 
 
 def tables(data: ReportData) -> dict[str, list[list[str]]]:
-    return Tables(sections(data, {chart.name: chart for chart in charts(data)})).of
+    return Tables(sections(data, charts(data))).of
 
 
 def row(source: str, rank: int, gain: float, low: int = 1, high: int = 9, **changed: Any) -> dict[str, Any]:
@@ -133,27 +133,34 @@ def test_the_section_says_what_was_done_and_all_that_came_out(data):
 
 def test_the_figures_show_points_with_intervals_states_and_the_line_at_zero(data):
     probed = made("first", "a+b", "last")
-    chart = gains(probed)
-    (values,) = (rows for rows in chart.spec["datasets"].values() if "gain" in rows[0])
+    spec = gains(probed).spec
+    values = [v for v in values_of(spec, "state") if "figure" not in v]
     assert [v["state"] for v in values] == [LEADS, MAYBE, BEHIND]
-    assert [round(v[k], 6) for v in values[:1] for k in ("gain", "low", "high")] == [2.15, 1.95, 2.35]
-    for layer in chart.spec["layer"][1:]:
-        assert layer["encoding"]["y"]["sort"] == ["first", "a+b", "last"]
-    assert [{"zero": 0}] in chart.spec["datasets"].values()
-    assert "first is first with +2.15 points" in chart.spec["description"] and "3 sources" in chart.spec["description"]
+    assert [round(values[0][k], 6) for k in ("value", "low", "high")] == [2.15, 1.95, 2.35]
+    keys = ("difference", "difference_low", "difference_high")
+    apart = [[None if v[k] is None else round(v[k], 6) for k in keys] for v in values]
+    assert apart == [[0, None, None], [-0.14, -0.34, 0.06], [-3.2, -3.4, -3.0]]
+    assert [v["figure"] for v in values_of(spec, "figure")][:3] == ["leader", "-0.14", "-3.20"]
+    assert spec["hconcat"][0]["layer"][1]["encoding"]["y"]["sort"] == [
+        names.isolated(s) for s in ("first", "a+b", "last")
+    ]
+    said = gains(probed).description
+    assert "first +2.15, a+b +2.01, last -1.05" in said and "3 sources" in said
     way = curves(probed)
-    assert way is not None and [{"zero": 0}] in way.spec["datasets"].values()
-    drawn = [v for rows in way.spec["datasets"].values() for v in rows if "steps" in v]
-    found = {(v["source"], v["steps"]): round(v["gain"], 6) for v in drawn}
-    assert found == {
+    assert way is not None
+    drawn = {(v["source"], v["x"]): round(v["y"], 6) for v in values_of(way.spec, "said")}
+    assert drawn == {
         ("first", 0): 0, ("first", 100): 1, ("first", 200): 2, ("a+b", 0): 0, ("a+b", 100): 0.5, ("a+b", 200): 1,
         ("last", 0): 0, ("last", 100): -0.5, ("last", 200): -1,
     }  # fmt: skip
-    assert (
-        "2 sources after each number of training steps, and of 1 more in grey; 1 of the 2 end"
-        in (way.spec["description"])
-    )
+    assert "2 sources after each number of training steps, and of 1 more in grey; 1 of the 2 end" in way.description
     assert curves(probed._replace(curve=[])) is None
+
+
+def values_of(chart: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the rows of a chart's data that have a key, each once."""
+    found = [row for rows in chart["datasets"].values() for row in rows if key in row]
+    return [row for i, row in enumerate(found) if row not in found[:i]]
 
 
 def test_curves_in_colour_are_of_those_that_lead_and_of_those_that_lost_most():
@@ -164,8 +171,8 @@ def test_curves_in_colour_are_of_those_that_lead_and_of_those_that_lost_most():
     assert lines(probed) == ["s0", "s1", "s2", "s5", "s8", "s9"] and len(lines(probed)) == MOST_LINES
     chart = curves(probed)
     assert chart is not None
-    colours = [layer["encoding"]["color"]["scale"]["domain"] for layer in chart.spec["layer"][2:]]
-    assert colours == [lines(probed)] * 2
+    colours = {v["source"]: v["color"] for v in values_of(chart.spec, "said") if v["source"] in lines(probed)}
+    assert list(colours) == lines(probed) and len(set(colours.values())) == MOST_LINES
 
 
 def test_pairs_and_steps_are_tables(data):
@@ -200,8 +207,9 @@ def test_pairs_of_very_many_sources_are_those_of_the_first(data):
 def test_the_first_sentence_is_the_verdict_and_the_others_follow(runs: Runs, data):
     first, *others = answer(data.probe, ranking_of(runs.out, runs.asked)["ranking"])
     page = sections(data, {})
-    assert f"<p>{esc(first)}</p>" in page
-    assert others and f"<p>{' '.join(map(esc, others))}</p>" in page
+    known = names_of(data)
+    assert f"<p>{names.said(first, known)}</p>" in page
+    assert others and f"<p>{' '.join(names.said(sentence, known) for sentence in others)}</p>" in page
     assert '<p class="lead">Encoder vectors (8 dimensions)' in page
     assert "times the ECI" not in page and "paired jackknife" not in page
 
@@ -212,32 +220,39 @@ def test_a_decided_leader_is_named_and_a_hostile_one_stays_text(data):
     shown = replace(data, probe=probed._replace(rows=ahead))  # type: ignore[arg-type]
     first, rest = verdict(shown)
     assert first.startswith(
-        f"Train on <strong>{esc(SCRIPT)}</strong>: it gains +2.15 points of nDCG@10 over the frozen"
+        f"Train on <strong>{names.named(SCRIPT)}</strong>: it gains +2.15 points of nDCG@10 over the frozen"
     )
-    assert first.endswith("+0.14 against b (-0.06 .. +0.34): decided.") and "<script" not in rest
-    page = page_of(shown, "")
-    assert SCRIPT not in page and IMAGE not in page and esc(SCRIPT) in page and esc(IMAGE) in page
-    for chart in charts(shown):
-        if chart.name in ("gains", "curves"):
-            spec = json.dumps({k: v for k, v in chart.spec.items() if k not in ("datasets", "description")})
-            assert "console.error" not in spec.replace(json.dumps([SCRIPT, "b", IMAGE]), "").replace(
-                json.dumps([SCRIPT, IMAGE]), ""
-            ), "a name is more than data"
+    assert first.endswith("+0.14 against <bdi>b</bdi> (-0.06 .. +0.34): decided.") and "<script" not in rest
+    page = page_of(shown)
+    assert SCRIPT not in page and IMAGE not in page and esc(SCRIPT) in page and names.named(IMAGE) in page
+    for chart in (figure for name, figure in charts(shown).items() if name in ("gains", "curves")):
+        for spec in (chart.spec, chart.narrow):
+            whole = json.dumps(spec)
+            plain = json.dumps({k: v for k, v in _without_data(spec).items() if k != "description"})
+            assert "console.error" in whole and "console.error" not in plain, "a name is more than data"
+
+
+def _without_data(node: Any) -> Any:
+    """Return a specification without what is data, orders of names among it."""
+    if isinstance(node, dict):
+        return {key: _without_data(value) for key, value in node.items() if key not in ("datasets", "data", "sort")}
+    return [_without_data(value) for value in node] if isinstance(node, list) else node
 
 
 def test_the_ranking_has_the_gains_beside_the_eci(data):
-    title = "Ranking of the sources"
-    heads, *rows = tables(data)[title]
-    assert heads[:5] == ["rank", "gain", "source", "ECI", "95 % interval"] and len(heads) == 20
+    heads, *rows = tables(data)["Ranking of the sources"]
+    assert heads == ["rank", "source", "probe gain", "ECI", "purity", "violations", "triples"]
     gained = {row["source"]: f"{100 * row['gain']:+.2f}" for row in data.probe.rows}
-    assert [(cells[2], cells[1]) for cells in rows] == [
+    assert [(cells[1], cells[2].strip()) for cells in rows] == [
         (row["source"], gained.get(row["source"], "–")) for row in data.ranking
     ]
-    assert rows[-1][:3] == ["–", "–", data.ranking[-1]["source"]], "the mixture was not tried out"
+    assert rows[-1][0] == "–" and rows[-1][1] == data.ranking[-1]["source"], "the mixture was not tried out"
+    for title, of in (("More of the sources", 9), ("Texts and counts of the sources", 10)):
+        heads, *rows = tables(data)[title]
+        assert len(heads) == of and [cells[0] for cells in rows] == [row["source"] for row in data.ranking]
     assert "Ranking by ECI and probe Best source on top" in words(data)["ranking"]
-    (chart,) = (chart for chart in charts(data) if chart.name == "ranking")
-    order = chart.spec["layer"][0]["encoding"]["y"]["sort"]
-    assert order == [row["source"] for row in sorted(data.ranking[:5], key=lambda row: row["rank"])]
+    order = charts(data)["ranking"].spec["hconcat"][0]["layer"][1]["encoding"]["y"]["sort"]
+    assert order == [names.isolated(row["source"]) for row in sorted(data.ranking[:5], key=lambda row: row["rank"])]
 
 
 def test_what_is_by_eci_stays_so_where_the_probe_has_another_order(data):
@@ -251,9 +266,9 @@ def test_what_is_by_eci_stays_so_where_the_probe_has_another_order(data):
 def test_without_a_probe_the_answer_is_by_eci_and_says_why(runs: Runs):
     data = runs.data(runs.sampled)
     assert data.probe is None and data.why_no_probe
-    figures = {chart.name: chart for chart in charts(data)}
+    figures = charts(data)
     page, said = sections(data, figures), words(data)
-    assert "probe" not in said and not {"gains", "curves"} & set(figures) and "#probe" not in page_of(data, "")
+    assert "probe" not in said and not {"gains", "curves"} & set(figures) and "#probe" not in page_of(data)
     assert esc(data.why_no_probe) in page and "times the ECI" not in page
     best, second = (row["source"] for row in data.ranking[:2])
     assert f"Its ECI differs from that of {second} by 0.0" in said["answer"] and best in said["answer"]
@@ -261,7 +276,7 @@ def test_without_a_probe_the_answer_is_by_eci_and_says_why(runs: Runs):
     assert [row["rank"] for row in data.ranking[:5]] == [1, 2, 3, 4, 5]
     decided = [{**row, "rank_lo": row["rank"], "n_queries": 90} for row in data.ranking]
     assert (
-        f"</strong>: it ranks first of 5 sources by ECI, ahead of {second}, and the lead is decided."
+        f"</strong>: it ranks first of 5 sources by ECI, ahead of <bdi>{second}</bdi>, and the lead is decided."
         in (verdict(replace(data, ranking=decided))[0])
     )
     reason = replace(data, why_no_probe=f"No probe: {IMAGE}.")

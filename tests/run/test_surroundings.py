@@ -27,6 +27,7 @@ from jobs.output.root import claim
 from jobs.output.runs import committed, latest
 from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
+from jobs.output.tables import TABLES_LAYOUT
 from tests.conftest import run_lake
 from tests.crash.runs import finish, start, workers_of
 from tests.crash.test_interrupted_runs import wait_for
@@ -249,7 +250,7 @@ def test_gc_takes_no_file_of_a_running_command_whose_time_lies_ahead(out: Path, 
 def test_a_root_of_a_newer_format_is_named_and_not_touched(
     out: Path, lake: VectorLake, eci: Any, command: list[str]
 ) -> None:
-    (out / ".eci-root").write_text(json.dumps({"made_by": "eci-lake", "format": 2}))
+    (out / ".eci-root").write_text(json.dumps(sealed({"made_by": "eci-lake", "format": 2})))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     for asked in (command, ["run", "--triples", lake.triples, "--vectors", lake.vectors]):
         done = eci(*asked, "--out", out)
@@ -261,7 +262,7 @@ def test_a_root_of_a_newer_format_is_named_and_not_touched(
 
 
 @pytest.mark.attack("other versions")
-@pytest.mark.parametrize("said", ["", "{}", "[]", '{"format": "x"}', "\x00"])
+@pytest.mark.parametrize("said", ["", "{}", "[]", '{"format": "x"}', '{"made_by": "eci-lake", "format": 5}', "\x00"])
 def test_a_damaged_marker_locks_no_root(out: Path, said: str) -> None:
     (out / ".eci-root").write_text(said)
     claim(Store(str(out)))
@@ -273,11 +274,13 @@ def test_tables_of_a_newer_layout_are_named_and_those_before_are_read(out: Path,
     store = Store(str(out))
     first, newest = committed(store)
     path = out / "runs" / newest / "manifest.json"
-    path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": 3})))
-    with pytest.raises(InputError, match="its tables have layout 3, and this version of eci-lake reads up to 2"):
+    path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": TABLES_LAYOUT + 1})))
+    with pytest.raises(
+        InputError, match=f"its tables have layout {TABLES_LAYOUT + 1}, and .* reads up to {TABLES_LAYOUT}"
+    ):
         ranking_of(str(out), newest)
     assert ranking_of(str(out))["run_id"] == first
-    assert "its tables have layout 3" in caplog.text
+    assert f"its tables have layout {TABLES_LAYOUT + 1}" in caplog.text
     result = run_here(out, lake, kappa=0.3)
     assert result.run_id not in (first, newest) and committed(store) == sorted([first, newest, result.run_id])
 

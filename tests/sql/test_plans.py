@@ -60,6 +60,8 @@ STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
     "report/violations": ({"scores": SCORES.schema}, {"n": 20, "sources": ["s"]}),
     "report/histograms": ({"scores": SCORES.schema}, {"bin": 0.02, "sources": ["s"]}),
     "report/extremes": ({"scores": SCORES.schema}, {"n": 5, "sources": ["s"]}),
+    "report/shared": ({"scores": SCORES.schema}, {"until": "8", "sources": ["s"]}),
+    "report/apart": ({"scores": SCORES.schema}, {"until": "8", "n": 5, "sources": ["s"]}),
     "report/texts": ({"texts": TEXTS.schema}, {"ids": ["00000000000000000000000000000000"], "most": 9}),
     "report/rejects": ({"rejects": REJECTS.schema}, {"most": 9}),
 }

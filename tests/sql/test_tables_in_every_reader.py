@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dask.dataframe as dd
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -88,14 +90,11 @@ def of_duckdb(place: str) -> pa.Table:
 
 
 def of_pandas(place: str) -> pa.Table:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    return pa.Table.from_pandas(pandas.read_parquet(place), preserve_index=False)
+    return pa.Table.from_pandas(pd.read_parquet(place), preserve_index=False)
 
 
 def of_dask(place: str) -> pa.Table:
-    pytest.importorskip("pandas", reason="Dask's dataframe needs pandas, which is not installed")
-    frame = pytest.importorskip("dask.dataframe", reason="Dask's dataframe is not installed")
-    return pa.Table.from_pandas(frame.read_parquet(place).compute(), preserve_index=False)
+    return pa.Table.from_pandas(dd.read_parquet(place).compute(), preserve_index=False)
 
 
 def of_spark(place: str) -> pa.Table:

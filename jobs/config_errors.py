@@ -1,16 +1,19 @@
-"""What is wrong with a setting, and what it may be, in words."""
+"""What is wrong with settings, in words: the key as it was given, what was given, what is allowed, the nearest name."""
 
 from __future__ import annotations
 
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from jobs.errors import nearest
+
+Fields = Callable[[tuple[Any, ...]], dict[str, Any]]
+"""What gives the settings that are allowed at a place."""
 
 MISSING = {
     "out": "give --out, ECI_OUT, or `out` in the settings file",
@@ -19,16 +22,12 @@ MISSING = {
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 
 
-def explain(item: Any, where: str, typed: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> str:
-    """Return one error of pydantic as key, what was given, what is allowed, and the nearest valid name.
-
-    Args:
-        where, typed: as for `make_config`.  fields: the settings that are allowed where the error is.
-    """
+def explain(item: Any, where: str, typed: Mapping[str, str], fields_at: Fields) -> str:
+    """Return one error of pydantic's as key, what was given, what is allowed, and the nearest valid name."""
     key = ".".join(str(part) for part in item["loc"])
     option = _typed(item["loc"], typed)
     if item["type"] == "extra_forbidden":
-        names = [field.alias or name for name, field in fields.items()]
+        names = [field.alias or name for name, field in fields_at(item["loc"]).items()]
         return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
     if item["type"] == "missing":
         return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
@@ -36,7 +35,7 @@ def explain(item: Any, where: str, typed: Mapping[str, str], fields: Mapping[str
     if item["type"] == "literal_error":
         choices = re.findall("'([^']*)'", item["ctx"]["expected"])
         message = f"allowed: {', '.join(choices)}{nearest(str(item['input']), choices)}"
-    field = fields.get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
+    field = fields_at(item["loc"]).get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
     if item["type"] in _BOUNDS and field is not None:
         message = f"must be a number, {allowed(field)}"
     given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
