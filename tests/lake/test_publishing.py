@@ -18,8 +18,10 @@ import pytest
 
 import jobs
 from jobs.errors import EciError, InputError
+from jobs.output.runs import read_manifest
 from jobs.output.store import Store
-from jobs.output.tables import SOURCE_ECI
+from jobs.output.tables import SCORES, SOURCE_ECI
+from jobs.publishing.tables import batches_of
 from tests.conftest import run_lake, tables_of
 from tests.lakes import VectorLake
 
@@ -281,6 +283,16 @@ def test_old_runs_go_from_the_tables_where_gc_is_told_so(
     assert counted(tmp_path / "lake")["source_eci"] == {newer: 4, "of another root": 4}
     assert counted(tmp_path / "lake")["source_pairs"] == {newer: 6}
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == [newer]
+
+
+def test_scores_of_older_runs_are_published_where_their_ids_are_text(runs: Any) -> None:
+    out, made = runs
+    store = Store(str(out))
+    manifest = read_manifest(store, made[0])
+    older: Any = {**manifest, "layout": 2}
+    assert batches_of(store, older, SCORES).read_all().num_rows == TABLES["scores"]
+    with pytest.raises(InputError, match="whose ids are UUIDs; run again to publish scores"):
+        batches_of(store, {**older, "layout": 1}, SCORES)
 
 
 def test_publishing_changes_nothing_of_the_run(runs: Any, tmp_path: Path) -> None:
