@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +95,18 @@ def test_a_diverse_training_set_is_chosen_and_holds_the_texts(named: Named, tmp_
     assert {(r["query"], r["positive"], r["negative"], r["source"]) for r in rows} <= set(named.lake.rows)
 
 
-def test_a_corpus_that_has_changed_since_is_named(named: Named, tmp_path: Path) -> None:
+def test_a_corpus_that_has_changed_since_is_named_and_one_that_was_only_written_anew_is_not(
+    named: Named, tmp_path: Path
+) -> None:
     corpus = named.folder / "corpus.jsonl"
-    before = corpus.stat()
-    os.utime(corpus, (before.st_atime, before.st_mtime + 10))
+    before = corpus.read_bytes()
+    corpus.write_bytes(before)
+    assert corpus.stat().st_size == len(before)
+    select(str(named.out), str(tmp_path / "anew"), "triples", Choice(total=40, diverse=True))
     try:
+        corpus.write_bytes(before.replace(b"no triple", b"no tr1ple"))
+        assert corpus.stat().st_size == len(before)
         with pytest.raises(InputError, match="corpus.jsonl: not the file that run"):
             select(str(named.out), str(tmp_path / "to"), "triples", Choice(total=40, diverse=True))
     finally:
-        os.utime(corpus, ns=(before.st_atime_ns, before.st_mtime_ns))
+        corpus.write_bytes(before)
