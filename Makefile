@@ -6,7 +6,7 @@ CONSTRAINTS := .ci/constraints.txt
 # Every run starts processes, and without bytecode each of them would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint docs crash attack scale bench clean
+.PHONY: demo test lint docs crash attack lake scale bench clean
 
 demo: $(VENV)/ready  ## the main job on real text: builds triples from installed documentation, ranks their sources
 	$(BIN)/eci demo --out demo-out
@@ -26,8 +26,11 @@ docs: $(VENV)/ready  ## the generated parts of the READMEs: commands, columns of
 crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers through twenty nights
 	ECI_CRASH=1 $(BIN)/python -m pytest tests/crash tests/run/test_readers.py -s
 
-attack: $(VENV)/ready  ## a thousand flipped bits over every kind of file, and what became of them
-	ECI_ATTACK=1 $(BIN)/python -m pytest tests/run/test_damage.py tests/run/test_damaged_work.py tests/run/test_standing.py -s
+attack: $(VENV)/ready  ## everything that damages, forges, spies or deletes, at length; what was tried, found and cured, by kind
+	ECI_ATTACK=1 $(BIN)/python -m pytest -m attack -n 2 --dist loadfile --no-loadscope-reorder
+
+lake: $(VENV)/ready-lake  ## tables of a lake in and out, with the extra that reads and writes them
+	ECI_LAKE=1 $(BIN)/python -m pytest tests/lake -s
 
 scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
 	ECI_SCALE=1 $(BIN)/python -m pytest tests/scale -s
@@ -38,6 +41,10 @@ bench: $(VENV)/ready  ## ratios to the limits of this machine
 $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+$(VENV)/ready-lake: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,lake]'
 	touch $@
 
 clean:  ## the environment and the demo's output

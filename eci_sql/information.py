@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, eigvalsh
-from scipy.special import stdtr, stdtrit
 
 from eci_sql.errors import MetricError
 from eci_sql.moments import FloatArray
@@ -58,6 +56,8 @@ def factor_of(mean_matrix: FloatArray, lam: float) -> FloatArray:
     Raises:
         MetricError: the matrix is not finite or far from positive semi-definite.
     """
+    from scipy.linalg import cholesky
+
     dim = len(mean_matrix)
     system = mean_matrix * (dim / lam)
     system[np.diag_indices(dim)] += 1.0
@@ -111,6 +111,8 @@ def spectrum(mean_matrix: FloatArray) -> tuple[float, float]:
 
     Effective rank after Roy and Vetterli (2007).
     """
+    from scipy.linalg import eigvalsh
+
     trace = float(np.trace(mean_matrix))
     if trace <= 0.0:
         return trace, 0.0
@@ -146,6 +148,8 @@ def jackknife_se(leave_out: FloatArray) -> float:
 
 def interval(estimate: float, se: float, folds: int, level: float = 0.95) -> tuple[float, float]:
     """Student t interval on folds - 1 degrees of freedom: (lo, hi); nan below two folds."""
+    from scipy.special import stdtrit
+
     if folds < 2:
         return float("nan"), float("nan")
     half = float(stdtrit(folds - 1, 0.5 + level / 2.0)) * se
@@ -157,6 +161,8 @@ def p_value(difference: float, se: float, g: int) -> float:
 
     Without spread (se = 0) it is 1 for no difference and 0 for any; nan below two folds.
     """
+    from scipy.special import stdtr
+
     if g < 2 or np.isnan(se):
         return float("nan")
     if se == 0.0:

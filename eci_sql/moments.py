@@ -164,11 +164,21 @@ def _add_exact(total: IntArray, product: FloatArray) -> None:
 
 def pack_upper(matrix: IntArray) -> IntArray:
     """Upper triangle by rows, as stored in `moments`: (d, d) int64 sums to (d (d + 1) / 2,) in units of 2^-UNIT_BITS."""
+    return rounded(upper_of(matrix))
+
+
+def upper_of(matrix: IntArray) -> IntArray:
+    """Upper triangle by rows of (d, d) int64 sums, in their own units of 2^-SUM_BITS."""
     packed: IntArray = np.ascontiguousarray(matrix).reshape(-1).take(_upper(matrix.shape[0]), mode="clip")
-    shift = SUM_BITS - UNIT_BITS
-    packed += 1 << (shift - 1)
-    packed >>= shift
     return packed
+
+
+def rounded(packed: IntArray) -> IntArray:
+    """Sums in units of 2^-SUM_BITS to units of 2^-UNIT_BITS, each to the nearest."""
+    shift = SUM_BITS - UNIT_BITS
+    found = packed + (1 << (shift - 1))
+    found >>= shift
+    return found
 
 
 def unpack_upper(packed: IntArray | FloatArray, dim: int) -> FloatArray:

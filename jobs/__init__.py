@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jobs.finished.result import RunResult as RunResult
     from jobs.finished.result import rank as rank
     from jobs.pipeline.run import run as run
+    from jobs.publishing.publish import publish as publish
     from jobs.reports.page import report as report
 
 EXPORTS = {
@@ -42,6 +43,7 @@ EXPORTS = {
     "Choice": "jobs.decide.selection",
     "probe": "jobs.decide.trials",
     "Asked": "jobs.decide.trials",
+    "publish": "jobs.publishing.publish",
     "report": "jobs.reports.page",
     "RunConfig": "jobs.config",
     "Input": "jobs.config",

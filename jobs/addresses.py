@@ -38,6 +38,8 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+TABLES = ("delta:", "iceberg:")
+"""How addresses of tables of a lake begin; what is behind may be a path."""
 _LONG = 16
 """A parameter of so many characters without a name is taken for a secret."""
 
@@ -64,6 +66,11 @@ def without_secrets(text: str) -> str:
 
 
 def _without_user(match: re.Match[str]) -> str:
+    # delta:/triples@12, delta:s3://bucket@12: a version is no host
+    if match["host"].isdigit() and ":" not in match["user"]:
+        before = match.string[: match.start("user")].rstrip("/")
+        if before.startswith(TABLES):
+            return match[0]
     # a container of Azure's stores is no user: abfs://container@account.dfs.core.windows.net
     container = _CONTAINER.fullmatch(match["scheme"]) and _AZURE.fullmatch(match["host"]) and ":" not in match["user"]
     return match[0] if container else f"{match['scheme']}://***@{match['host']}"
@@ -111,10 +118,21 @@ def is_utf8(text: str) -> bool:
 
 def expanded(address: str) -> str:
     """Return an address with the home folder in place of `~` at its beginning."""
-    return os.path.expanduser(address) if address.startswith("~") else address
+    kind = table_of(address)
+    rest = address.removeprefix(kind)
+    return f"{kind}{os.path.expanduser(rest)}" if rest.startswith("~") else address
+
+
+def table_of(address: str) -> str:
+    """Return `delta:` or `iceberg:` where an address is that of a table, else nothing."""
+    return next((kind for kind in TABLES if address.startswith(kind)), "")
 
 
 def beside(address: str, folder: str) -> str:
     """Return an address as one that stands in a file of `folder`: a relative path begins there."""
     address = expanded(address)
+    if address.startswith(TABLES[0]):
+        return TABLES[0] + beside(address.removeprefix(TABLES[0]), folder)
+    if address.startswith(TABLES[1]):  # the name of a catalog is no path
+        return address
     return address if is_url(address) or "::" in address or address in ("", "-") else os.path.join(folder, address)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version as distribution_version
 from typing import Annotated, NoReturn
@@ -18,10 +19,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from jobs.addresses import without_secrets
-from jobs.commands import deciding, encoders, reading, running, upkeep, validating
+from jobs.commands import deciding, encoders, publishing, reading, running, upkeep, validating
 from jobs.commands.boundary import take_in
 from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
+from jobs.terminal.absent import leave_out
 from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for topic in (running, reading, deciding, validating, encoders, upkeep):
+for topic in (running, reading, deciding, publishing, validating, encoders, upkeep):
     topic.register(app)
 
 
@@ -66,16 +68,20 @@ def start(
         print_overview(context)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"eci: {shown(without_secrets(message))}", err=True)
+def _fail(message: str, code: int, below: Sequence[str] = ()) -> NoReturn:
+    with suppress(BrokenPipeError):
+        for line in (f"eci: {without_secrets(message)}", *map(without_secrets, below)):
+            typer.echo(shown(line), err=True)
     _end(code)
 
 
 def _end(code: int) -> NoReturn:
     # Nothing is left to do but to end: worker processes have been closed by the blocks that opened them. The interpreter's own
     # way out takes libraries down while their threads still run, which has ended finished runs with an abort.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+    with suppress(BrokenPipeError):
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -94,13 +100,15 @@ def main() -> None:
     """Run the command line; every failure is one line and an exit code."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # hashes tell of damage, not of somebody who writes files and hashes anew: nothing is made that all may write to
+    os.umask(os.umask(0o022) | 0o002)
     try:
         sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)
     except EciError as error:
         if os.environ.get("ECI_TRACEBACK") == "1" and error.__cause__ is not None:
             typer.echo(shown_lines("".join(traceback.format_exception(error.__cause__))).rstrip(), err=True)
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, error.below)
     except (_StoppedError, KeyboardInterrupt):
         _fail("stopped; finished tasks are kept, the same command goes on from there", 1)
     except BrokenPipeError:
@@ -118,13 +126,15 @@ def main() -> None:
 
 def program() -> NoReturn:
     """Run the command line as a process of its own."""
+    if sys.argv[1:2] not in (["encoders"], ["validate"]):  # they use libraries that want it
+        leave_out("pandas")
     try:
         main()
         _end(0)
     except SystemExit as ended:
-        with suppress(BrokenPipeError):
-            _end(ended.code if isinstance(ended.code, int) else 0)
-    os._exit(0)
+        if isinstance(ended.__context__, BrokenPipeError):  # typer ends with 1 where `| head` has seen enough
+            os._exit(0)
+        _end(ended.code if isinstance(ended.code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import types
-import typing
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
 from jobs.addresses import expanded, refuse_secrets
+from jobs.config_errors import explain
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
+from jobs.lakes.naming import place_of
+from jobs.lakes.where import parse
 from jobs.machine import available_cores, available_memory, default_memory, parse_bytes
 
 INPUT_FILES = ("triples", "qrels", "corpus", "queries")
+NOTHING_TYPED: Mapping[str, str] = types.MappingProxyType({})
 FILES = ("corpus", "queries", "vectors", "judgements")
 """The settings of an input, and of a run, that name files."""
 COLUMN_NAMES = (
@@ -35,17 +38,21 @@ class Input(_Settings):
     """One input: files of one format."""
 
     triples: tuple[str, ...] = Field(
-        description="files, folders, globs (in quotes) or URLs of triples; on the command line also NAME=PATH, which names the source"
+        description="files, folders, globs (in quotes), URLs or tables (delta:PATH, iceberg:CATALOG/NAMESPACE.TABLE) of triples; "
+        "on the command line also NAME=PATH, which names the source"
     )
     format: str = Field("auto", description="the format of these files; auto looks at the first records")
     source: str | None = Field(None, description="the source of every row, in place of what the records say")
     positives: Literal["all", "first"] = Field("all", description="every positive of a record, or the first only")
-    ranks: str | None = Field(None, description="ranks of a run file to take, such as 1:10 or 20:40")
+    ranks: str | None = Field(None, description="ranks of a run file to take, such as 20:40 (default: 1:10)")
     numbered: Literal["one", "each"] = Field(
         "one", description="columns negative_1..N as one source, or each as its own"
     )
     columns: dict[str, str] = Field(
         {}, description="what these files call their columns, such as positive=answer,negative=distractor"
+    )
+    where: str = Field(
+        "", description="which rows of tables to take, such as source in ('bm25', 'llm') and day >= '2026-11-01'"
     )
     qrels: tuple[str, ...] = Field((), description="relevance judgements, for run files")
     corpus: tuple[str, ...] | None = Field(
@@ -103,6 +110,13 @@ class Input(_Settings):
         if named is not None and not good_source(named):
             raise ValueError("a source is 1 to 200 printable characters")
         return named
+
+    @field_validator("where")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        if value.strip():
+            parse(value)
+        return value.strip()
 
     @field_validator("ranks")
     @classmethod
@@ -183,6 +197,12 @@ class RunConfig(_Settings):
     sample_queries: int | None = Field(None, ge=1, description="take a nested sample of at least so many queries")
     no_probe: bool = Field(False, description="do not try the sources out on a sample of the queries")
     probe: Probe = Field(Probe(), description="how the sources are tried out")
+    publish: str = Field(
+        "",
+        description="tables over all runs that the run is appended to: delta: and a folder or a URL, or iceberg:CATALOG/NAMESPACE",
+    )
+    publish_scores: bool = Field(False, description="publish the table scores as well")
+    metrics: str = Field("", description="a file of metrics for a monitor, such as a node exporter's eci.prom")
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
@@ -198,7 +218,17 @@ class RunConfig(_Settings):
             raise ValueError("is empty (an unset variable?); give a folder or a URL")
         return expanded(value)
 
-    @field_validator("encoder")
+    @field_validator("publish")
+    @classmethod
+    def _published(cls, value: str) -> str:
+        if value:
+            try:
+                place_of(value)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return expanded(value)
+
+    @field_validator("encoder", "metrics")
     @classmethod
     def _at_home(cls, value: str) -> str:
         return expanded(value)
@@ -293,63 +323,30 @@ def _addresses(value: Any) -> Any:
 
 
 def probe_settings(values: dict[str, Any]) -> Probe:
-    """Validate the settings of a probe. Raises InputError as `make_config`."""
+    """Validate the settings of a probe, options of the command line. Raises InputError as `make_config`."""
     try:
         return Probe.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(item, "options") for item in error.errors())) from None
+        typed = {name: f"--{name}" for name in Probe.model_fields}
+        raise InputError("; ".join(explain(item, "options", typed, _fields_at) for item in error.errors())) from None
 
 
-def make_config(values: dict[str, Any], where: str = "settings") -> RunConfig:
-    """Validate settings as a whole. Raises InputError that names every wrong key, what was given and what is allowed."""
+def make_config(values: dict[str, Any], where: str = "settings", typed: Mapping[str, str] = NOTHING_TYPED) -> RunConfig:
+    """Validate settings as a whole.
+
+    Args:
+        where: what holds them, for messages.
+        typed: setting -> how it was typed where it does not stand there: an option, or a variable of the environment. Those
+            of inputs are among them where `triples` is.
+
+    Raises:
+        InputError: it names every wrong key as it was given, with what was given and what is allowed.
+    """
     refuse_secrets(values, where)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(item, where) for item in error.errors())) from None
-
-
-_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
-
-
-def _explain(item: Any, where: str) -> str:
-    """Return one error as key, what was given, what is allowed, and the nearest valid name."""
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        names = [field.alias or name for name, field in _fields_at(item["loc"]).items()]
-        return f"{where}: {key} is not a setting{nearest(str(item['loc'][-1]), names)} (allowed: {', '.join(names)})"
-    if item["type"] == "missing":
-        return f"{where}: {key} is missing: {MISSING.get(key, 'it has no default')}"
-    message = item["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
-    if item["type"] == "literal_error":
-        choices = re.findall("'([^']*)'", item["ctx"]["expected"])
-        message = f"allowed: {', '.join(choices)}{nearest(str(item['input']), choices)}"
-    field = _fields_at(item["loc"]).get({"lambda": "lam"}.get(key, str(item["loc"][-1]))) if item["loc"] else None
-    if item["type"] in _BOUNDS and field is not None:
-        message = f"must be a number, {allowed(field)}"
-    given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
-    return f"{where}: {key + ': ' if key else ''}{message}{given}"
-
-
-def allowed(field: FieldInfo) -> str:
-    """Return what a setting may be in words: the choices, or the limits; empty where its type says it all."""
-    kind = field.annotation
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of: " + ", ".join(str(choice) for choice in typing.get_args(kind))
-    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    limits = [
-        f"{word} {getattr(item, sign):g}"
-        for item in field.metadata
-        for sign, word in signs.items()
-        if hasattr(item, sign)
-    ]
-    origin = typing.get_origin(kind)
-    listed = (
-        ["a list"]
-        if kind is not None and (origin is tuple or (origin is types.UnionType and tuple in typing.get_args(kind)))
-        else []
-    )
-    return ", ".join(listed + limits)
+        raise InputError("; ".join(explain(item, where, typed, _fields_at) for item in error.errors())) from None
 
 
 def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
@@ -357,9 +354,3 @@ def _fields_at(loc: tuple[Any, ...]) -> dict[str, Any]:
     tables: dict[str, type[BaseModel]] = {"inputs": Input, "strict": Strict, "probe": Probe}
     inner = tables.get(str(loc[0])) if len(loc) > 1 else None
     return dict((inner or RunConfig).model_fields)
-
-
-MISSING = {
-    "out": "give --out, ECI_OUT, or `out` in the settings file",
-    "inputs": "give --triples, or [[inputs]] in the settings file",
-}

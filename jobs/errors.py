@@ -18,9 +18,13 @@ from collections.abc import Iterable
 
 
 class EciError(Exception):
-    """A run failed while it was running (exit code 1). Work done so far is kept and resumes."""
+    """A run failed while it was running (exit code 1). Work done so far is kept and resumes.
+
+    `below`: lines that show a place in what was given, under the message.
+    """
 
     exit_code = 1
+    below: tuple[str, ...] = ()
 
 
 class InputError(EciError):

@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from jobs.addresses import beside, expanded, refuse_secrets
-from jobs.config import FILES, INPUT_FILES, Input, RunConfig, allowed
+from jobs.config import FILES, INPUT_FILES, Input, RunConfig
+from jobs.config_errors import allowed
 from jobs.errors import InputError
 
 EXAMPLES: dict[str, str] = {
@@ -20,7 +21,7 @@ EXAMPLES: dict[str, str] = {
     "memory": '"8GB"', "scheduler": '"tcp://127.0.0.1:8786"', "cluster": '"dask_jobqueue.SLURMCluster"',
     "corpus": '["corpus.jsonl"]', "queries": '["queries.jsonl"]', "vectors": '["vectors/*.parquet"]',
     "qrels": '["qrels.tsv"]', "columns": '{ positive = "answer", negative = "distractor" }',
-    "until_decided": "0.95",
+    "until_decided": "0.95", "publish": '"delta:eci-tables"', "metrics": '"/var/lib/node_exporter/eci.prom"', "where": "\"source in ('bm25', 'llm')\"",
     "sample_queries": "10_000",
 }  # fmt: skip
 TABLE_EXAMPLES = {
@@ -57,7 +58,9 @@ def _begin_at(settings: dict[str, Any], folder: str) -> None:
     """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
     inputs = settings.get("inputs")
     listed = inputs if isinstance(inputs, list) else []
-    tables = [(settings, ("out", *FILES))] + [(item, INPUT_FILES) for item in listed if isinstance(item, dict)]
+    tables = [(settings, ("out", "publish", "metrics", *FILES))] + [
+        (item, INPUT_FILES) for item in listed if isinstance(item, dict)
+    ]
     for table, names in tables:
         for name in names:
             value = table.get(name)

@@ -7,6 +7,7 @@ Does not cover: downloads. No network is touched.
 import hashlib
 import importlib
 import importlib.resources
+import mmap
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +56,14 @@ class CardFile:
                 "install the version that the card was written for, or write a new card"
             )
         return path
+
+
+def may_keep_weights_outside(path: Path) -> bool:
+    """Return whether an ONNX file can have weights in other files: it holds the key that they are found by. Milliseconds."""
+    if not path.stat().st_size:  # nothing to map
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"location") >= 0
 
 
 def _package_path(location: str) -> Path:

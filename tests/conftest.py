@@ -17,8 +17,11 @@ from jobs.config import make_config
 from jobs.finished.result import RunResult
 from jobs.output.sealed import sealed, unsealed
 from jobs.pipeline.run import run
+from tests.attack import counted, pytest_collection_modifyitems, pytest_configure, pytest_terminal_summary
 from tests.formats.reading import CASES
 from tests.lakes import VectorLake, vector_lake
+
+__all__ = ["counted", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary"]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 DIFFER = ("run_id", "created_at")

@@ -8,16 +8,43 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.output.sealed import unsealed
+from jobs.finished.committed import Finished
+from jobs.finished.fold_sums import fold_sums
+from jobs.output.leftovers import scratch
+from jobs.output.parquet import write_parquet
+from jobs.output.sealed import sealed, unsealed
+from jobs.output.tables import MOMENTS
+from jobs.work.layout import FOLD_SUMS
+from tests.conftest import signed_again
 
 IDS = ("triple_id", "query_id", "positive_id", "negative_id", "text_id")
 
 
+def as_layout_2(out: Path, run_id: str) -> None:
+    """Turn a run's files into those of layout 2: `moments` has a row for each source and fold."""
+    run, folder = Finished.open(str(out), run_id), out / "runs" / run_id
+    rows, path = [], folder / MOMENTS.files
+    with scratch() as spools:
+        by_fold = fold_sums(run, run.sources, spools)
+        for row in pq.read_table(path).to_pylist():
+            found = by_fold(row["source"])
+            for fold in np.flatnonzero(found.n).tolist():
+                sums = {"plus": found.plus[fold], "minus": found.minus[fold], "n_examples": int(found.n[fold])}
+                rows.append(row | {"fold": fold} | sums)
+    write_parquet(str(path), [pa.Table.from_pylist(rows, FOLD_SUMS)], FOLD_SUMS, rows=run.folds)
+    manifest = unsealed((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest | {"layout": 2})))
+    signed_again(folder)
+
+
 def as_layout_1(out: Path, run_id: str) -> None:
-    """Turn a run's files into those of layout 1: ids are UUIDs, scores lie in folders `fold=NN`, texts in `bucket=NNN`."""
+    """Turn a run's files into those of layout 1: as layout 2, ids are UUIDs, scores lie in folders `fold=NN`, texts in
+    `bucket=NNN`."""
+    as_layout_2(out, run_id)
     folder = out / "runs" / run_id
     manifest: dict[str, Any] = unsealed((folder / "manifest.json").read_text())
     del manifest["layout"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os.path import isdir
 from types import NoneType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.core import TyperCommand
 
+from jobs.commands.quoting import BLANKS, DATA, unquoted
 from jobs.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,25 +48,6 @@ def filled(address: str | None) -> str | None:
     return address
 
 
-QUOTED = "A glob goes in quotes, for eci and not the shell to expand: --triples 'lake/*.parquet'"
-DATA = (
-    ".parquet",
-    ".jsonl",
-    ".ndjson",
-    ".json",
-    ".csv",
-    ".tsv",
-    ".arrow",
-    ".feather",
-    ".txt",
-    ".gz",
-    ".zst",
-    ".bz2",
-    ".xz",
-)
-"""Endings that no settings file has."""
-
-
 def filled_here(path: str | None) -> str | None:
     """Return the path of a file or folder of this machine to write. Raises InputError for an empty one, and for a URL."""
     from jobs.addresses import is_url
@@ -75,6 +57,7 @@ def filled_here(path: str | None) -> str | None:
     return path
 
 
+GIVEN = "eci.given"
 FILE_ONLY = frozenset({"inputs", "lam", "cluster_options", "buckets", "strict", "probe"})  # settings without an option
 INGEST_SETTINGS = ("corpus", "queries", "skip_bad_files")
 SPELLED = {"hybrids": "--hybrid"}
@@ -127,7 +110,7 @@ def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
 
 def _help(field: FieldInfo) -> str:
     """Return a setting's description as a sentence, with what is allowed and the default."""
-    from jobs.config import allowed
+    from jobs.config_errors import allowed
 
     said = str(field.description)
     notes = [allowed(field).removeprefix("a list")]
@@ -160,10 +143,12 @@ def add_command(app: typer.Typer, function: Callable[..., Any], options: Callabl
         def params(self, nothing: Any) -> None: ...
 
         def make_context(self, *args: Any, **extra: Any) -> Any:
-            context = self.whole.make_context(*args, **{**extra, "allow_extra_args": True})
+            name, given, *others = args
+            context = self.whole.make_context(name, list(given), *others, **{**extra, "allow_extra_args": True})
             if context.args:
                 some = ", ".join(context.args[:3]) + (", ..." if len(context.args) > 3 else "")
-                raise InputError(f"eci {context.info_name} does not know what to do with {some}. {QUOTED}")
+                raise InputError(f"eci {name} does not know what to do with {some}. {unquoted(given, context.args[0])}")
+            context.meta[GIVEN] = given
             return context
 
     def named() -> None: ...
@@ -173,19 +158,38 @@ def add_command(app: typer.Typer, function: Callable[..., Any], options: Callabl
 
 
 def _gathering(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-    """Return a function with these options in the place of its parameter `values`, which gets them as a dict."""
-    parameters: list[inspect.Parameter] = []
+    """Return a function with these options in the place of its parameter `values`, which gets them as `Values`."""
+    parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     for own in inspect.signature(function, eval_str=True).parameters.values():
         made = [_parameter(name, kind) for name, kind in options.items()]
         parameters += made if own.name == "values" else [own.replace(kind=own.KEYWORD_ONLY)]
 
-    def command(**given: Any) -> None:
-        values = {name: given.pop(name) for name in options}
+    def command(context: typer.Context, **given: Any) -> None:
+        values = Values((name, given.pop(name)) for name in options)
+        values.given = context.meta[GIVEN]
+        values.typed = {name: _typed(name, context) for name in given_of(values)}
         function(values=values, **given)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__, command.__name__ = function.__doc__, function.__name__
     return command
+
+
+class Values(dict[str, Any]):
+    """The options of a command by setting.
+
+    `typed`: of those that were given, the option or the variable that gave them.  `given`: the command's arguments.
+    """
+
+    typed: Mapping[str, str]
+    given: Sequence[str]
+
+
+def _typed(name: str, context: typer.Context) -> str:
+    source = context.get_parameter_source(name)
+    if source is not None and source.name == "ENVIRONMENT":
+        return f"ECI_{name.upper()}"
+    return SPELLED.get(name, f"--{name.replace('_', '-')}")
 
 
 def _parameter(name: str, kind: Any) -> inspect.Parameter:
@@ -199,7 +203,7 @@ def given_of(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if not (value is None or value is False or value == [])}
 
 
-def config_of(values: dict[str, Any]) -> RunConfig:
+def config_of(values: Values) -> RunConfig:
     """Return the RunConfig of the settings file and the options given beside it (options win)."""
     from jobs.config import INPUT_OPTIONS, make_config
     from jobs.settings_file import load_settings
@@ -207,15 +211,19 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     given = given_of(values)
     path = given.pop("config", None)
     if path and _is_data(path):
-        raise InputError(f"{path} is no settings file: triples go with --triples. {QUOTED}")
-    settings: dict[str, Any] = load_settings(path) if path else {}
+        raise InputError(f"{path} is no settings file: triples go with --triples. {unquoted(values.given, path)}")
+    try:
+        settings: dict[str, Any] = load_settings(path) if path else {}
+    except InputError as error:
+        advice = unquoted(values.given, path)
+        raise InputError(f"{error}. {advice}" if advice.startswith(BLANKS) else str(error)) from error
     one = {key: given.pop(key) for key in INPUT_OPTIONS if key in given}
     if "triples" in one:
         settings["inputs"] = inputs_of(one)
     elif one:
-        raise InputError(f"--{next(iter(one))} goes with --triples")
+        raise InputError(f"{values.typed[next(iter(one))]} goes with --triples")
     settings.update(given)
-    return make_config(settings, path or "settings")
+    return make_config(settings, path or "options", values.typed)
 
 
 def inputs_of(one: dict[str, Any]) -> list[dict[str, Any]]:

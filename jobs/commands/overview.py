@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from jobs.commands.quoting import unquoted
+
 GROUPS = {
     "look": ("demo", "plan", "run", "status", "rank", "report", "sql", "runs"),
     "decide": ("probe", "mix", "select"),
     "check": ("doctor", "ablate", "diff", "validate"),
-    "keep house": ("init", "ingest", "encoders", "verify", "gc"),
+    "keep house": ("init", "ingest", "publish", "encoders", "verify", "gc"),
 }
 OTHERS = "more"
 WAY = (
@@ -29,10 +32,26 @@ WAY = (
     (("eci init", "nightly.toml"), "a settings file with every option"),
 )
 LEAST_MEANING = 40
+_EXTRA = re.compile(r"unexpected extra argument\S* \((\S+)")
 
 
 class Grouped(TyperGroup):
     """The command `eci`, whose help lists the commands by group."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what it says of a word that nothing takes has an advice."""
+        given, commands = [*ctx._protected_args, *ctx.args], self.commands
+        while given and given[0] in commands:
+            commands = getattr(commands[given.pop(0)], "commands", {})
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # typer has no public name for the class of its errors of usage
+            found = _EXTRA.search(str(getattr(error, "message", "")))
+            if found is not None:
+                word = found[1] if found[1] in given else found[1].removesuffix(")")
+                error.message += f". {unquoted(given, word)}"  # type: ignore[attr-defined]
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group of commands."""

@@ -12,6 +12,7 @@ from jobs.commands.options import (
     Json,
     Out,
     Quiet,
+    Values,
     Workers,
     add_command,
     config_of,
@@ -21,14 +22,26 @@ from jobs.commands.options import (
     inputs_of,
     run_options,
 )
-from jobs.commands.showing import echo_json, passed_line, print_ranking, progress_for, say, tell_named
-from jobs.errors import AttentionError
+from jobs.commands.publishing import published_line
+from jobs.commands.showing import (
+    echo_json,
+    passed_line,
+    perhaps_unread,
+    print_ranking,
+    progress_for,
+    say,
+    table_line,
+    tell_named,
+)
+from jobs.errors import AttentionError, EciError
 
 STRICT = "Exit with 3 when the top source changed or a rate jumped since the run before ([strict] in the settings)."
 
+LOST = " in the sample: a run stops there unless it is given --allow-rejects."
+
 
 def run(
-    values: dict[str, Any],
+    values: Values,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="One line of JSON for every finished task.")] = False,
     json: Json = False,
@@ -48,15 +61,20 @@ def run(
         result = run_job(config, progress, log)
     finally:
         close()
-    if json:
-        from jobs.finished.result import ranking_of
+    with perhaps_unread():
+        if json:
+            from jobs.finished.result import ranking_of
 
-        echo_json({**ranking_of(result.out, result.run_id), "out": result.out, "unchanged": result.unchanged})
-    else:
-        if result.unchanged:
-            say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
-        print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
+            echo_json({**ranking_of(result.out, result.run_id), "out": result.out, "unchanged": result.unchanged})
+        else:
+            if result.unchanged:
+                say("Nothing is new since the run below (same inputs, settings, encoder and version): it stands.")
+            print_ranking(config.out, result.run_id, seconds=time.monotonic() - started)
     tell_named(result.named_after_files)
+    if result.published is not None and not json:
+        say(published_line(result.run_id, config.publish, result.published))
+    if result.not_published:
+        raise EciError(result.not_published)
     if strict and not result.unchanged:
         from jobs.decide.diff import attention
 
@@ -67,7 +85,7 @@ def run(
 
 def ingest(
     to: Annotated[str, typer.Option("--to", callback=filled, help="A new folder for the triples.")],
-    values: dict[str, Any],
+    values: Values,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,11 +96,12 @@ def ingest(
     from dataclasses import asdict
 
     from jobs.config import make_config
+    from jobs.finished.text import NUMBERS, ranks_lines
     from jobs.ingest.canonical import FOLDER, ingest_to
 
     given = given_of(values)
     whole = {name: given.pop(name) for name in INGEST_SETTINGS if name in given}
-    config = make_config({"inputs": inputs_of(given), "out": to, **whole}, "options")
+    config = make_config({"inputs": inputs_of(given), "out": to, **whole}, "options", values.typed)
     progress, close = progress_for(quiet)
     try:
         done = ingest_to(config, progress)
@@ -94,23 +113,28 @@ def ingest(
         return
     if done.passed_over:
         say(passed_line(done.passed_over))
+    say(*ranks_lines(done.ranks))
+    for table in done.tables:
+        say(table_line(table))
     for name, count in done.triples.items():
         say(f"{count:>12,} triples of {name or '(no source)'}")
     for reason, count in done.rejects.items():
         say(f"{count:>12,} rejected: {reason}")
     if done.ids_alone:
         say(
-            f"{done.ids_alone:>12,} of the triples hold an id in place of a text: give --corpus and --queries, here or to eci run"
+            f"{done.ids_alone:>12,} of the triples hold an id in place of a text ({NUMBERS}): give --corpus and --queries, here or to "
+            "eci run"
         )
     rejected = f"; rejected records are in {to}/{FOLDER}" if done.rejects else "; no record was rejected"
     say(f"{done.files} file{'s' * (done.files != 1)} in {to}{rejected}")
 
 
-def plan(values: dict[str, Any], json: Json = False) -> None:
+def plan(values: Values, json: Json = False) -> None:
     """Say what a run would read, embed and write, and about how long it takes; touches nothing.
 
     Example: eci plan --triples 'demo-out/lake/triples/*.parquet' --out demo-out
     """
+    from jobs.finished.text import loss_line, ranks_lines
     from jobs.planning.plan import make_plan, plan_lines
 
     plan = make_plan(config_of(values))
@@ -118,9 +142,16 @@ def plan(values: dict[str, Any], json: Json = False) -> None:
     if json:
         echo_json(plan)
     else:
-        say(*plan_lines(plan), hanging=11)
+        say(*plan_lines(plan), *map(planned_table, plan["tables"]), hanging=11)
+        say(*ranks_lines(plan["ranks"]), *(loss_line(loss) + LOST for loss in plan["losses"]))
         if plan["passed_over"]:
             say(passed_line(plan["passed_over"]))
+
+
+def planned_table(table: dict[str, Any]) -> str:
+    """Return what would be read of a table of a lake, as a line of a plan."""
+    left = f", and not the other {table['files_left_out']:,}: --where excludes them" if table["files_left_out"] else ""
+    return f"table      {table['table']} at version {table['version']}: {table['files']:,} of its files{left}"
 
 
 def status(out: Out, json: Json = False) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from jobs.output.records import NamedSource, SourceRow
+    from jobs.output.records import NamedSource, SourceRow, TableUsed
     from jobs.probing.answer import Probed
     from jobs.probing.decision import Decision
     from jobs.terminal.fitting import Column
@@ -40,9 +42,22 @@ def say(*lines: str, hanging: int = 0, err: bool = False) -> None:
     from jobs.terminal.fitting import wrapped
 
     console = make_console(stderr=err)
-    for line in map(shown, lines):
-        for part in wrapped(line, console.width, hanging) if console.is_terminal else [line]:
-            typer.echo(part, err=err)
+    # progress and notices that nobody reads any more stop no work
+    with suppress(*([BrokenPipeError] if err else [])):
+        for line in map(shown, lines):
+            for part in wrapped(line, console.width, hanging) if console.is_terminal else [line]:
+                typer.echo(part, err=err)
+
+
+@contextmanager
+def perhaps_unread() -> Iterator[None]:
+    """Go on after the block where its output has lost its reader, as with `| head`: what follows decides the exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 1)
 
 
 def _print_table(columns: Sequence[Column]) -> None:
@@ -95,7 +110,7 @@ def print_ranking(out: str, run_id: str | None, by: str = "probe", seconds: floa
 
 def _met(found: dict[str, Any], decision: Decision) -> list[str]:
     """Return what a run has met that is to be known of its ranking, a sentence each, but what its answer says already."""
-    from jobs.finished.text import loss_line, near_positive_lines, repeated_lines
+    from jobs.finished.text import loss_line, near_positive_lines, ranks_lines, repeated_lines, without_text_line
 
     warning = (found["lexical"] or {}).get("warning")
     again = found["made_again"]
@@ -107,10 +122,24 @@ def _met(found: dict[str, Any], decision: Decision) -> list[str]:
         *([warning] if warning else []),
         *(f"{loss_line(loss)}." for loss in found["losses"]),
         *near_positive_lines(found["ranking"]),
+        *without_text_line(found["without_text"]),
         *repeated_lines(found["totals"]),
+        *ranks_lines(found["ranks"]),
+        *map(table_line, found["tables"]),
         *([passed_line(found["passed_over"])] if found["passed_over"] else []),
         *([f"Found damaged or missing, and made again: {told}."] if told else []),
     ]
+
+
+def table_line(table: TableUsed) -> str:
+    """Return what was read of a table of a lake, and what --where left out, as a sentence."""
+    of = f"Read {table['table']} at version {table['version']}: {table['files']:,} file{'s' * (table['files'] != 1)}"
+    if not table["where"]:
+        return f"{of}."
+    files, rows = table["files_left_out"], table["rows_left_out"]
+    left = "rows that its log does not count" if rows is None else f"{rows:,} row{'s' * (rows != 1)}"
+    unread = f", {files:,} file{'s' * (files != 1)} of them unread" if files else ""
+    return f"{of}; left out {left}{unread}, as --where says ({table['where']})."
 
 
 def _accounting(found: dict[str, Any]) -> str:

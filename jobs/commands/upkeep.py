@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Out, filled_here
-from jobs.commands.showing import echo_json, say
+from jobs.commands.showing import echo_json, perhaps_unread, say
 from jobs.errors import AttentionError, EciError, InputError
 
 
@@ -23,6 +23,9 @@ def gc(
     unused_encoders: Annotated[
         bool, typer.Option("--unused-encoders", help="Remove caches of encoders that no run names.")
     ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Remove the old runs from the tables that they were published to, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:
@@ -37,10 +40,12 @@ def gc(
         size = parse_bytes(cache_size) if cache_size else None
     except ValueError as error:
         raise InputError(f"--cache-size: {error}") from None
+    expired = _expired(out, keep_runs, dry_run) if published else {}
     cleaned = clean(out, Rules(keep_runs, cache_days, size, unused_encoders, dry_run))
     if json:
         rows = [{"kind": item.kind, "path": item.path, "bytes": item.size} for item in cleaned.removed]
-        echo_json({"removed": rows, "left": cleaned.left, "others": cleaned.others, "dry_run": dry_run})
+        told = {"left": cleaned.left, "others": cleaned.others, "dry_run": dry_run, "expired": expired}
+        echo_json({"removed": rows, **told})
         return
     verb = "would go" if dry_run else "removed"
     kinds = dict.fromkeys(item.kind for item in cleaned.removed)
@@ -49,12 +54,26 @@ def gc(
         say(f"{kind}: {len(items)} {verb}, {sum(item.size for item in items):,} bytes")
         for item in items if kind not in MANY else ():
             say(f"    {item.path}")
+    for to, tables in expired.items():
+        say(
+            f"{to}: the old runs {'would go' if dry_run else 'went'} from {', '.join(tables) or 'no table, for none has them'}"
+        )
     if not kinds:
         say("Nothing to remove.")
     if cleaned.left:
         say(cleaned.left)
     if cleaned.others:
         say(f"left alone, as eci cannot have made it: {', '.join(cleaned.others)}")
+
+
+def _expired(out: str, keep_runs: int | None, dry_run: bool) -> dict[str, list[str]]:
+    """Remove the runs that will go from the tables that they were published to, before they go: else nothing would name these."""
+    from jobs.output.cleaning import Rules, clean
+    from jobs.publishing.publish import expire
+
+    planned = clean(out, Rules(keep_runs, None, None, False, True)).removed
+    doomed = [item.path.rpartition("/")[2] for item in planned if item.kind == "run"]
+    return expire(out, doomed, dry_run)
 
 
 def verify(
@@ -71,18 +90,15 @@ def verify(
     from jobs.finished.verification import verify as read_all
 
     found = read_all(out, run_id)
-    if json:
-        faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
-        echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
-    else:
-        for fault in found.faults:
-            say(f"{fault.path}: {fault.what}")
-        for path in found.others:
-            say(f"{path}: no committed run; left alone")
-        if not found.faults:
-            typer.echo(
-                f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}."
-            )
+    with perhaps_unread():
+        if json:
+            faults = [{"path": fault.path, "what": fault.what} for fault in found.faults]
+            echo_json({"runs": found.runs, "files": found.files, "faults": faults, "others": found.others})
+        else:
+            say(*(f"{fault.path}: {fault.what}" for fault in found.faults))
+            say(*(f"{path}: no committed run; left alone" for path in found.others))
+            if not found.faults:
+                say(f"All is as it was written: {found.files:,} files of {found.runs:,} run{'s' * (found.runs != 1)}.")
     if found.faults:
         raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
 
@@ -121,13 +137,14 @@ def doctor(
     from jobs.planning.doctor import examine
 
     findings = examine(encoder, out)
-    if json:
-        echo_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
-            if finding.advice:
-                say(f"     {'':<12} -> {finding.advice}")
+    with perhaps_unread():
+        if json:
+            echo_json([vars(finding) for finding in findings])
+        else:
+            for finding in findings:
+                say(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<12} {finding.found}")
+                if finding.advice:
+                    say(f"     {'':<12} -> {finding.advice}")
     bad = [finding.what for finding in findings if not finding.ok]
     if bad:
         raise AttentionError(f"needs attention: {', '.join(bad)}")

@@ -1,7 +1,7 @@
 """`eci ablate`: how far a finished run's ranking hangs on each choice, after the seed paper's perturbations.
 
 Everything but another encoder is computed from the run's scores, cached vectors and texts, a part of a fold at a time;
-nothing is embedded again. Sample sizes need the moments only. The table is OUT/ablations/<run_id>.parquet.
+nothing is embedded again. The table is OUT/ablations/<run_id>.parquet.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from jobs.config import make_config
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import Finished, refs_of
+from jobs.finished.fold_sums import ByFold, fold_sums
 from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.ids import from_arrow
@@ -126,11 +127,13 @@ def ablate(
             raise InputError(f"--only {kind!r} is not known{nearest(kind, KINDS)} ({', '.join(KINDS)})")
     kinds, run = only or KINDS, Finished.open(out, run_id)
     require(run.store)
-    rows = sample_rows(run) if "sample" in kinds else []
+    rows: list[dict[str, Any]] = []
     with scratch() as folder:
         variants = variants_of(run, kinds, corpus, folder)
-        if len(variants) > 1:
-            spool = spool_vectors(run, folder)
+        spool = spool_vectors(run, folder) if len(variants) > 1 or "sample" in kinds else None
+        if "sample" in kinds:
+            rows += sample_rows(run, fold_sums(run, run.sources, folder, spool))
+        if len(variants) > 1 and spool is not None:
             limit = (memory or default_memory()) // 2
             batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
             progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)
@@ -165,13 +168,13 @@ def row_of(run: Finished, ablation: str, value: str, eci: dict[str, float]) -> d
     }
 
 
-def sample_rows(run: Finished) -> list[dict[str, Any]]:
+def sample_rows(run: Finished, by_fold: ByFold) -> list[dict[str, Any]]:
     """Return the rows of smaller samples: the first 1, 2, 4, ... folds of the queries."""
     sizes = [1 << k for k in range(run.folds.bit_length()) if 1 << k < run.folds]
     found: dict[int, dict[str, float]] = {size: {} for size in sizes}
     with threadpool_limits(1, "blas"):
         for source in run.sources:
-            sums = run.moments(source)
+            sums = by_fold(source)
             for size in sizes:
                 plus, minus = (unpack_upper(sum_packed(packed[:size]), run.dim) for packed in sums[:2])
                 if n := int(sums.n[:size].sum()):
@@ -194,7 +197,7 @@ def perturbed_rows(
             _add_part(run.read(path), spool, variants, judgements, fold)
             progress.finished("ablate", path)
         for key, matrix in fold.items():
-            # rounded by fold, as the run's own moments are
+            # rounded by fold, as the run's own sums are
             packed = pack_upper(matrix)
             totals[key] = sum_packed(np.stack([totals[key], packed])) if key in totals else packed
     nothing = np.zeros(run.dim * (run.dim + 1) // 2, dtype=np.int64)

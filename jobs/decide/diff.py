@@ -13,13 +13,14 @@ from typing import Any
 from scipy.special import stdtrit
 
 from jobs.config import Strict
+from jobs.decide.probe_diff import probe_lines, probes
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.lakes.naming import any_version
+from jobs.output.comparable import SAME
 from jobs.output.records import InputFile, SourceRow, value_of
 from jobs.output.runs import committed, named, same_tokens, whole
 from jobs.output.store import Store
-
-COMPARABLE = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer")
 
 
 def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[str, Any]:
@@ -33,13 +34,13 @@ def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[s
         run_a, run_b; comparable (whether ECI means the same in both) and differs (the columns that say no);
         sources: rows of source, kind, rank_a, rank_b, eci_a, eci_b, change, bound, moved (None where it cannot be
         said), violation_rate_a and _b, reject_rate_a and _b; settings: rows of setting, a, b; inputs: counts of files
-        added, removed, changed, same; totals: rows of total, a, b.
+        added, removed, changed, same; totals: rows of total, a, b; probe: as `probe_diff.probes`.
 
     Raises:
         InputError: there is no such run, or no two of them.
     """
     a, b = (Finished.open(out, run_id) for run_id in _two(Store(out), run_a, run_b))
-    differs = [name for name in COMPARABLE if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
+    differs = [name for name in SAME if value_of(a.rows[0], name) != value_of(b.rows[0], name)]
     if not differs and not same_tokens(a.manifest, b.manifest):
         differs = ["tokens of scripts without spaces"]
     return {
@@ -47,6 +48,7 @@ def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[s
         "run_b": b.run_id,
         "comparable": not differs,
         "differs": differs,
+        "probe": probes(a, b),
         "sources": _sources(a, b, not differs),
         "settings": _changes(_settings(a), _settings(b), "setting"),
         "inputs": _inputs(a.manifest["inputs"], b.manifest["inputs"]),
@@ -115,11 +117,12 @@ def _settings(run: Finished) -> dict[str, Any]:
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     names = sorted({*a, *b})
-    return [{what: n, "a": a.get(n), "b": b.get(n)} for n in names if a.get(n) != b.get(n)]
+    # what one of two versions does not have is as if it were not used
+    return [{what: n, "a": a.get(n), "b": b.get(n)} for n in names if (a.get(n) or None) != (b.get(n) or None)]
 
 
 def _inputs(a: list[InputFile], b: list[InputFile]) -> dict[str, int]:
-    before, after = ({(f["what"], f["path"]): (f["size"], f["stamp"]) for f in files} for files in (a, b))
+    before, after = ({(f["what"], any_version(f["path"])): (f["size"], f["stamp"]) for f in files} for files in (a, b))
     both = before.keys() & after.keys()
     changed = sum(before[key] != after[key] for key in both)
     return {
@@ -163,6 +166,8 @@ def attention(out: str, run_id: str, strict: Strict) -> list[str]:
 def diff_lines(found: dict[str, Any]) -> list[str]:
     """Return a comparison as text, a line each."""
     lines = [f"{found['run_a']} -> {found['run_b']}", ""]
+    if found["probe"] is not None:
+        lines += [*probe_lines(found["probe"]), "By ECI:"]
     if not found["comparable"]:
         lines.append(f"ECI does not mean the same in both: {', '.join(found['differs'])} differ. Ranks only.")
     width = max(len(row["source"]) for row in found["sources"])
@@ -172,7 +177,7 @@ def diff_lines(found: dict[str, Any]) -> list[str]:
     for row in found["settings"]:
         lines.append(f"{row['setting']}: {row['a']} -> {row['b']}")
     counts = ", ".join(f"{n} {word}" for word, n in found["inputs"].items() if n)
-    totals = ", ".join(f"{row['total']} {row['a']:,} -> {row['b']:,}" for row in found["totals"])
+    totals = ", ".join(f"{row['total']} {row['a'] or 0:,} -> {row['b'] or 0:,}" for row in found["totals"])
     return [*lines, "", f"Input files: {counts}.", f"Totals: {totals or 'the same'}."]
 
 

@@ -1,4 +1,4 @@
-"""`eci mix`: the best mixture of a finished run's sources, or given shares scored, from the moments alone."""
+"""`eci mix`: the best mixture of a finished run's sources, or given shares scored; nothing is embedded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from eci_sql.information import interval, jackknife_se, paired_difference
+from eci_sql.mixtures import best_mixture
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.finished.fold_sums import fold_sums
 from jobs.finished.result import probed_of
 from jobs.finished.text import used_of
+from jobs.output.leftovers import scratch
 from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
-from jobs.ranking.mixtures import best_of, mix_of
+from jobs.ranking.mixtures import means_of, mix_of
 from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
@@ -71,19 +74,19 @@ def mix(
     given = parse_parts(parts) if parts else None
     names = list(given) if given else sources or run.sources
     run.require(names)
-    read = run.moments
-    with threadpool_limits(1, "blas"):
-        if given:
-            mixed = mix_of(lambda i: read(names[i]), np.array(list(given.values())), run.lam)
-        else:
-            mixed = best_of(lambda i: read(names[i]), len(names), run.lam)
-        single = next(name for name in run.sources if given or name in names)
-        alone = mix_of(lambda _: read(single), np.ones(1), run.lam)
+    single = next(name for name in run.sources if given or name in names)
+    with threadpool_limits(1, "blas"), scratch() as folder:
+        plus, minus = means_of(lambda i: run.totals(names[i]), len(names))
+        alpha = np.array(list(given.values())) if given else best_mixture(plus, minus, run.lam).alpha
+        used = [names[i] for i in np.flatnonzero(alpha)]
+        by_fold = fold_sums(run, [*used, single], folder)
+        mixed = mix_of(lambda i: by_fold(names[i]), alpha, run.lam, plus)
+        alone = mix_of(lambda _: by_fold(single), np.ones(1), run.lam)
     se = jackknife_se(mixed.leave_out)
     low, high = interval(mixed.score.eci, se, int(np.count_nonzero(~np.isnan(mixed.leave_out))))
     gain = paired_difference(mixed.score.eci, mixed.leave_out, alone.score.eci, alone.leave_out)
     shares = {name: float(share) for name, share in zip(names, mixed.alpha, strict=True)}
-    used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
+    parts_used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
     return {
         "run_id": run.run_id,
         "sample": run.sample,
@@ -102,7 +105,7 @@ def mix(
         "gain_lo": gain.lo,
         "gain_hi": gain.hi,
         "gain_decided": gain.decided,
-        "triples": triples_of(used, run.examples()),
+        "triples": triples_of(parts_used, run.examples()),
         "probe_against": _probe_against(run, shares),
     }
 

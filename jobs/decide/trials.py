@@ -116,6 +116,7 @@ def _config(run: Finished, asked: Asked, workers: int, memory: str) -> RunConfig
             "memory": memory,
         },
         "options",
+        {"triples": "--triples", "columns": "--columns", "workers": "--workers", "memory": "--memory"},
     )
 
 
@@ -186,7 +187,8 @@ def _tried(
         np.concatenate([values[1:], more]),
         values[0, :, -1],
     )
-    tables = results_of(run.run_id, of, sample, budget, settings.tolerance)
+    information = {row["source"]: row["information"] for row in run.rows}
+    tables = results_of(run.run_id, of, sample, budget, settings.tolerance, information)
     return Tried(run.run_id, Probed(*(table.to_pylist() for table in tables)), run.rows)
 
 

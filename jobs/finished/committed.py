@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from eci_sql.mixtures import Folds
+from eci_sql.moments import sum_packed
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.ingest.judgements import Judgements
@@ -24,7 +25,7 @@ from jobs.output.runs import named, read_manifest
 from jobs.output.store import Store
 from jobs.output.tables import JUDGEMENTS, MOMENTS, SOURCE_ECI
 from jobs.output.verified import read_published
-from jobs.scoring.moments import folds_of_table
+from jobs.scoring.moments import folds_of_table, matrices_of
 
 IDS = ("query_id", "positive_id", "negative_id")
 
@@ -132,8 +133,15 @@ class Finished:
         """Return the files of a table, relative to the run's folder, in order."""
         return [file["path"] for file in self.manifest["files"] if file["table"] == table]
 
-    def moments(self, source: str) -> Folds:
-        """Return one source's sums by fold."""
+    def totals(self, source: str) -> Folds:
+        """Return one source's sums over all folds, as those of a single fold."""
+        columns = ["n_examples", "plus", "minus"]
+        table = self.read(MOMENTS.files, columns=columns, filters=[("source", "==", source)])
+        plus, minus = (sum_packed(matrices_of(table, name))[None] for name in ("plus", "minus"))
+        return Folds(plus, minus, np.array([table["n_examples"].to_numpy().sum()]))
+
+    def published_folds(self, source: str) -> Folds:
+        """Return one source's sums by fold, from a run of layout 2 or before; for others see fold_sums.py."""
         columns = ["fold", "n_examples", "plus", "minus"]
         table = self.read(MOMENTS.files, columns=columns, filters=[("source", "==", source)])
         return folds_of_table(table, self.folds)

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.errors import EciError
 from jobs.output.records import Manifest
+from jobs.output.root import require
 from jobs.output.runs import committed, read_manifest
 from jobs.output.store import Store
 from jobs.terminal.console import size_in_words
@@ -18,8 +19,12 @@ def runs_of(out: str) -> list[dict[str, Any]]:
     Returns:
         run_id, created_at, bytes (of its tables), scored (triples), queries and all_queries (the same where it is no
         sample), sampled, encoder; `problem` alone beside run_id where its manifest cannot be read, else None.
+
+    Raises:
+        InputError: OUT is not there, or no output root.
     """
     store = Store(out)
+    require(store)
     return [_row(store, run_id) for run_id in reversed(committed(store))]
 
 
@@ -48,7 +53,7 @@ def _said(manifest: Manifest) -> dict[str, Any]:
 def run_lines(rows: list[dict[str, Any]], out: str) -> list[str]:
     """Return the runs as text, a line each, and what they take together."""
     if not rows:
-        return [f"No finished run in {out}."]
+        return [f"{out} holds no finished run; eci status --out {out} says whether one has begun."]
     lines = [_line(row) for row in rows]
     whole = sum(row.get("bytes", 0) for row in rows)
     lines.append(

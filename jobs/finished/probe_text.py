@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from jobs.finished.text import BAR, INTERVAL, eci_interval, ranked
 from jobs.output.records import ProbeRow, SourceRow
-from jobs.probing.answer import interval, points
+from jobs.probing.answer import interval, out_of_order, points
 from jobs.terminal.console import number
 from jobs.terminal.escape import shown
 from jobs.terminal.fitting import Column
 
 
 def probe_columns(probed: Sequence[ProbeRow], ranking: Sequence[SourceRow]) -> list[Column]:
-    """Return the sources in the order of their gains, as columns, with their ECI where they have one.
+    """Return the sources in the order of their ranks, as columns, with their ECI where they have one.
 
     Args:
         probed: rows of source_probe, by rank.  ranking: rows of source_eci.
@@ -62,6 +62,10 @@ def coverage_lines(probed: Sequence[ProbeRow]) -> list[str]:
         f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, after {first['steps']} steps on other "
         f"queries and other passages ({first['halvings']} halvings, {first['pool']:,} passages)."
     ]
+    if out_of_order(probed):
+        lines.append(
+            "Ranks go by gain and information together, each as a standard score; no decided pair is turned round by it."
+        )
     few = [f"{row['source']} {row['n_queries']:,}" for row in probed if 2 * row["n_queries"] < row["queries"]]
     if few:
         lines.append(f"Negatives for fewer than half of the queries: {', '.join(few)}.")

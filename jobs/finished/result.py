@@ -26,6 +26,7 @@ ORDERS = ("probe", "eci")
 def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
     """Return a run's ranking: run_id, rows of source_eci in order, rows of source_pairs, totals, what a whole run costs.
 
+    `ranks` are those that were taken of run files.  `without_text`: rows that name a text by an id that has none.
     `judged` says what `judgements` have done, `warnings` are those of jobs/probing/cautions.py.
     `probe` holds the rows of source_probe, probe_pairs and probe_curve, None where the sources were not tried out.
 
@@ -56,6 +57,9 @@ def ranking_of(out: str, run_id: str | None = None) -> dict[str, Any]:
         "formats": manifest.get("formats", {}),
         "made_again": manifest.get("made_again", {"tasks": 0, "cache_files": 0, "texts": 0}),
         "losses": manifest.get("losses", []),
+        "ranks": manifest.get("ranks", []),
+        "without_text": 0 if manifest["settings"].get("vectors") else manifest["rejects"].get("bad_vector", 0),
+        "tables": manifest.get("tables", []),
         "passed_over": [file for file in manifest["inputs"] if file["what"].startswith(PASSED_OVER)],
         "lexical": manifest.get("lexical"),
     }
@@ -130,6 +134,8 @@ class RunResult:
         named_after_files: the sources that neither --source nor a record has named.
         losses: the sources that lost most of their rows to rejects, where that was allowed.
         unchanged: nothing was new since this run, so it stands and nothing was computed.
+        published: rows that were appended to each table over all runs, None where none was to be published.
+        not_published: why a run that was to be published is not; it is committed all the same.
     """
 
     run_id: str
@@ -141,6 +147,8 @@ class RunResult:
     probe: pa.Table | None = None
     named_after_files: tuple[NamedSource, ...] = ()
     losses: tuple[Loss, ...] = ()
+    published: dict[str, int] | None = None
+    not_published: str = ""
 
 
 def result_of(store: Store, run_id: str, by: str = "probe") -> RunResult:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.output.records import Loss, NamedSource, SampleUsed, SourceRow, Totals
+from jobs.output.records import Loss, NamedSource, RanksTaken, SampleUsed, SourceRow, Totals
 from jobs.probing.answer import not_decided
 from jobs.probing.fitness import few
 from jobs.terminal.console import TOO_FEW, duration, interval, number
@@ -16,6 +16,7 @@ from jobs.terminal.fitting import Column
 BAR = 28
 NAMED = 12
 """Sources named after files that are told one by one."""
+NUMBERS = "a number in the place of a text is such an id"
 INTERVAL = "95 % interval"
 
 
@@ -61,6 +62,27 @@ def named_line(named: Sequence[NamedSource]) -> str | None:
         told.append(f"{each['source']} from {where} ({each['rule']})")
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return f"Sources named after files: {'; '.join(told)}{more}. Name them with --triples NAME=PATH."
+
+
+def ranks_lines(taken: Sequence[RanksTaken]) -> list[str]:
+    """Return what was taken of run files, a sentence for each choice of ranks."""
+    return [
+        f"Of {_some_files(each['files'])}, the hits at ranks {each['ranks']} of each query are taken"
+        f"{' (the default; --ranks says otherwise)' if each['by_default'] else ''}."
+        for each in taken
+    ]
+
+
+def _some_files(paths: Sequence[str]) -> str:
+    names = [path.rpartition("/")[2] for path in paths[:NAMED]]
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return f"run file{'s' * (len(paths) != 1)} {', '.join(names)}{more}"
+
+
+def without_text_line(rows: int) -> list[str]:
+    """Return what is to be said of rows that name a text by an id alone; nothing where there is none."""
+    those = "1 row names" if rows == 1 else f"{rows:,} rows name"
+    return [f"{those} a text by an id that no file has a text for, and {NUMBERS} (bad_vector)."] if rows else []
 
 
 def loss_line(loss: Loss) -> str:

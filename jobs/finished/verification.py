@@ -1,7 +1,7 @@
 """`eci verify`: every file that eci has written and kept in an output root is read whole, and what is damaged or missing named.
 
-Covers: LATEST, manifests, published tables, reports, ablations, the catalog, the embedding cache. Nothing is changed, nothing
-that is remembered of an earlier reading is believed.
+Covers: LATEST, manifests, published tables, reports, the index of runs, ablations, the tables of a validation, the catalog,
+the embedding cache. Nothing is changed, nothing that is remembered of an earlier reading is believed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.errors import EciError, reason_of
 from jobs.output import layout
 from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest
 from jobs.output.root import require
+from jobs.output.run_index import is_damaged
 from jobs.output.runs import committed, latest_says, read_manifest
-from jobs.output.sealed import is_page_whole
+from jobs.output.sealed import is_page_whole, is_whole
 from jobs.output.store import Store
 from jobs.output.verified import Verdicts
+from jobs.vectors.cache import UNREADABLE, read_cached
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,11 @@ class _Looked:
                 self._wrong(layout.LATEST, f"{what}: the next eci run writes it anew")
         if store.local and runs:
             self._catalog()
+        self.files += store.exists(layout.INDEX)
+        if is_damaged(store):
+            self._wrong(layout.INDEX, "damaged: the next eci run writes it anew")
+        for name in store.names(layout.VALIDATION):
+            self._validated(f"{layout.VALIDATION}/{name}")
         for fingerprint in store.names(layout.CACHE):
             for path in _files(store, layout.cache_of(fingerprint)):
                 self._cached(path)
@@ -150,12 +155,18 @@ class _Looked:
     def _cached(self, path: str) -> None:
         self.files += 1
         try:
-            with self.store.open(path) as source:
-                file = pq.ParquetFile(source, page_checksum_verification=True)
-                for group in range(file.num_row_groups):
-                    file.read_row_group(group)
-        except (OSError, pa.ArrowException):
+            read_cached(self.store, path)
+        except UNREADABLE:
             self._wrong(path, CACHED)
+
+    def _validated(self, path: str) -> None:
+        """Look at a file of a validation."""
+        if path.endswith(".parquet"):
+            self._sealed(path)
+        elif path == layout.VALIDATED:
+            self.files += 1
+            if not is_whole(self.store.read_bytes(path)):
+                self._wrong(path, "it is not what its own hash says: make it again")
 
 
 def _files(store: Store, folder: str) -> Iterator[str]:

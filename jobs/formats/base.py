@@ -50,6 +50,7 @@ class Options:
         corpus: files that hold the passages by id.  queries: files that hold the queries by id.
         qrels: files that hold the judgements, for ranked runs.
         as_ids: whether strings that may be passages or their ids are ids (None: as the first ones look).
+        glimpse: whether the first rows are all that is wanted: what needs the whole of a file does with its beginning then.
     """
 
     source: str | None = None
@@ -63,6 +64,7 @@ class Options:
     queries: tuple[str, ...] = ()
     qrels: tuple[str, ...] = ()
     as_ids: bool | None = None
+    glimpse: bool = False
 
 
 DEFAULT = Options()
@@ -118,7 +120,7 @@ class Format(Protocol):
         ...
 
     def read(self, unit: Unit, options: Options) -> Iterator[Batch]:
-        """Yield what the unit holds, in the file's order and at most about BATCH_ROWS rows or BATCH_BYTES a batch."""
+        """Yield what the unit holds, in the file's order (pairs of large files aside) and at most about BATCH_ROWS rows or BATCH_BYTES a batch."""
         ...
 
 

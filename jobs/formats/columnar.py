@@ -14,8 +14,11 @@ import pyarrow.parquet as pq
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
+from jobs.formats.bounded import LIMIT, cut, in_bounds
 from jobs.formats.compression import READ_ERRORS
 from jobs.formats.opening import beginning, extension_of, filesystem
+from jobs.lakes.naming import named
+from jobs.lakes.tables import as_its_table_has_it
 
 PARQUET_UNIT_ROWS = 1_000_000
 RECORD_ROWS = 4_096
@@ -23,6 +26,7 @@ COLUMNAR = ("parquet", "arrow")
 _ENDINGS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow", "ipc": "arrow", "csv": "csv", "tsv": "tsv"}
 # a damaged file may ask for more memory than any machine has
 _ARROW_ERRORS = (*READ_ERRORS, ValueError, pa.ArrowMemoryError)
+GONE = "the table has given up the file (a vacuum, expired snapshots): run again, on the newest version"
 _STREAM = b"\xff\xff\xff\xff"
 _BEGINNINGS = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", _STREAM: "arrow"}
 
@@ -37,6 +41,16 @@ def container_of(path: str) -> str:
         return ending
     first = beginning(path)
     return next((kind for magic, kind in _BEGINNINGS.items() if first.startswith(magic)), ending)
+
+
+def rows_taken(path: str) -> tuple[int, bool]:
+    """Return how many rows a file of columns has, and whether it is exact: what --where takes is estimated by a row group."""
+    rows, given = column_rows(path), named(path)
+    if given is None or not given.where or not rows:
+        return rows, True
+    with parquet_file(path) as file:
+        first = int(file.metadata.row_group(0).num_rows)
+        return round(rows * (1 - file.left_out([0]) / first)), False
 
 
 def rest(row: int, error: BaseException) -> Record:
@@ -101,15 +115,19 @@ def _arrow_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Ite
     row = unit.first_row
     with arrow_reader(unit.path) as reader:
         try:
-            for batch in _batches(reader):
+            for batch in in_bounds(_batches(reader)):
                 _check(batch)
                 table = pa.Table.from_batches([batch if columns is None else batch.select(columns)])
                 size = max(1, min(batch_rows, BATCH_BYTES * len(table) // max(1, table.nbytes)))
                 for start in range(0, len(table), size):
-                    yield row + start, table.slice(start, size)
+                    yield from ((at, _record(at, piece)) for at, piece in cut(row + start, table.slice(start, size)))
                 row += len(table)
         except _ARROW_ERRORS as error:
             yield row, rest(row, error)
+
+
+def _record(row: int, table: pa.Table | None) -> pa.Table | Record:
+    return Record(row, None, "", BadRecordError("bad_record", LIMIT)) if table is None else table
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
@@ -128,14 +146,25 @@ def _check(batch: pa.RecordBatch) -> None:
 
 
 def parquet_file(path: str) -> pq.ParquetFile:
-    """Open a Parquet file by path or URL. Raises InputError when it is not one."""
+    """Open a Parquet file by path or URL; a table's file as its table has it. Raises InputError when it is not one."""
     fs, inner = filesystem(path)
     try:
         # pre-buffering would hold all row groups that are asked for in memory at once
-        return pq.ParquetFile(fs.open(inner, "rb"), pre_buffer=False)
+        file = pq.ParquetFile(fs.open(inner, "rb"), pre_buffer=False)
     # ValueError: a column's name that is not UTF-8.
     except (*READ_ERRORS, ValueError) as error:
-        raise InputError(f"{path}: cannot be opened as Parquet: {reason_of(error)}") from error
+        gone = f"; {GONE}" if named(path) and isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{path}: cannot be opened as Parquet: {reason_of(error)}{gone}") from error
+    return as_its_table_has_it(path, file)
+
+
+def left_out(unit: Unit) -> int:
+    """Return how many rows of a unit --where does not take; 0 where it is no table's."""
+    given = named(unit.path)
+    if given is None or not given.where:
+        return 0
+    with parquet_file(unit.path) as file:
+        return int(file.left_out(range(unit.start, file.num_row_groups if unit.stop is None else unit.stop)))
 
 
 def parquet_units(path: str) -> list[Unit]:
@@ -159,10 +188,10 @@ def _parquet_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> I
         size = max((_row_bytes(file.metadata.row_group(i)) for i in groups), default=1)
         batch_rows = min(batch_rows, max(1, BATCH_BYTES // size))
         try:
-            for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns):
-                yield row, pa.table(batch)
+            for batch in in_bounds(file.iter_batches(batch_rows, row_groups=groups, columns=columns)):
+                yield from ((at, _record(at, piece)) for at, piece in cut(row, pa.table(batch)))
                 row += batch.num_rows
-        except (*READ_ERRORS, ValueError) as error:
+        except _ARROW_ERRORS as error:
             yield row, rest(row, error)
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
@@ -19,7 +20,10 @@ from jobs.errors import InputError, reason_of
 from jobs.formats.base import BadRecordError
 from jobs.formats.opening import filesystem, head, parse_json, size_of
 from jobs.formats.recognise import recognise
+from jobs.formats.tables import refuse_within_tables, table_at
+from jobs.lakes.tables import files_of
 from jobs.output.layout import CACHE, OWN
+from jobs.output.store import require_bucket
 
 DESCRIPTION_BYTES = 1 << 20
 """A larger .json file is data."""
@@ -32,10 +36,11 @@ _BESIDE = re.compile(
 
 
 class Found(NamedTuple):
-    """Files by path, sorted and each once; and what was passed over, with the reason."""
+    """Files by path, sorted and each once; what was passed over; and what cannot be opened, each with the reason."""
 
     files: list[str]
     passed_over: list[tuple[str, str]]
+    bad: list[tuple[str, str]]
 
 
 def expand(patterns: Sequence[str], what: str) -> list[str]:
@@ -43,28 +48,34 @@ def expand(patterns: Sequence[str], what: str) -> list[str]:
     return find(patterns, what).files
 
 
-def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
+def find(patterns: Sequence[str], what: str, out: str = "", skip_bad: bool = False) -> Found:
     """Return the files that paths, folders and globs name.
 
     A name that is there is taken as it is, with brackets in it too. A folder stands for all files in it, at any depth and
-    behind links, except hidden ones and names that begin with `_`.
+    behind links, except hidden ones and names that begin with `_`. A table of a lake stands for its data files.
 
     Args:
         patterns: paths, folders, globs, URLs.
         what: what they are, for messages.
         out: the output root, whose own files are never input.
+        skip_bad: whether to go on where something that is named cannot be opened.
 
     Raises:
-        InputError: a pattern names nothing, standard input or a pipe, or only what is no data.
+        InputError: a pattern names nothing, standard input or a pipe, or only what is no data; or a link to nothing; or files
+            of a table without the table.
     """
-    files, passed = set[str](), dict[str, str]()
+    files, passed, bad = set[str](), dict[str, str](), dict[str, str]()
     for pattern in patterns:
         if pattern in STDIN:
             raise InputError(
                 f"{what}: {pattern} is standard input, which is not read: a run reads its files more than once and in "
                 "several processes; write it to a file and name that"
             )
+        if (table := table_at(pattern)) is not None:
+            files.update(files_of(table))
+            continue
         names, searched = _names(pattern, what)
+        refuse_within_tables(names, pattern, what)
         names = _without_root(names, pattern, searched, out)
         if "://" in pattern:
             names = [filesystem(pattern)[0].unstrip_protocol(name) for name in names]
@@ -73,14 +84,23 @@ def find(patterns: Sequence[str], what: str, out: str = "") -> Found:
         if strange := next((name for name in kept if not is_utf8(name)), None):
             raise InputError(f"{what}: {strange!a} is not a name in UTF-8; rename the file")
         if not kept:
+            if "://" in pattern:
+                require_bucket(pattern, *filesystem(pattern))
             held = (
                 f"; it holds only {', '.join(sorted(os.path.basename(name) for name in beside)[:5])}" if beside else ""
             )
             kind = "folder with no files in it" if searched == "folder" else "path or pattern that matches no file"
             raise InputError(f"{what}: {pattern} is a {kind}{held}; give a file, a folder of files or a glob in quotes")
-        files.update(kept)
+        unread = {name: why for name in kept if (why := unreachable(name))}
+        if unread and not skip_bad:
+            advice = ", or give --skip-bad-files" if what == "triples" else ""
+            raise InputError(f"{what}: {next(iter(unread.values()))}; mend or remove it{advice}")
+        files.update(name for name in kept if name not in unread)
+        bad |= unread
         passed |= beside
-    return Found(sorted(files), sorted((name, why) for name, why in passed.items() if name not in files))
+    return Found(
+        sorted(files), sorted((name, why) for name, why in passed.items() if name not in files), sorted(bad.items())
+    )
 
 
 def _names(pattern: str, what: str) -> tuple[list[str], str]:
@@ -97,8 +117,14 @@ def _names(pattern: str, what: str) -> tuple[list[str], str]:
                 "it to a file and name that"
             )
         return [inner], ""
+    if local:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                os.stat(inner)
+            except PermissionError as error:
+                raise InputError(f"{what}: {pattern}: cannot be opened: {reason_of(error)}") from error
     if local and os.path.islink(inner):
-        raise InputError(f"{what}: {pattern} is a link to {os.readlink(inner)}, which is not there")
+        return [inner], ""
     wild = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # there a query is behind the ?
     if any(c in inner for c in wild):
         return [name for name in fs.glob(inner) if not fs.isdir(name) and (not local or _regular(name))], "glob"
@@ -121,7 +147,7 @@ def _walk(folder: str, folders: set[str], files: set[str]) -> Iterator[str]:
         if entry.name.startswith((".", "_")):
             continue
         real = os.path.realpath(entry.path)
-        if entry.is_dir():
+        if os.path.isdir(entry.path):
             if real not in folders:
                 folders.add(real)
                 yield from _walk(entry.path, folders, files)
@@ -131,17 +157,27 @@ def _walk(folder: str, folders: set[str], files: set[str]) -> Iterator[str]:
 
 
 def _regular(path: str) -> bool:
-    """Whether a path is a file. Raises InputError where it is a link to nothing."""
+    """Whether a path is a file, or may be one but cannot be reached, as behind a link to nothing."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
-        if os.path.islink(path):
-            raise InputError(
-                f"{path}: a link to {os.readlink(path)}, which is not there; mend or remove the link"
-            ) from None
-        return False
+        return os.path.islink(path)
+    except OSError:
+        return True
+
+
+def unreachable(path: str) -> str:
+    """Return why a local file that is named cannot be reached, as a link to nothing; an empty string for any other."""
+    fs, inner = _place(path)
+    if not isinstance(fs, LocalFileSystem):
+        return ""
+    try:
+        os.stat(inner)
+    except FileNotFoundError:
+        return f"{path}: a link to {os.readlink(inner)}, which is not there" if os.path.islink(inner) else ""
     except OSError as error:
-        raise InputError(f"{path}: cannot be opened: {reason_of(error)}") from error
+        return f"{path}: cannot be opened: {reason_of(error)}"
+    return ""
 
 
 def _hidden(relative: str) -> bool:

@@ -1,22 +1,23 @@
 """`labeled`: passages with labels, as sentence-transformers mines them (labeled-list, labeled-pair), and PyLate's scores.
 
 A record holds lists (`docs` and `labels`, or `document_ids` and `scores`), or one pair of a query and a passage with its
-`label`; then a query's pairs stand one after another. A label above 0 makes a positive, any other a negative. Scores alone
+`label`; a query's pairs may stand anywhere in the file (pairs.py). A label above 0 makes a positive, any other a negative. Scores alone
 say no more than an order: the judged documents of --qrels are the positives, else the passage of the highest score (of
 equal ones the first). Source: --source, else a key `source`, else the file's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from jobs.errors import InputError
-from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Record, Unit
+from jobs.formats.base import DEFAULT, BadRecordError, Batch, Options, Record, Unit
 from jobs.formats.names import renamed
 from jobs.formats.opening import parse_json
+from jobs.formats.pairs import Pair, read_pairs
 from jobs.formats.qrels import Judgements, as_number, read_qrels
 from jobs.formats.record_format import (
     Entry,
@@ -46,8 +47,8 @@ class Labeled(RecordFormat):
 
     name = "labeled"
     records = (
-        "sentence-transformers' labeled-list {query, docs, labels} and labeled-pair {query, passage, label}, a "
-        "query's pairs together; PyLate's {query_id, document_ids, scores}. A label above 0 is a positive; of "
+        "sentence-transformers' labeled-list {query, docs, labels} and labeled-pair {query, passage, label}, in "
+        "any order; PyLate's {query_id, document_ids, scores}. A label above 0 is a positive; of "
         "scores alone the highest, or what `--qrels` judge relevant"
     )
     sources = "a `source` column, else the file's name"
@@ -150,16 +151,6 @@ def divided(
     yield from pairs(query, [entry for entry, is_positive in both if is_positive], [(source, negatives)], options)
 
 
-class Pair(NamedTuple):
-    """A query and a passage of one record, and whether the passage is a positive."""
-
-    row: int
-    query: Entry
-    passage: Entry
-    positive: bool
-    source: str
-
-
 def _pair(record: Record, options: Options, path: str) -> Pair | Record:
     try:
         if record.error is not None:
@@ -178,56 +169,6 @@ def _pair(record: Record, options: Options, path: str) -> Pair | Record:
         return Pair(record.row, query, passage, as_number(mark) > 0, source_of(value, options, path))
     except BadRecordError as error:
         return record._replace(error=error)
-
-
-def read_pairs(found: Iterable[Pair | Record], options: Options) -> Iterator[Batch]:
-    """Yield the triples of pairs, a query's pairs standing one after another.
-
-    A query without a positive or without a negative is rejected, and so are pairs apart from their query's first ones.
-    """
-    builder, seen = BatchBuilder(), dict[Entry, int]()
-    for query, group in groupby(found, key=lambda pair: pair.query if isinstance(pair, Pair) else None):
-        for pair in _members(builder, query, group, seen, options):
-            builder.row(*pair)
-            if builder.full:
-                yield builder.take()
-        if builder.full:
-            yield builder.take()
-    yield builder.take()
-
-
-def _members(
-    builder: BatchBuilder,
-    query: Entry | None,
-    group: Iterable[Pair | Record],
-    seen: dict[Entry, int],
-    options: Options,
-) -> Iterator[tuple[int, Sequence[str | None], Sequence[str | None], str]]:
-    members = []
-    for pair in group:
-        if isinstance(pair, Pair):
-            members.append(pair)
-        else:
-            builder.reject_bad(pair)
-    if query is None:
-        return
-    row, source = members[0].row, members[0].source
-    shown = {"query": query.text or query.id, "pairs": len(members)}
-    if query in seen:
-        detail = f"{len(members)} pairs apart from the query's first ones at {seen[query]}: sort the file by query"
-        builder.reject(row, "bad_record", detail, shown, source)
-        return
-    seen[query] = row
-    positives = [pair.passage for pair in members if pair.positive]
-    negatives = [pair for pair in members if not pair.positive]
-    if not positives or not negatives:
-        lacking = "positive" if not positives else "negative"
-        builder.reject(row, "null_field", f"no {lacking} among {len(members)} pairs of the query", shown, source)
-        return
-    for pair in negatives:
-        for positive in positives[:1] if options.positives == "first" else positives:
-            texts, ids = zip(*((entry.text, entry.id) for entry in (query, positive, pair.passage)), strict=True)
-            yield pair.row, texts, ids, pair.source
 
 
 def refuse_scored_pairs(path: str, objects: Sequence[Mapping[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from jobs.formats.base import BadRecordError, Unit
 from jobs.formats.compression import MAGIC_BYTES, READ_ERRORS, compression_in, decompressed, name_of
 from jobs.formats.compression import compression_of as compression_of
 from jobs.formats.stores import Answering
+from jobs.lakes.naming import lies_at, table_of
 
 SPLIT_BYTES = 256 << 20
 BLOCK_BYTES = 4 << 20
@@ -49,14 +50,15 @@ def extension_of(path: str) -> str:
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of a path or URL, and the path inside it.
+    """Return the fsspec filesystem of a path or URL, and the path inside it; of a table of a lake, of where it lies.
 
     Raises:
         InputError: the address holds a secret, or nothing is installed for its kind.
     """
-    refuse_secret(path)
+    # names of a table's files are made of its own values
+    refuse_secret(table_of(path))
     try:
-        fs, inner = fsspec.core.url_to_fs(path)
+        fs, inner = fsspec.core.url_to_fs(lies_at(path))
     except (ValueError, ImportError) as error:
         raise InputError(f"{path}: no filesystem for this address: {error}") from error
     return (fs if isinstance(fs, LocalFileSystem) else Answering(fs, path)), inner

@@ -1,6 +1,6 @@
 """`rocketqa`: RocketQA's TSV without a header: query, title, para, label; or query, two titles and paras, label.
 
-Of four columns a query's lines stand one after another, and a label above 0 makes a positive. Of six, the first title and
+Of four columns a query's lines may stand anywhere in the file, and a label above 0 makes a positive. Of six, the first title and
 para are the positive's. A title `-` is none. Source: --source, else the file's name.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from jobs.formats.base import DEFAULT, BadRecordError, Batch, BatchBuilder, Options, Record, Unit
 from jobs.formats.columnar import rest
 from jobs.formats.delimited import READ_FAILURES, delimited_rows, quotes_fields
-from jobs.formats.labeled import Pair, read_pairs
 from jobs.formats.opening import head, line_units, refuse_pointer
+from jobs.formats.pairs import Pair, read_pairs
 from jobs.formats.record_format import Entry, source_of
 from jobs.formats.texts_by_id import join_title
 
@@ -25,9 +25,7 @@ class Rocketqa:
     """The `rocketqa` format."""
 
     name = "rocketqa"
-    records = (
-        "RocketQA's TSV: query, title, para, label, a query's lines together; or query, title and para twice, label"
-    )
+    records = "RocketQA's TSV: query, title, para, label, in any order; or query, title and para twice, label"
     sources = "the file's name"
 
     def units(self, path: str, options: Options = DEFAULT) -> list[Unit]:

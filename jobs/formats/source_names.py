@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from jobs.formats.opening import is_there, stem_of
 from jobs.ids import tidy
+from jobs.lakes.naming import named
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What is counted by these are rivals, not shards.
@@ -33,11 +34,11 @@ _SHARDS = tuple(
 _HIVE = re.compile(r"[A-Za-z_][\w.-]*=(.+)", re.DOTALL)
 
 FILE, SHARDS, ABOVE = "file name", "file name without shard number", "folder of shards"
-PATH, FOLDER = "what tells paths apart", "folder source="
+PATH, FOLDER, TABLE = "what tells paths apart", "folder source=", "name of the table"
 
 
 class FileSource(NamedTuple):
-    """What the source of a file is called, and by which rule: one of FILE, SHARDS, ABOVE, PATH, FOLDER."""
+    """What the source of a file is called, and by which rule: one of FILE, SHARDS, ABOVE, PATH, FOLDER, TABLE."""
 
     name: str
     rule: str
@@ -65,10 +66,12 @@ def without_shard(stem: str) -> str:
 def named_path(given: str) -> tuple[str | None, str]:
     """Return the name and the path of `NAME=PATH`; None and the whole where it is a path, which may hold `=` as well."""
     name, equals, path = given.partition("=")
+    if named(given) is not None:
+        return None, given
     # no name has a protocol, and what is there under the whole is a path
     if not equals or not path or not name.strip() or "://" in name:
         return None, given
-    if "://" not in path and is_there(given):
+    if named(path) is None and "://" not in path and is_there(given):
         return None, given
     # folders of Hive that match nothing would be taken for names
     return (None, given) if "/" in name and not is_there(path) else (tidy(name), path)
@@ -84,9 +87,14 @@ def by_name(given: Iterable[str]) -> dict[str | None, list[str]]:
 
 
 def source_folder(path: str) -> str | None:
-    """Return NAME of the last folder `source=NAME` above a file; None where there is none."""
-    named = [part.partition("=")[2] for part in path.split("/")[:-1] if part.startswith("source=")]
-    return tidy(unquote(named[-1])) if named and named[-1] else None
+    """Return NAME of the last folder `source=NAME` above a file; None where there is none, and for a table's files.
+
+    The folders of a table are its own affair: it has a column for what they say.
+    """
+    if named(path) is not None:
+        return None
+    found = [part.partition("=")[2] for part in path.split("/")[:-1] if part.startswith("source=")]
+    return tidy(unquote(found[-1])) if found and found[-1] else None
 
 
 def file_sources(paths: Iterable[str]) -> dict[str, FileSource]:
@@ -101,6 +109,10 @@ def file_sources(paths: Iterable[str]) -> dict[str, FileSource]:
         folder = source_folder(path)
         if folder is not None:
             found[path] = FileSource(folder, FOLDER)
+            continue
+        table = named(path)
+        if table is not None:
+            sets[path] = tuple(map(tidy, filter(None, table.root.split("/")))), TABLE
             continue
         folders = [_shown(part) for part in path.split("/")[:-1] if part]
         stem, name = stem_of(path), without_shard(stem_of(path))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
@@ -21,12 +21,14 @@ from jobs.config import RunConfig
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import TEXT_COLUMNS
-from jobs.ingest.inputs import InputTask, input_tasks, named_after_files, text_tasks
+from jobs.formats.columnar import left_out
+from jobs.ingest.inputs import InputTask, input_tasks, named_after_files, ranks_taken, text_tasks
+from jobs.ingest.pinning import pinned, tables_read, with_left_out
 from jobs.ingest.rejects import bad_file
 from jobs.ingest.resolving import Resolver, resolver
 from jobs.output.leftovers import filling
 from jobs.output.parquet import write_parquet
-from jobs.output.records import NamedSource
+from jobs.output.records import NamedSource, RanksTaken, TableUsed
 from jobs.output.store import Store
 from jobs.terminal.progress import Progress
 
@@ -45,7 +47,8 @@ class Ingested:
     """What was written: triples by source, rejected records by reason, files of triples.
 
     `ids_alone`: triples that hold an id in place of a text; a run needs the texts, or vectors by id.  `named_after_files`: the
-    sources that are.  `passed_over`: files that hold no data, as a manifest has them.
+    sources that are.  `passed_over`: files that hold no data, as a manifest has them.  `ranks`: those taken of run files.
+    `tables`: those of a lake that were read, as a manifest has them.
     """
 
     triples: dict[str, int]
@@ -54,6 +57,8 @@ class Ingested:
     ids_alone: int
     named_after_files: list[NamedSource]
     passed_over: list[dict[str, str]]
+    ranks: list[RanksTaken]
+    tables: list[TableUsed]
 
 
 @dataclass
@@ -66,6 +71,7 @@ class _Writing:
     reasons: Counter[str] = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
     met: dict[str, set[str]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     ids_alone: int = 0
     first: str = ""
@@ -87,6 +93,7 @@ class _Writing:
             self.rows += 1
             rejects.append(bad_file(item.error))
             return
+        self.left_out[item.path] += left_out(item.unit)
         for batch in format_named(item.format).read(item.unit, item.options):
             rows, checked = self.resolver.resolved(batch.rows)
             self.rows += len(batch.rows) + len(batch.rejects)
@@ -124,6 +131,7 @@ def ingest_to(config: RunConfig, progress: Progress) -> Ingested:
 
 
 def _write(config: RunConfig, store: Store, progress: Progress) -> Ingested:
+    config = pinned(config)
     inputs, files = input_tasks(config, SEPARATOR)
     with resolver(text_tasks(config, SEPARATOR)[0]) as found:
         writing = _Writing(store, found)
@@ -142,5 +150,7 @@ def _write(config: RunConfig, store: Store, progress: Progress) -> Ingested:
             writing.reject(f"texts-{task.name}", task.unit.path, [frame])
     by_source, by_reason = (dict(sorted(counts.items())) for counts in (writing.sources, writing.reasons))
     passed = [{"path": file.path, "what": file.what} for file in files if file.passed_over]
-    named = named_after_files(inputs, writing.met)
-    return Ingested(by_source, by_reason, len(writing.files), writing.ids_alone, named, passed)
+    named, ranks = named_after_files(inputs, writing.met), ranks_taken(inputs)
+    left = {path: rows for path, rows in writing.left_out.items() if rows}
+    tables = [cast(TableUsed, asdict(with_left_out(table, left))) for table in tables_read(config)]
+    return Ingested(by_source, by_reason, len(writing.files), writing.ids_alone, named, passed, ranks, tables)

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobs.errors import InputError
+from jobs.formats.columnar import GONE
+from jobs.formats.finding import unreachable
 from jobs.formats.opening import filesystem
 from jobs.ingest.inputs import File, file_of
+from jobs.lakes.naming import named
 from jobs.output.records import PASSED_OVER
 from jobs.output.store import Store
 from jobs.output.verified import BLOCK, Verdicts
@@ -87,11 +90,15 @@ def first_changed(inputs: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _changed(file: File) -> InputError:
+    if named(file.path) is not None:
+        return InputError(f"{file.path}: not there as it was when this run began; {GONE}")
     return InputError(f"{file.path}: changed while this run was reading it; let it be written whole, then run again")
 
 
 def _seen(file: File) -> list[Any]:
     """Return what changes whenever a file does. Raises InputError where it is not the one that was planned."""
+    if file.stamp and file.stamp == unreachable(file.path):  # a reject (--skip-bad-files)
+        return [file.size, file.stamp]
     try:
         now = file_of(file.path, file.what)
         seen = HERE.seen(_here(file.path)) if _is_local(file.path) else [now.size, now.stamp]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
+from jobs.formats.beir import DEFAULT_RANKS, Beir
 from jobs.formats.finding import expand, find
 from jobs.formats.names import check_columns
 from jobs.formats.opening import filesystem
 from jobs.formats.recognise import recognise
-from jobs.formats.records import columns_of, holds_nothing
+from jobs.formats.records import columns_of, holds_nothing, records
 from jobs.formats.source_names import FOLDER, FileSource, file_sources
 from jobs.formats.texts_by_id import text_units
 from jobs.formats.triples import Triples
 from jobs.ids import Side
-from jobs.output.records import PASSED_OVER, NamedSource
+from jobs.lakes.naming import named
+from jobs.output.records import PASSED_OVER, NamedSource, RanksTaken
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
         sides: tuple[tuple[Side, tuple[str, ...]], ...] = (("query", options.queries), ("passage", options.corpus))
         indexes = {side: names[side, patterns] for side, patterns in sides if patterns}
         files += [file_of(path, "qrels") for path in (expand(item.qrels, "qrels") if item.qrels else [])]
-        found = find(item.triples, "triples", config.out)
+        found = find(item.triples, "triples", config.out, config.skip_bad_files)
         empty = [path for path in found.files if holds_nothing(path)]
         if len(empty) == len(found.files) and not config.skip_bad_files:
             raise InputError(f"triples: {all_empty(empty)}")
@@ -86,7 +89,7 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             if path in skipped:
                 continue
             try:
-                name, units, error = _units(path, item, options)
+                name, units, error = _units(path, item, options, found.files)
             except InputError as problem:
                 if not config.skip_bad_files:
                     raise
@@ -94,6 +97,9 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             files.append(file_of(path, "triples"))
             for unit in units:
                 tasks.append(InputTask(f"{len(tasks):06d}", path, unit, name, options, error, indexes=indexes))
+        for path, why in found.bad:
+            files.append(File(path, 0, why, "triples"))
+            tasks.append(InputTask(f"{len(tasks):06d}", path, None, item.format, options, why, indexes=indexes))
     return _named(tasks), files
 
 
@@ -134,14 +140,46 @@ def named_after_files(inputs: Sequence[InputTask], met: Mapping[str, Iterable[st
     return [{"source": of.name, "rule": of.rule, "files": list(found[of])} for of in sorted(found)]
 
 
-def _units(path: str, item: Input, options: Options) -> tuple[str, list[Unit | None], str]:
+def ranks_taken(inputs: Sequence[InputTask]) -> list[RanksTaken]:
+    """Return which ranks are taken of which run files, in the files' order; nothing where there is no run file."""
+    found: dict[tuple[int, int] | None, dict[str, None]] = {}
+    for item in inputs:
+        if item.unit is not None and item.format == Beir.name:
+            found.setdefault(item.options.ranks, {})[item.path] = None
+    return [
+        {"ranks": "{}:{}".format(*(ranks or DEFAULT_RANKS)), "by_default": ranks is None, "files": list(files)}
+        for ranks, files in found.items()
+    ]
+
+
+def _units(path: str, item: Input, options: Options, paths: list[str]) -> tuple[str, list[Unit | None], str]:
     if item.format == "auto":
-        name = recognise(path, options.columns)
+        name = recognise(_example(path, paths), options.columns)
     else:
         name, columns = item.format, columns_of(path)
         if columns is not None:
             check_columns(path, columns, options.columns)
     return name, list(format_named(name).units(path, options)), ""
+
+
+def _example(path: str, paths: list[str]) -> str:
+    """Return the file that shows what a file holds: itself, or of a table's files the first that has a row.
+
+    Raises InputError where --where takes none.
+    """
+    table = named(path)
+    if table is None:
+        return path
+    ours = [p for p in paths if (of := named(p)) is not None and of.of_file("") == table.of_file("")]
+    found = _with_row(tuple(ours))
+    if found is None:
+        raise InputError(f"{table.at_version}: none of its rows is one where {table.where}")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _with_row(paths: tuple[str, ...]) -> str | None:
+    return next((path for path in paths if next(records(Unit(path)), None) is not None), None)
 
 
 def all_empty(paths: list[str]) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from jobs.config import good_source
 from jobs.formats import format_named
 from jobs.formats.base import Options, Unit
+from jobs.formats.columnar import left_out
 from jobs.formats.sbert_hard_negatives import SbertHardNegatives, passages_are_ids
 from jobs.ids import Side, as_arrow, folds_of
 from jobs.ingest.checks import Checked, check
@@ -60,6 +61,7 @@ def ingest_task(
         "by_fold": by_fold.tolist(),
         "ids_alone": dict(ids_alone),
         "rejected_by_source": by_source,
+        "left_out": left_out(unit),
     }
 
 
@@ -85,7 +87,7 @@ def bad_file_task(job: Job, name: str, error: str) -> RowsRead:
     with TextSink(job, INGEST_TEXTS, name), writing(job, TRIPLES, name):
         pass
     return {"rows": 1, "rejected": work_rejects(job, INGEST_REJECTS, name, [bad_file(error)]), "chunks": 0, "sources": {},
-            "by_fold": [0] * job.folds, "ids_alone": {}, "rejected_by_source": {}}  # fmt: skip
+            "by_fold": [0] * job.folds, "ids_alone": {}, "rejected_by_source": {}, "left_out": 0}  # fmt: skip
 
 
 def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:

@@ -126,7 +126,7 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
         # First the manifests, then the catalog, then the data: no view ever names a file that is gone.
         for run_id in doomed:
             store.remove(layout.manifest_in(layout.run_folder(run_id)))
-        if doomed:
+        if doomed or broken:
             from jobs.output.catalog import write_catalog
             from jobs.output.run_index import write_index
 
@@ -250,7 +250,10 @@ def _surplus(files: list[_File], rules: Rules) -> Iterator[_File]:
 def _staying(store: Store, rules: Rules) -> list[str]:
     """Return the runs that stay: a dry run has not removed the others."""
     runs = committed(store)
-    return runs[-rules.keep_runs :] if rules.dry_run and rules.keep_runs else runs
+    if not (rules.dry_run and rules.keep_runs):
+        return runs
+    last = newest(store)
+    return [run_id for run_id in runs if run_id in runs[-rules.keep_runs :] or run_id == last]
 
 
 def _used_encoders(store: Store, rules: Rules) -> set[str] | None:

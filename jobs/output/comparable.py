@@ -18,6 +18,7 @@ from jobs.output.tables import SOURCE_ECI
 from jobs.output.verified import read_published
 
 SAME = ("encoder_fingerprint", "formula_version", "temperature", "kappa", "lambda", "tokenizer", "idf_corpus")
+"""Columns of source_eci whose values say what an ECI means: where one differs, values cannot be compared, only ranks."""
 MOST_RUNS = 60
 
 

@@ -75,6 +75,17 @@ def _batches(process: _Process, stream: pa.RecordBatchReader) -> Iterator[pa.Rec
         process.end()
 
 
+def _refusal(said: str) -> InputError:
+    """Return the error that the process has told of in a line."""
+    try:
+        message, *below = json.loads(said)
+    except ValueError:
+        return InputError(said or "SQL: refused")
+    error = InputError(message)
+    error.below = tuple(below)
+    return error
+
+
 class _Process:
     """The process of one query. `pipe`: its rows, as an Arrow stream."""
 
@@ -132,7 +143,7 @@ class _Process:
         if self._late:
             return InputError(f"SQL: not done after {self._timeout:g} s; ask for less, or give --timeout more seconds")
         if code == 2:
-            return InputError(said.splitlines()[-1] if said else "SQL: refused")
+            return _refusal(said.splitlines()[-1] if said else "")
         if code in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
             mebibytes = self._given["memory"] >> 20
             return InputError(

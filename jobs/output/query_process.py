@@ -9,7 +9,8 @@ What it is kept from, by what:
 - memory: DuckDB's limit, and the kernel's for what DuckDB does not count (RLIMIT_DATA);
 - living on when nobody waits: the end of standard input ends it.
 
-Exit codes: 0 all rows are sent, 2 the query is refused or wrong, with one line on standard error.
+Exit codes: 0 all rows are sent, 2 the query is refused or wrong, with one line on standard error: a JSON list of the message
+and the lines that show the place in the query.
 """
 
 from __future__ import annotations
@@ -39,24 +40,36 @@ ASKED = "eci sql takes one SELECT (or WITH, FROM, DESCRIBE, SHOW, EXPLAIN of a S
 
 def main() -> None:
     """Answer one query; ends the process."""
+    said: list[str] = []
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     sys.dont_write_bytecode = True
     _limit_memory(int(given["memory"]) + OVERHEAD + int(given["threads"]) * THREAD)
     try:
         _answer(given)
-        code, said = 0, ""
+        code = 0
     except BrokenPipeError:
-        code, said = 0, ""
+        code = 0
     except (duckdb.OutOfMemoryException, MemoryError):
-        code, said = 2, f"SQL: takes more than {given['memory'] >> 20} MiB; ask for less, or give more --memory"
-    except (EciError, duckdb.Error, PermissionError) as error:
-        text = " ".join(str(error).split())
-        code, said = 2, text if isinstance(error, EciError) else f"SQL: {text}"
+        code, said = 2, [f"SQL: takes more than {given['memory'] >> 20} MiB; ask for less, or give more --memory"]
+    except EciError as error:
+        code, said = 2, [" ".join(str(error).split())]
+    except (duckdb.Error, PermissionError) as error:
+        code, said = 2, told(str(error))
     if said:
-        sys.stderr.write(said + "\n")
+        sys.stderr.write(json.dumps(said) + "\n")
         sys.stderr.flush()
     os._exit(code)  # DuckDB's threads need not be waited for
+
+
+def told(error: str) -> list[str]:
+    """Return an error of DuckDB as a message of one line, and the lines that show the place in the query, the last one carets."""
+    message, mark, place = error.rstrip().replace("\t", " ").partition("\n\nLINE ")
+    lines = f"{mark.strip()} {place}".split("\n") if mark else []
+    # nothing but the query's line and the mark below it is a place
+    if len(lines) != 2 or set(lines[1].strip()) != {"^"}:
+        return [f"SQL: {' '.join(error.split())}"]
+    return [f"SQL: {' '.join(message.split())}", *lines]
 
 
 def _answer(given: dict[str, object]) -> None:

@@ -28,11 +28,34 @@ class InputFile(TypedDict):
     digest: str
 
 
+class TableUsed(TypedDict):
+    """A table of a lake that was read: at which version, with which condition, how many of its files.
+
+    `files_left_out`: of which the table's log says that the condition takes no row.
+    `rows_left_out`: rows that the condition does not take, of all files; None where the log does not say.
+    """
+
+    table: str
+    version: int
+    where: str
+    files: int
+    files_left_out: int
+    rows_left_out: int | None
+
+
 class NamedSource(TypedDict):
     """A source that is named after its files, and by which rule (formats/source_names.py)."""
 
     source: str
     rule: str
+    files: list[str]
+
+
+class RanksTaken(TypedDict):
+    """Run files of which hits at some ranks were taken, `1:10`. `by_default`: nobody has asked for these ranks."""
+
+    ranks: str
+    by_default: bool
     files: list[str]
 
 
@@ -155,11 +178,13 @@ class Manifest(TypedDict):
     """A run's manifest. `settings`: by their names in a settings file.  `rejects`: rows by reason.
 
     `named_after_files`: the sources that neither --source nor a record has named.
+    `ranks`: what was taken of run files; runs of older versions do not have it.
     `losses`: the sources that lost most of their rows, with --allow-rejects.
     `layout`: of the tables' files (TABLES_LAYOUT); runs of layout 1 do not have it.
     `why_no_probe`: a sentence where the sources were not tried out; runs of versions before 0.3 do not have it.
     `top`: None where nothing was scored; runs of older versions do not have it.
     `judgements`: only of a run that was given some.
+    `tables`: only of a run that has read some.
     `made_again`: what was found damaged; older runs do not have it, nor a digest of their inputs.
     `lexical` is not in runs whose tokenizers are of version 1, which cut no run of scripts without spaces.
     """
@@ -174,6 +199,7 @@ class Manifest(TypedDict):
     inputs: list[InputFile]
     formats: dict[str, int]
     named_after_files: list[NamedSource]
+    ranks: NotRequired[list[RanksTaken]]
     versions: dict[str, str]
     files: list[TableFile]
     totals: Totals
@@ -182,6 +208,7 @@ class Manifest(TypedDict):
     losses: list[Loss]
     why_no_probe: str | None
     judgements: NotRequired[JudgementsUsed]
+    tables: NotRequired[list[TableUsed]]
     made_again: MadeAgain
     lexical: NotRequired[LexicalSide]
     stages: dict[str, StageTimes]
@@ -269,6 +296,7 @@ class ProbeRow(TypedDict):
     rank: int
     rank_low: int
     rank_high: int
+    evidence: float
     gain: float
     gain_se: float
     gain_low: float

@@ -11,7 +11,8 @@ import json
 
 from jobs.errors import InputError
 from jobs.output import layout
-from jobs.output.store import Store
+from jobs.output.sealed import sealed, unsealed
+from jobs.output.store import Store, require_bucket
 
 FORMAT = 1
 """Of the output root's layout."""
@@ -32,6 +33,7 @@ def claim(store: Store, adopt: bool = False) -> None:
         InputError: it holds other things.
     """
     if store.exists(layout.MARKER):
+        _require_known(store)
         return
     if not _of_older_version(store):
         held = _held(store)
@@ -47,17 +49,35 @@ def claim(store: Store, adopt: bool = False) -> None:
                 f"{store.path()} is no output root of eci and holds other things ({_some(held)}): name a new or empty "
                 "folder with --out, or let eci run --adopt use this one; what is in it is left alone"
             )
-    store.write_text(layout.MARKER, json.dumps({"made_by": "eci-lake", "format": FORMAT}) + "\n")
+    if not store.local:
+        require_bucket(store.path(), *store.filesystem())
+    store.write_text(layout.MARKER, json.dumps(sealed({"made_by": "eci-lake", "format": FORMAT})) + "\n")
 
 
 def require(store: Store) -> None:
     """Raise InputError where a folder is no output root, so that nothing in it is touched."""
     if not store.exists(""):
+        if not store.local:
+            require_bucket(store.path(), *store.filesystem())
         raise InputError(f"{store.path()}: no output root here")
     if not is_root(store):
         held = _held(store)
         what = f"holds other things ({_some(held)})" if held else "is empty"
         raise InputError(f"{store.path()} is no output root of eci: it {what}; nothing in it was touched")
+    _require_known(store)
+
+
+def _require_known(store: Store) -> None:
+    """Raise InputError where a newer version has made the root. A marker that is damaged says nothing, and locks nobody out."""
+    try:
+        found = unsealed(store.read_text(layout.MARKER))["format"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    if isinstance(found, int) and found > FORMAT:
+        raise InputError(
+            f"{store.path()}: an output root of format {found}, and this version of eci-lake knows up to {FORMAT}: use the version "
+            "that made it, or a newer one; nothing in it was touched"
+        )
 
 
 def _of_older_version(store: Store) -> bool:

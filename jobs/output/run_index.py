@@ -17,7 +17,7 @@ from jobs.output import layout
 from jobs.output.markup import esc
 from jobs.output.records import Manifest, ProbeRow, SourceRow, TopOfRun
 from jobs.output.runs import committed, read_manifest
-from jobs.output.sealed import sealed_page
+from jobs.output.sealed import HASHED, is_page_whole, sealed_page
 from jobs.output.store import Store
 from jobs.output.tables import SOURCE_ECI, SOURCE_PROBE
 from jobs.output.verified import read_published
@@ -46,11 +46,21 @@ thead th { background: var(--panel); font-weight: 600; } tbody th, .t { white-sp
 def write_index(store: Store) -> None:
     """Write OUT/index.html anew. It never stops a run: what goes wrong is logged."""
     try:
-        if store.exists(layout.INDEX) and GENERATOR not in store.read_text(layout.INDEX):
+        if store.exists(layout.INDEX) and not _is_ours(store.read_bytes(layout.INDEX)):
             return
         store.write_text(layout.INDEX, sealed_page(page(store)))
     except UNREADABLE as error:
         logging.getLogger("eci").warning(f"{store.path(layout.INDEX)}: not written: {type(error).__name__}: {error}")
+
+
+def is_damaged(store: Store) -> bool:
+    """Return whether OUT/index.html is of eci, and not as it was written."""
+    data = store.read_bytes(layout.INDEX) if store.exists(layout.INDEX) else b""
+    return _is_ours(data) and not is_page_whole(data)
+
+
+def _is_ours(data: bytes) -> bool:
+    return GENERATOR.encode() in data or HASHED.encode() in data
 
 
 def page(store: Store) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SEAL = "sha256"
+HASHED = f"<!-- {SEAL} "
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +34,18 @@ def unsealed(text: str) -> dict[str, Any]:
     return value
 
 
+def is_whole(data: bytes) -> bool:
+    """Return whether JSON is an object that `sealed` made, or one of an older version that has no hash of itself."""
+    try:
+        value = json.loads(data)
+        if isinstance(value, dict) and SEAL not in value:
+            return True
+        unsealed(data.decode())
+    except ValueError:
+        return False
+    return True
+
+
 def is_sealed(value: object) -> bool:
     """Return whether a JSON value has a hash of itself, right or wrong."""
     return isinstance(value, dict) and SEAL in value
@@ -44,12 +57,12 @@ def _hash(value: Mapping[str, Any]) -> str:
 
 def sealed_page(page: str) -> str:
     """Return an HTML page with the hash of itself behind it."""
-    return f"{page}<!-- {SEAL} {hashlib.sha256(page.encode()).hexdigest()} -->\n"
+    return f"{page}{HASHED}{hashlib.sha256(page.encode()).hexdigest()} -->\n"
 
 
 def is_page_whole(data: bytes) -> bool:
     """Return whether a page is one that `sealed_page` made, or of an older version and has its end."""
-    page, mark, seal = data.rpartition(f"<!-- {SEAL} ".encode())
+    page, mark, seal = data.rpartition(HASHED.encode())
     if not mark:
         return data.endswith(b"</html>\n")
     return seal == f"{hashlib.sha256(page).hexdigest()} -->\n".encode()

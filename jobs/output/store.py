@@ -17,17 +17,19 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fsspec
-import pyarrow as pa
-
-from jobs.addresses import expanded, is_url, refuse_secret
+from jobs.addresses import expanded, is_url, refuse_secret, table_of, without_secrets
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ATTEMPT = ".attempt-"
+BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az"})
+"""Kinds of addresses whose first name is a bucket."""
 
 
 @contextmanager
@@ -42,6 +44,23 @@ def answering(address: str, tried: str = "") -> Iterator[None]:
         raise EciError(
             f"{address}: the store does not answer{told}: {reason_of(error)}; credentials and endpoint come from the environment"
         ) from error
+
+
+def require_bucket(address: str, fs: Any, inner: str) -> None:
+    """Raise InputError where the bucket of an address is not there: its store says of any name in it that there is none."""
+    bucket = inner.strip("/").split("/")[0]
+    if not bucket or not BUCKETS.intersection(_protocols(fs)):
+        return
+    try:
+        fs.info(bucket)
+    except FileNotFoundError:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        at = without_secrets(endpoint) or "the endpoint of the environment"
+        raise InputError(
+            f"{address}: no bucket {bucket!r} in the store at {at}; make it, or correct the address or the environment"
+        ) from None
+    except Exception:  # a store that does not say is asked again for what is wanted of it
+        return
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,10 @@ class Store:
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
         refuse_secret(self.root)
+        if table_of(self.root):
+            raise InputError(
+                f"{self.root} is the address of a table, and files are written here; give a folder or a URL"
+            )
         object.__setattr__(self, "root", expanded(self.root))
 
     @property
@@ -75,6 +98,8 @@ class Store:
         Raises:
             InputError: no filesystem is installed for this kind of address.
         """
+        import fsspec
+
         try:
             # Other processes write here too: a listing that is remembered is a wrong one.
             fs, inner = fsspec.core.url_to_fs(self.path(), use_listings_cache=False)
@@ -121,16 +146,22 @@ class Store:
 
     def open(self, relative: str) -> pa.NativeFile:
         """Open a file for random reads: memory-mapped where it is local."""
+        import pyarrow as pa
+
         if self.local:
             return pa.memory_map(self.path(relative))
         fs, path = self._at(relative)
         return pa.PythonFile(fs.open(path, "rb"), mode="r")
 
     @contextmanager
-    def attempt(self, relative: str) -> Iterator[str]:
-        """Give a local path to write to; when the block ends without an error the file appears at `relative`."""
+    def attempt(self, relative: str, durable: bool = True) -> Iterator[str]:
+        """Give a local path to write to; when the block ends without an error the file appears at `relative`.
+
+        `durable`: it is on the disk then. Else it is as far as processes see, and a machine that loses its power may lose it:
+        for what is checked before it is believed, and made again where it is not as it was.
+        """
         if self.local:
-            with _local_attempt(self.path(relative)) as path:
+            with _local_attempt(self.path(relative), durable) as path:
                 yield path
             return
         fs, final = self._at(relative)
@@ -142,9 +173,9 @@ class Store:
             with self._answering():
                 fs.put_file(path, final)
 
-    def write_text(self, relative: str, text: str) -> None:
-        """Write a small text file, visible whole or not at all."""
-        with self.attempt(relative) as path:
+    def write_text(self, relative: str, text: str, durable: bool = True) -> None:
+        """Write a small text file, visible whole or not at all. `durable`: as of `attempt`."""
+        with self.attempt(relative, durable) as path:
             Path(path).write_text(text, encoding="utf-8")
 
     def names(self, relative: str, links: bool = False) -> list[str]:
@@ -199,7 +230,7 @@ class Store:
         os.makedirs(os.path.dirname(self.path(target)), exist_ok=True)
         step("publish", target)
         os.rename(self.path(source), self.path(target))
-        _sync_folder(os.path.dirname(self.path(target)))
+        _sync(os.path.dirname(self.path(target)))
 
     def version(self, relative: str) -> str | None:
         """Return what changes whenever an object is put anew (an ETag), or None where there is none."""
@@ -313,19 +344,16 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _local_attempt(final: str) -> Iterator[str]:
+def _local_attempt(final: str, durable: bool) -> Iterator[str]:
     folder, name = os.path.split(final)
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{ATTEMPT}{uuid.uuid4().hex[:12]}-{name}")
     try:
         step("open", final)
         yield path
-        step("fsync", final)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if durable:
+            step("fsync", final)
+            _sync(path)
         step("rename", final)
         os.replace(path, final)
     except BaseException as error:
@@ -333,12 +361,13 @@ def _local_attempt(final: str) -> Iterator[str]:
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = final  # a write that fails does not say into which file
         raise
-    _sync_folder(folder)
+    if durable:
+        _sync(folder)  # the folder's own entry has to reach the disk too
 
 
-def _sync_folder(folder: str) -> None:
-    """Make a rename durable: the folder's own entry has to reach the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    """Wait until a file, or the entries of a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 FORMULA_VERSION = "eci-sem/1"
 
-TABLES_LAYOUT = 2
-"""Of the published tables' files, in every manifest. 2: ids are text, no folder is named `column=value`. 1, which manifests
-do not name: ids are UUIDs, scores lie in folders `fold=NN`. Older ones are read, newer ones refused."""
+TABLES_LAYOUT = 3
+"""Of the published tables' files, in every manifest. 3: `moments` has a row for each source. 2: it has one for each source and
+fold. 1, which manifests do not name: ids are UUIDs, too, and scores lie in folders `fold=NN`. Older ones are read, newer ones
+refused."""
 
 _STRING, _DOUBLE, _INT, _LONG = pa.string(), pa.float64(), pa.int32(), pa.int64()
 _ID = pa.string()  # sorted, joined and shown alike by every reader; UUIDs are an extension type that few know
@@ -137,11 +138,10 @@ SUMS = _columns(
 MOMENTS = Table(
     "moments",
     "moments.parquet",
-    "run x source x fold",
+    "run x source",
     _columns(
         _RUN,
         ("source", _STRING, "the source"),
-        ("fold", _INT, "the fold"),
         ("n_examples", _LONG, "triples scored"),
         ("dim", _INT, "dimension d of the vectors"),
         ("plus", pa.list_(_LONG), "sum of w r r^T over w > 0, in units of 2^-40: upper triangle by rows"),
@@ -182,9 +182,15 @@ SOURCE_PROBE = Table(
         ("source", _STRING, "name of the source or hybrid"),
         ("kind", _STRING, "source or hybrid"),
         ("parts", pa.list_(_STRING), "the sources whose negatives it was trained with"),
-        ("rank", _INT, "rank by gain, from 1"),
+        ("rank", _INT, "rank by evidence, from 1; a decided pair stands in the order of its gains"),
         ("rank_low", _INT, "best rank that the decided pairs do not exclude"),
         ("rank_high", _INT, "worst rank that the decided pairs do not exclude"),
+        (
+            "evidence",
+            _DOUBLE,
+            "mean of the standard scores of gain and of the logarithm of information over the sources; of gain alone with "
+            "fewer than three sources, or where a training file has no information",
+        ),
         (
             "gain",
             _DOUBLE,

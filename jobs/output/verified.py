@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from platformdirs import user_cache_dir
 
 from jobs.errors import DamagedError, reason_of
+from jobs.output.parquet import read_parquet
 from jobs.output.records import Manifest, TableFile
 from jobs.output.store import Store
 
@@ -78,7 +78,7 @@ def read_table(store: Store, folder: str, file: TableFile, **options: Any) -> pa
     """
     with opened(store, folder, file) as source:
         try:
-            return pq.read_table(source, page_checksum_verification=True, **options)
+            return read_parquet(source, **options)
         except (OSError, pa.ArrowInvalid) as error:
             raise _damaged(store, f"{folder}/{file['path']}", reason_of(error)) from error
 
@@ -196,4 +196,4 @@ class Verdicts:
             if self._store.local:  # of runs that are gone
                 there = {path: known for path, known in there.items() if self._store.exists(path)}
             with suppress(OSError):
-                self._kept.write_text(self._name, json.dumps(there))
+                self._kept.write_text(self._name, json.dumps(there), durable=False)

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,7 +25,7 @@ from jobs.errors import EciError, InputError, is_full, reason_of
 from jobs.machine import address_space
 from jobs.pipeline.main_guard import noticing
 from jobs.pipeline.resumed import Key, Resumed
-from jobs.pipeline.worker import TOPIC, Task, execute, installed, thread_environment
+from jobs.pipeline.worker import DRIVER, TOPIC, Task, execute, installed, thread_environment
 from jobs.terminal.progress import Progress
 from jobs.work.job import Job
 from jobs.work.summaries import Summary
@@ -57,7 +57,7 @@ def _configure(threads: int) -> None:
         {
             "distributed.logging": {"distributed": "critical"},
             "distributed.worker.multiprocessing-method": "spawn",
-            "distributed.nanny.pre-spawn-environ": thread_environment(threads),
+            "distributed.nanny.pre-spawn-environ": thread_environment(threads) | {DRIVER: str(os.getpid())},
             # Its statistics are of no use here, and waking up for them 150 times a second takes a tenth of a worker.
             "distributed.worker.profile.enabled": False,
             "distributed.admin.tick.interval": "500ms",
@@ -240,11 +240,7 @@ class Cluster:
         tasks = {(stage.name, name): task for stage in stages for name, task in stage.tasks.items()}
         done = self.resumed.done(job, tasks)
         waiting = [key for key in tasks if key not in done]
-        left = Counter(stage for stage, _ in waiting)
-        for stage in stages:
-            self.progress.start(stage.name, len(stage.tasks), len(stage.tasks) - left[stage.name], stage.rows)
-            if not left[stage.name]:
-                self.progress.end(stage.name)
+        left = begin(self.progress, stages, done)
         keys: dict[Any, Key] = {}
         suspects: list[Key] = []
         alone: Key | None = None
@@ -276,19 +272,9 @@ class Cluster:
         return {stage.name: {name: done[stage.name, name] for name in stage.tasks} for stage in stages}
 
     def _outcome(self, job: Job, future: Any, key: Key) -> Summary:
-        """Return a finished task's summary. Raises EciError as `_result`, or one that names a damaged file as the cause."""
-        try:
-            summary = _result(future, *key)
-        except InputError:
-            raise
-        except EciError as error:
-            cause = error.__cause__
-            full = isinstance(cause, OSError) and is_full(cause)
-            if cause is not None and not full and (path := self.resumed.damaged_now(job)) is not None:
-                raise EciError(
-                    f"{' '.join(key)}: {path} was damaged or removed; run again: it is made again, and what is whole is kept"
-                ) from error
-            raise
+        """Return a finished task's summary. Raises EciError as `failing`."""
+        with failing(job, key, self.resumed):
+            summary: Summary = future.result()
         self.resumed.executed(job, key)
         return summary
 
@@ -312,20 +298,44 @@ def _was_killed(future: Any) -> bool:
     return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
-def _result(future: Any, stage: str, name: str) -> Summary:
-    """Return a finished task's summary, or raise what its failure means to the user."""
-    from distributed import KilledWorker
+def begin(progress: Progress, stages: Sequence[Stage], done: Mapping[Key, Summary]) -> Counter[str]:
+    """Tell the progress of stages that begin, and of those that have nothing left to do; returns the tasks left of each."""
+    left = Counter(stage.name for stage in stages for name in stage.tasks if (stage.name, name) not in done)
+    for stage in stages:
+        progress.start(stage.name, len(stage.tasks), len(stage.tasks) - left[stage.name], stage.rows)
+        if not left[stage.name]:
+            progress.end(stage.name)
+    return left
 
+
+@contextmanager
+def failing(job: Job, key: Key, resumed: Resumed) -> Iterator[None]:
+    """Run a task in this block, or ask for its result: a failure becomes what it means to the user.
+
+    Raises:
+        InputError: as the task.  EciError: it names the task, or a damaged file where one is the cause.
+    """
     try:
-        summary: Summary = future.result()
-        return summary
+        with _in_words(*key):
+            yield
+    except InputError:
+        raise
+    except EciError as error:
+        cause = error.__cause__
+        full = isinstance(cause, OSError) and is_full(cause)
+        if cause is not None and not full and (path := resumed.damaged_now(job)) is not None:
+            raise EciError(
+                f"{' '.join(key)}: {path} was damaged or removed; run again: it is made again, and what is whole is kept"
+            ) from error
+        raise
+
+
+@contextmanager
+def _in_words(stage: str, name: str) -> Iterator[None]:
+    try:
+        yield
     except (EciError, EncoderError, MetricError) as error:
         raise error if isinstance(error, InputError) else EciError(f"{stage} {name}: {error}") from None
-    except KilledWorker:
-        raise EciError(
-            f"{stage} {name}: every worker that ran this task died (out of memory, or killed), the last time with no other "
-            "task beside it; give more --memory per worker or fewer --workers, then run again: finished tasks are kept"
-        ) from None
     except ImportError as error:
         raise EciError(
             f"{stage} {name}: a worker cannot import what the task needs: {error}; workers need the same eci-lake installed"
@@ -333,6 +343,11 @@ def _result(future: Any, stage: str, name: str) -> Summary:
     except OSError as error:
         raise _of_os_error(error, stage, name) from error
     except Exception as error:
+        if type(error).__name__ == "KilledWorker":  # of Dask, which may not be loaded
+            raise EciError(
+                f"{stage} {name}: every worker that ran this task died (out of memory, or killed), the last time with no other "
+                "task beside it; give more --memory per worker or fewer --workers, then run again: finished tasks are kept"
+            ) from None
         raise EciError(f"{stage} {name}: {type(error).__name__}: {error} (this is a bug in eci-lake)") from error
 
 

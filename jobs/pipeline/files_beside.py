@@ -11,12 +11,13 @@ import numpy as np
 
 from jobs.config import RunConfig
 from jobs.ids import buckets_of
+from jobs.ingest.pinning import pinned
 from jobs.output import layout
 from jobs.output.lock import holding
 from jobs.output.root import require
 from jobs.output.store import Store
-from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.here import runner_for
 from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import prepare
 from jobs.pipeline.stages import Stages
@@ -65,13 +66,14 @@ def scored(config: RunConfig, progress: Progress) -> Iterator[Scored]:
     leave_if_imported()
     store = Store(config.out)
     require(store)
+    config = pinned(config)
     prepared = prepare(config)
     job = job_for(config, layout.work_folder(layout.FILES_BESIDE), prepared.buckets, "", prepared.encoder)
     with holding(store):
         store.remove(job.work)
         try:
-            with Cluster(config, job.threads, progress) as cluster:
-                ran = Stages(config, prepared, job, cluster).run()
+            with runner_for(config, job.threads, progress, prepared.files) as runner:
+                ran = Stages(config, prepared, job, runner).run()
             folds = ran.done.settle.items()
             paths = [layout.scores_part(fold, k) for fold, done in folds for k in range(len(done["parts"]))]
             yield Scored(ran.job, ran.sources, paths, origins("vectors", ran.done.vectors))

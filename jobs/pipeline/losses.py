@@ -74,13 +74,24 @@ def refuse(job: Job, found: Sequence[Loss], rejects: str) -> InputError:
         open(kept, "wb") as file,
     ):
         shutil.copyfileobj(source, file)
-    told = "; ".join(loss_line(loss) for loss in found[:TOLD]) + (
-        f"; and {len(found) - TOLD} more" if found[TOLD:] else ""
-    )
     return InputError(
-        f"{told}{first_detail(job, rejects, found[0]['source'])}; all rejects are in {store.path(layout.REFUSED)}; to go on "
+        f"{told(found)}{first_detail(job, rejects, found[0]['source'])}; all rejects are in {store.path(layout.REFUSED)}; to go on "
         "without these rows, give --allow-rejects"
     )
+
+
+def stands_with(found: Sequence[Loss], run_id: str) -> InputError:
+    """Return the error for a run that stands with losses which were allowed when it was made, and are not now."""
+    return InputError(
+        f"{told(found)}; run {run_id}, made with --allow-rejects, stands over the same input (eci rank shows it); to go on "
+        "without these rows, give --allow-rejects again"
+    )
+
+
+def told(found: Sequence[Loss]) -> str:
+    """Return what sources have lost, the first TOLD of them one by one."""
+    more = f"; and {len(found) - TOLD} more" if found[TOLD:] else ""
+    return "; ".join(map(loss_line, found[:TOLD])) + more
 
 
 def first_detail(job: Job, rejects: str, source: str | None = None) -> str:

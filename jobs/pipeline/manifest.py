@@ -15,8 +15,9 @@ import pyarrow as pa
 from jobs.config import RunConfig
 from jobs.errors import EciError
 from jobs.ids import ID_BYTES, as_text, id_array
-from jobs.ingest.inputs import named_after_files
+from jobs.ingest.inputs import named_after_files, ranks_taken
 from jobs.ingest.judgements import Judgements
+from jobs.ingest.pinning import with_left_out
 from jobs.ingest.tokens import TOKENS
 from jobs.output.records import (
     JudgementsUsed,
@@ -25,6 +26,7 @@ from jobs.output.records import (
     SampleUsed,
     StageTimes,
     TableFile,
+    TableUsed,
     TopOfRun,
     Totals,
     value_of,
@@ -120,6 +122,7 @@ def make_manifest(
         "named_after_files": named_after_files(
             prepared.inputs, {name: summary["sources"] for name, summary in done.ingest.items()}
         ),
+        "ranks": ranks_taken(prepared.inputs),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "files": [_named(file) for file in sorted(published, key=lambda file: file["path"])],
         "totals": totals_of(done, sample),
@@ -138,7 +141,17 @@ def make_manifest(
     }
     if prepared.judgements.pairs:
         manifest["judgements"] = _judgements_used(prepared.judgements, done)
+    if prepared.tables:
+        manifest["tables"] = _tables_used(prepared, done)
     return manifest
+
+
+def _tables_used(prepared: Prepared, done: Done) -> list[TableUsed]:
+    left = Counter[str]()
+    for item in prepared.inputs:
+        left[item.path] += done.ingest[item.name]["left_out"]
+    read = {path: rows for path, rows in left.items() if rows}
+    return [cast(TableUsed, asdict(with_left_out(table, read))) for table in prepared.tables]
 
 
 def _judgements_used(judgements: Judgements, done: Done) -> JudgementsUsed:

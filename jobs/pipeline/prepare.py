@@ -19,7 +19,9 @@ from jobs.ids import Side
 from jobs.ingest.digests import digest_of
 from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
 from jobs.ingest.judgements import JUDGED, Judgements, judgement_files, read_judgements
+from jobs.ingest.pinning import pinned, tables_read
 from jobs.ingest.tokens import TOKENS
+from jobs.lakes.tables import TableRead
 from jobs.output.records import InputFile
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
@@ -27,13 +29,13 @@ from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 9  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 10  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
     {
         # where it is computed, how much of the machine it takes, and what is said about it
-        "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict",
+        "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict", "publish", "publish_scores", "metrics",
         "allow_rejects",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
@@ -44,7 +46,10 @@ NOT_IDENTITY = frozenset(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements, as a manifest has them."""
+    """A run's plan. `identity` is everything that its result depends on.  `judged`: the files of the judgements, as a manifest has them.
+
+    `tables`: those of a lake that are read, with their versions.
+    """
 
     files: tuple[File, ...]
     inputs: tuple[InputTask, ...]
@@ -55,6 +60,7 @@ class Prepared:
     identity: dict[str, Any]
     judged: tuple[InputFile, ...] = ()
     judgements: Judgements = Judgements({})
+    tables: tuple[TableRead, ...] = ()
 
     @property
     def indexed(self) -> tuple[Side, ...]:
@@ -74,6 +80,7 @@ def prepare(config: RunConfig) -> Prepared:
             f"memory: {config.memory_bytes() >> 20} MiB for {config.cores()} workers is {share >> 20} MiB each; a worker "
             f"needs {LEAST_SHARE >> 20} MiB: give more --memory or fewer --workers"
         )
+    config = pinned(config)
     choice = encoder_choice(config)
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)
@@ -107,7 +114,7 @@ def prepare(config: RunConfig) -> Prepared:
         **config.model_dump(mode="json", exclude=set(NOT_IDENTITY)),
     }
     units = tuple(inputs), tuple(texts), tuple(vectors)
-    return Prepared(tuple(files), *units, choice, buckets, identity, judged, judgements)
+    return Prepared(tuple(files), *units, choice, buckets, identity, judged, judgements, tuple(tables_read(config)))
 
 
 def _judged(path: str) -> InputFile:

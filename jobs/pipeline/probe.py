@@ -74,8 +74,8 @@ class ProbeStages:
         self._stage("judge", judging)
         return self._done.judge[drawn_name(self._look)]
 
-    def conclude(self) -> None:
-        """Try out the hybrids and the best sources in pairs, and publish what all trials say."""
+    def conclude(self, information: dict[str, float]) -> None:
+        """Try out the hybrids and the best sources in pairs, and publish what all trials say. `information`: of each source."""
         numbers = self._numbers
         covered = self._done.draw[drawn_name(self._look)]["covered"]
         gains = {source: self._mean(k) for k, source in enumerate(numbers) if covered[numbers[source]] >= LEAST_QUERIES}
@@ -83,7 +83,7 @@ class ProbeStages:
         self._try(hybrids, first=len(self._tried))
         self._try(best_pairs(gains, self._tried), first=len(self._tried))
         queries = {name: self._trials(k)[0]["queries"] for k, name in enumerate(self._tried)}
-        self._stage("gains", tasks.gains_tasks(self._tried, queries, self._probe, self._look))
+        self._stage("gains", tasks.gains_tasks(self._tried, queries, information, self._probe, self._look))
 
     def _try(self, more: Mapping[str, list[str]], first: int) -> None:
         """Try out sources and hybrids; `first`: the number of the first one."""

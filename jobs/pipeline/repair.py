@@ -12,7 +12,7 @@ from jobs.errors import EciError, notice
 from jobs.output import layout
 from jobs.output.catalog import write_catalog
 from jobs.output.commit import point_latest, seen
-from jobs.output.run_index import write_index
+from jobs.output.run_index import is_damaged, write_index
 from jobs.output.runs import latest_says, newest, whole
 from jobs.output.sealed import unsealed
 from jobs.output.store import Store
@@ -36,7 +36,7 @@ def repair(store: Store) -> set[str]:
             report(store.root, found)
         except Exception as error:  # a report never fails a run
             notice(f"run {found} has no report: {' '.join(str(error).split())[:200]}")
-    if left or not store.exists(layout.INDEX):
+    if left or not store.exists(layout.INDEX) or is_damaged(store):
         write_index(store)
     if left or not _catalog_follows(store):
         write_catalog(store)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from jobs.errors import EciError, InputError
+from jobs.finished.text import NUMBERS
 from jobs.formats import format_named
 from jobs.formats.base import ROWS
 from jobs.formats.records import parquet_file
@@ -50,7 +52,7 @@ def _refuse_ids(alone: Mapping[str, int], where: str = "") -> None:
     told = " and ".join(f"{count:,} {_NAMED[side][0]}" for side, count in sorted(alone.items()) if count)
     options = " and ".join(_NAMED[side][1] for side, count in sorted(alone.items()) if count)
     raise InputError(
-        f"{told} are named by an id alone{where}, and the encoder needs their texts: give {options} (files of texts by id), "
+        f"{told} are named by an id alone{where} ({NUMBERS}), and the encoder needs their texts: give {options} (files of texts by id), "
         "or vectors by id with --vectors"
     )
 
@@ -104,7 +106,7 @@ def _wholly_ids(rows: pl.DataFrame, indexed: Collection[Side]) -> dict[str, int]
 def _head(item: InputTask) -> pl.DataFrame:
     assert item.unit is not None
     with suppress(EciError, OSError):  # said when the file is read
-        batches: Any = format_named(item.format).read(item.unit, item.options)
+        batches: Any = format_named(item.format).read(item.unit, replace(item.options, glimpse=True))
         with closing(batches):
             return next((batch.rows for batch in batches if len(batch.rows)), _NOTHING)
     return _NOTHING

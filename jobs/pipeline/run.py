@@ -12,10 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.config import RunConfig
-from jobs.errors import DamagedError, HeldError, InputError, notice, reason_of
+from jobs.errors import DamagedError, EciError, HeldError, InputError, notice, reason_of
+from jobs.finished.metrics import write_metrics
 from jobs.finished.result import RunResult, result_of
 from jobs.ingest.digests import first_changed
 from jobs.ingest.judgements import JUDGED
+from jobs.ingest.pinning import pinned
 from jobs.output import layout
 from jobs.output.commit import finish, seen
 from jobs.output.lock import holding
@@ -24,14 +26,16 @@ from jobs.output.runs import free_run_id, newest, read_manifest
 from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.output.verified import check as check_files
-from jobs.pipeline.cluster import Cluster
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
+from jobs.pipeline.here import runner_for
+from jobs.pipeline.losses import stands_with
 from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.pipeline.repair import repair
 from jobs.pipeline.stages import Stages
 from jobs.pipeline.status import Recorded
+from jobs.publishing.publish import publish, why_not
 from jobs.terminal.progress import Progress, Silent
 from jobs.work.job import Job
 
@@ -52,11 +56,37 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
     leave_if_imported()
     store = Store(config.out)
     fresh = not store.exists("")
+    config = pinned(config)
     prepared = prepare(config)
     claim(store, config.adopt)
+    return _told(config, store, _held(config, prepared, store, fresh, progress or Silent(), log))
+
+
+def _told(config: RunConfig, store: Store, result: RunResult) -> RunResult:
+    """Publish a run and write its metrics; it is committed whatever becomes of that, which is in the result."""
+    if config.publish:
+        try:
+            done = publish(config.out, config.publish, result.run_id, config.publish_scores)
+            result = replace(result, published=done.appended)
+        except EciError as error:
+            result = replace(result, not_published=why_not(error, config.out, result.run_id, config.publish))
+    if config.metrics:
+        failed = bool(result.not_published) if config.publish else None
+        write_metrics(config.metrics, read_manifest(store, result.run_id), result.unchanged, failed)
+    return result
+
+
+def _held(
+    config: RunConfig,
+    prepared: Prepared,
+    store: Store,
+    fresh: bool,
+    progress: Progress,
+    log: Callable[[str], None] | None,
+) -> RunResult:
     with holding(store) as check:
         try:
-            return _run(config, prepared, store, check, progress or Silent(), log)
+            return _run(config, prepared, store, check, progress, log)
         except HeldError:
             raise
         except InputError:
@@ -79,12 +109,14 @@ def _run(
     before = seen(store)
     standing = _standing(store, key, finished)
     if standing is not None:
+        if standing.losses and not config.allow_rejects:
+            raise stands_with(standing.losses, standing.run_id)
         return standing
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)
     try:
-        with Cluster(config, job.threads, progress) as cluster:
-            ran = Stages(config, prepared, job, cluster).run()
+        with runner_for(config, job.threads, progress, prepared.files) as runner:
+            ran = Stages(config, prepared, job, runner).run()
         conclude(ran, config, prepared, key)
         check()
         finish(store, job.run_id, before)

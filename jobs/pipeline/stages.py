@@ -16,6 +16,7 @@ from jobs.ingest.digests import require_same
 from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.expected import stage_seconds
+from jobs.pipeline.here import Here
 from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
@@ -28,6 +29,9 @@ from jobs.ranking.looks import Looks, Sample, judge_look, plan_looks
 from jobs.work.job import Job
 from jobs.work.layout import PartRange, fold_name
 from jobs.work.summaries import Done, Information, Rejects, S
+
+MOST_RANKED = 1_000
+"""Sources and hybrids of a run: each is compared with each, which takes half a minute and 400 MB here."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,10 @@ class Ran:
 
 
 class Stages:
-    """The stages of one run on a cluster; each reads what the ones before have returned."""
+    """The stages of one run; each reads what the ones before have returned."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, job: Job, cluster: Cluster) -> None:
-        self.config, self.prepared, self.job, self.cluster = config, prepared, job, cluster
+    def __init__(self, config: RunConfig, prepared: Prepared, job: Job, runner: Cluster | Here) -> None:
+        self.config, self.prepared, self.job, self.runner = config, prepared, job, runner
         self.done = Done()
         self.scored: list[str] = []
         """The score tasks so far, over all looks."""
@@ -65,7 +69,9 @@ class Stages:
         """Run every stage. Raises EciError for a task that failed, InputError where no triple can be scored."""
         self._read()
         self.sources = sorted({source for summary in self.done.ingest.values() for source in summary["sources"]})
+        _require_rankable(len(self.sources), 0)
         self.hybrids = resolve(self.config.hybrids, self.sources)
+        _require_rankable(len(self.sources), len(self.hybrids))
         self.pooled = [[self.sources.index(part) for part in parts] for parts in self.hybrids.values()]
         self._stage("settle", tasks.settle_tasks(self.job, self.config, self.done.ingest))
         self._require_rows()
@@ -81,12 +87,11 @@ class Stages:
         if self.probing.possible:
             if self.config.decide_by == "eci":
                 self.probing.sources()
-            self.probing.conclude()
+            of_sources = zip(self.sources, information, strict=False)
+            self.probing.conclude({name: found["information"] for name, found in of_sources if found["n_examples"]})
         if self.config.information:
             self._inform()
-        return Ran(
-            self.job, self.done, self.sources, self.hybrids, information, sample, self.cluster.resumed.made_again
-        )
+        return Ran(self.job, self.done, self.sources, self.hybrids, information, sample, self.runner.resumed.made_again)
 
     def _expect(self) -> None:
         """Tell the progress what is ahead; of a run that may stop early nobody knows."""
@@ -94,10 +99,10 @@ class Stages:
             return
         rows = sum(sum(summary["parts"]) for summary in self.done.settle.values())
         texts = sum(summary["texts"] for summary in self.done.collect.values()) if self.job.encoder else 0
-        self.cluster.progress.expect(stage_seconds(self.config, self.job.dim, rows, texts, len(self.sources)))
+        self.runner.progress.expect(stage_seconds(self.config, self.job.dim, rows, texts, len(self.sources)))
 
     def _together(self, *stages: Stage) -> None:
-        for name, found in self.cluster.run(self.job, *(stage for stage in stages if stage.tasks)).items():
+        for name, found in self.runner.run(self.job, *(stage for stage in stages if stage.tasks)).items():
             self.done.add(name, found)
 
     def _stage(self, name: str, those: Mapping[str, Task[S]], rows: int | None = None) -> None:
@@ -217,3 +222,13 @@ class Stages:
         parts = tasks.all_parts(self.done.settle)
         rows = sum(summary["scored"] for summary in self.done.score.values())
         self._stage("triples", tasks.triples_tasks(self.job, parts, self.sources, self.done.factor), rows)
+
+
+def _require_rankable(sources: int, hybrids: int) -> None:
+    """Raise InputError for more sources and hybrids than a run ranks."""
+    if sources + hybrids > MOST_RANKED:
+        beside = f" and {hybrids:,} hybrids" if hybrids else ""
+        raise InputError(
+            f"{sources:,} sources{beside}, allowed are {MOST_RANKED:,} in all, since each is compared with each: where a source "
+            "is named after every file, name it (--triples NAME=PATH), else rank fewer at a time"
+        )

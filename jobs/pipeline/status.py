@@ -70,7 +70,7 @@ class Recorded:
             self._written = time.monotonic()
             seconds = self._written - self._started[states[0]["stage"]]
             told = states[0] | {"stage_seconds": round(seconds, 1), "time": _now()}
-            self._store.write_text(self._path, json.dumps(sealed(told)))
+            self._store.write_text(self._path, json.dumps(sealed(told)), durable=False)
 
 
 def status_of(out: str) -> list[dict[str, Any]]:

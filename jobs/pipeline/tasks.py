@@ -250,10 +250,11 @@ def judge_tasks(
 
 
 def gains_tasks(
-    tried: dict[str, list[str]], queries: dict[str, int], probe: Probe, look: str
+    tried: dict[str, list[str]], queries: dict[str, int], information: dict[str, float], probe: Probe, look: str
 ) -> dict[str, Task[Gains]]:
-    """Return the one task that says what the trials have given. `tried`, `queries`: as `gains_task`."""
-    return {"all": task(gains_task, tried=tried, queries=queries, probe=probe, look=look)}
+    """Return the one task that says what the trials have given. `tried`, `queries`, `information`: as `gains_task`."""
+    one = task(gains_task, tried=tried, queries=queries, information=information, probe=probe, look=look)
+    return {"all": one}
 
 
 def factor_tasks(numbers: list[int], scored: list[str]) -> dict[str, Task[Factor]]:

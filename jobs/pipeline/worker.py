@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +23,9 @@ from jobs.work.markers import read_marker, write_marker
 from jobs.work.summaries import S, Summary
 
 TOPIC = "eci-progress"
+DRIVER = "ECI_DRIVER"
+"""In the environment of the driver's own workers: the driver's process."""
+_PR_SET_PDEATHSIG = 1
 
 QUIET_SECONDS = 0.3
 
@@ -66,8 +72,12 @@ def installed() -> str:
     return version("eci-lake")
 
 
-def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Summary:
-    """Run one task in a worker: its function, then its marker. A task that is marked already is not run again.
+def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, report: Report | None = None) -> Summary:
+    """Run one task: its function, then its marker. A task that is marked already is not run again.
+
+    Args:
+        driver: the driver's version of eci-lake.  report: takes rows; None in a worker, which sends them to the driver,
+            and whose memory is measured anew for each task.
 
     Raises:
         EciError: the worker's eci-lake is not of the version of the driver's; its tables could be others.
@@ -75,6 +85,8 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Su
     if installed() != driver:
         host = socket.gethostname()
         raise EciError(f"the worker on {host} has eci-lake {installed()}, this run {driver}: install the same on both")
+    if report is None:
+        _end_with_driver()
     done = read_marker(job, stage, name)
     if done is not None and done.summary is not None:
         return done.summary
@@ -82,8 +94,9 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Su
 
     pa.set_cpu_count(job.threads)
     started, busy = time.monotonic(), time.process_time()
-    _reset_peak()
-    first = (_reporter(stage),) if task.reports else ()
+    if report is None:
+        _reset_peak()
+    first = (report or _reporter(stage),) if task.reports else ()
     with recording() as files:
         summary: Summary = task.function(job, name, *first, **task.arguments)
     summary["seconds"] = round(time.monotonic() - started, 3)
@@ -91,6 +104,18 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str) -> Su
     summary["peak_bytes"] = _peak_bytes()
     write_marker(job, stage, name, summary, files)
     return summary
+
+
+@cache
+def _end_with_driver() -> None:
+    """Let the system end this process when the driver that has started it is gone: one that was killed tells nobody.
+
+    Only where workers are processes of the driver, on Linux; elsewhere they end when they miss it.
+    """
+    if os.environ.get(DRIVER) != str(os.getppid()):
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reset_peak() -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from scipy.special import ndtri
-
 from jobs.output.records import CurveRow, PairRow, ProbePairRow, ProbeRow, SourceRow
-from jobs.probing.fitness import unfit
+from jobs.probing.fitness import OPEN, unfit, why_open
 from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
 MOST_NAMED = 6
 MOST_GROUPS = 8
-SURE = float(ndtri(0.975))
+SURE = 1.959963984540054  # 97.5 % of a normal distribution; computed, it would load a third of a second of SciPy
 
 
 class Probed(NamedTuple):
@@ -56,10 +54,10 @@ def first_of(probed: Probed) -> list[str]:
         return [f"{best['source']} {gains}; a second source is needed to rank."]
     tied = [row["source"] for row in probed.rows[1:] if row["rank_low"] == 1]
     if tied:
-        least = min(row["gain"] for row in probed.rows if row["rank_low"] == 1)
+        gained = [row["gain"] for row in probed.rows if row is best or row["rank_low"] == 1]
         lines = [
-            f"A tie. Nothing is decided between {named([best['source'], *tied])}: they gain {points(least)} to {points(best['gain'])} "
-            f"{what} {judged}."
+            f"A tie. Nothing is decided between {named([best['source'], *tied])}: they gain {points(min(gained))} to "
+            f"{points(max(gained))} {what} {judged}."
         ]
     else:
         second = probed.rows[1]["source"]
@@ -68,13 +66,24 @@ def first_of(probed: Probed) -> list[str]:
             f"Train on {best['source']}: it {gains}, {points(pair['difference'])} against {second} "
             f"({interval(pair['low'], pair['high'])}): decided."
         ]
-    if best["gain_high"] < 0:
+    if all_harm(probed):
         lines.append(
             "Every source makes these queries worse than the frozen encoder does: train on none of them as it is."
         )
     elif best["gain_low"] <= 0:
         lines.append(f"That {best['source']} gains at all over the frozen encoder is not sure.")
     return lines
+
+
+def all_harm(probed: Probed) -> bool:
+    """Return whether every source surely makes the held-out queries worse than the frozen encoder does."""
+    return all(row["gain_high"] < 0 for row in probed.rows)
+
+
+def out_of_order(probed: Sequence[ProbeRow]) -> bool:
+    """Return whether the ranks are not those of the gains: information speaks, too. `probed`: of source_probe, by rank."""
+    gains = [row["gain"] for row in probed]
+    return gains != sorted(gains, reverse=True)
 
 
 def beside_next(probed: Probed) -> list[str]:
@@ -85,8 +94,10 @@ def beside_next(probed: Probed) -> list[str]:
     pair = next((p for p in probed.pairs if (p["source_a"], p["source_b"]) == (best["source"], second)), None)
     if pair is None:
         return []
+    most = max(row["gain"] for row in probed.rows if row["rank_low"] == 1)
+    by = "gain" if best["gain"] == most else "gain and information together"
     return [
-        f"The first by gain is {best['source']}: {points(best['gain'])} (95 % interval "
+        f"The first by {by} is {best['source']}: {points(best['gain'])} (95 % interval "
         f"{interval(best['gain_low'], best['gain_high'])}), {points(pair['difference'])} against {second} "
         f"({interval(pair['low'], pair['high'])}): {'decided' if pair['decided'] else 'not decided'}."
     ]
@@ -96,7 +107,6 @@ def agreement(probed: Probed, ranking: Sequence[SourceRow]) -> list[str]:
     """Return ECI's word on the answer: whether the first by it may be the best by the probe."""
     first = _first_by_eci(probed, ranking)
     if first is None:
-        return []
         return []
     if all_tied(ranking):
         return ["ECI does not tell the sources apart: it is the same for all."]
@@ -162,10 +172,10 @@ def score_first(rows: Sequence[SourceRow]) -> str:
         return f"{best} is the only source; a second one is needed to rank."
     if equal := all_tied(rows):
         return f"A tie. All {equal} sources have the same ECI: the order of their names is no ranking."
-    if {best, rows[1]["source"]} & unfit(rows):
+    if why := why_open(rows, best, rows[1]["source"]):
         return (
-            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but the two are not "
-            "comparable."
+            f"Not decided: {best} ranks first of {len(rows)} sources by ECI, ahead of {rows[1]['source']}, but "
+            f"{OPEN[why]}."
         )
     tied = [row["source"] for row in rows[1:] if row["rank_lo"] == 1]
     if tied:
@@ -185,7 +195,8 @@ def score_lead(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[str]
         return []
     top = rows[0]["eci"]
     lead = f"{number(pair['difference'], top)}, 95 % interval {span(pair['lo'], pair['hi'], top)}"
-    word = "NOT comparable" if {best, second} & unfit(rows) else "decided" if pair["decided"] else "NOT decided"
+    why = why_open(rows, best, second)
+    word = why.replace("not", "NOT") if why else "decided" if pair["decided"] else "NOT decided"
     return [f"By ECI, {best} is ahead of {second} by {lead}: {word}."]
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from jobs.output.records import SourceRow, value_of
 from jobs.probing.answer import Probed, disagreement, named
-from jobs.probing.fitness import LEAST_QUERIES, few, unequal
+from jobs.probing.fitness import LEAST_QUERIES, few, largest, unequal
+from jobs.terminal.console import counted
 
 MOST_VIOLATIONS = 0.3
 MOST_NEAR_DUPLICATES = 0.05
@@ -60,19 +61,20 @@ def too_few(facts: Facts) -> Caution | None:
     rows = [row for row in facts.ranking if few(row)]
     if not rows:
         return None
-    each = [f"{row['source']} has {_counted(row['n_queries'], 'query', 'queries')}" for row in rows]
+    each = [f"{row['source']} has {counted(row['n_queries'], 'query', 'queries')}" for row in rows]
     said = f"Too few for an interval: {named(each)}; below {LEAST_QUERIES} queries it is narrower than it should be."
     return _caution("too few", rows, said)
 
 
 def not_comparable(facts: Facts) -> Caution | None:
     """Warn of sources much smaller than the largest."""
-    sizes = unequal(facts.ranking)
+    sizes, most = unequal(facts.ranking), largest(facts.ranking)
     rows = [row for row in facts.ranking if row["source"] in sizes]
-    if not rows:
+    if not rows or most is None:
         return None
+    each = named([f"{name} has {size:,}" for name, size in sizes.items()])
     said = (
-        f"Not comparable by ECI: {named([f'{name} has {size}' for name, size in sizes.items()])}. "
+        f"Not comparable by ECI with {most['source']}, which has {most['n_examples']:,} triples: {each}. "
         "The log-determinant of few triples is too low; give about as many of each."
     )
     return _caution("not comparable", rows, said)
@@ -174,10 +176,6 @@ def _caution(kind: str, rows: Sequence[SourceRow], said: str) -> Caution:
 def _rates(rows: Sequence[SourceRow], rate: str) -> str:
     ordered = sorted(rows, key=lambda row: -float(value_of(row, rate)))
     return named([f"{row['source']} {value_of(row, rate):.1%}" for row in ordered])
-
-
-def _counted(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"
 
 
 def _has(rows: Sequence[SourceRow]) -> str:

@@ -14,6 +14,7 @@ from jobs.output.records import PairRow, ProbeRow, SourceRow
 from jobs.probing.answer import (
     Probed,
     agreement,
+    all_harm,
     all_tied,
     beside_next,
     first_of,
@@ -84,7 +85,7 @@ def _by_probe(probed: Probed, ranking: Sequence[SourceRow]) -> Decision:
     said = (*first_of(probed), *beside_next(probed), *agreement(probed, ranking))
     dealt = best["kind"] == "hybrid"
     parts = tuple(best["parts"]) if dealt else (best["source"],)
-    return Decision(() if best["gain_high"] < 0 else same, parts, dealt, said, tuple(harms(probed)))
+    return Decision(() if all_harm(probed) else same, parts, dealt, said, tuple(harms(probed)))
 
 
 def next_commands(decision: Decision, out: str, run_id: str, sources: Sequence[str], sampled: bool) -> list[Command]:

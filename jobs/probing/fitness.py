@@ -21,14 +21,30 @@ def few(row: SourceRow) -> bool:
     )
 
 
-def unequal(ranking: Sequence[SourceRow]) -> dict[str, str]:
-    """Return the sources and hybrids that ECI cannot compare with the largest source, each with `n of N triples`."""
-    largest = max((row["n_examples"] for row in ranking if row["kind"] == "source"), default=0)
+def largest(ranking: Sequence[SourceRow]) -> SourceRow | None:
+    """Return the source of the most triples (of equal ones the first), None where there is none."""
+    return max((row for row in ranking if row["kind"] == "source"), key=lambda row: row["n_examples"], default=None)
+
+
+def unequal(ranking: Sequence[SourceRow]) -> dict[str, int]:
+    """Return the sources and hybrids that ECI cannot compare with the largest source, each with its triples."""
+    most = largest(ranking)
     return {
-        row["source"]: f"{row['n_examples']:,} of {largest:,} triples"
+        row["source"]: row["n_examples"]
         for row in ranking
-        if row["kind"] != "mixture" and LEAST_PART * row["n_examples"] < largest
+        if most is not None and row["kind"] != "mixture" and LEAST_PART * row["n_examples"] < most["n_examples"]
     }
+
+
+OPEN = {"too few queries": "the queries are too few", "not comparable": "the two are not comparable"}
+"""What `why_open` says, as the part of a sentence."""
+
+
+def why_open(ranking: Sequence[SourceRow], *pair: str) -> str | None:
+    """Return why no pair of these sources is decided by ECI, whatever its interval: `too few queries` or `not comparable`."""
+    if any(row["source"] in pair and few(row) for row in ranking):
+        return "too few queries"
+    return "not comparable" if not unequal(ranking).keys().isdisjoint(pair) else None
 
 
 def unfit(ranking: Sequence[SourceRow]) -> set[str]:

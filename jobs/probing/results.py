@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eci_sql.information import rank_bounds
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_PROBE
+from jobs.probing.evidence import evidence_of, informed, ranks_of
 from jobs.probing.measure import Budget
 from jobs.probing.sample import Sample, half_of_passages, half_of_queries
 from jobs.probing.statistics import LEVEL, difference, gain, holm, training_variance
@@ -36,18 +37,29 @@ class Trials(NamedTuple):
 
 
 def results_of(
-    run_id: str, trials: Trials, sample: Sample, budget: Budget, tolerance: float
+    run_id: str,
+    trials: Trials,
+    sample: Sample,
+    budget: Budget,
+    tolerance: float,
+    information: Mapping[str, float],
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Return the tables source_probe (in the order of rank), probe_pairs and probe_curve.
 
-    `tolerance`: points of nDCG within which a difference is a tie.
+    Args:
+        tolerance: points of nDCG within which a difference is a tie.
+        information: of the sources, as far as it is known.
     """
     names, halvings = list(trials.tried), len(trials.frozen)
     sides = sides_of(sample, halvings)
     last = budget.judged(trials.values, axis=2)
     pairs, decided = _pairs(names, last[:, :, NDCG], sides, tolerance / 100)
     gains = [gain(last[i, :, NDCG], trials.frozen[:, NDCG], sides) for i in range(len(names))]
-    rank, low, high = rank_bounds([one.value for one in gains], decided)
+    means = [one.value for one in gains]
+    about = [informed(information, parts) for parts in trials.tried.values()]
+    evidence = evidence_of(means, about, [parts == [name] for name, parts in trials.tried.items()])
+    rank = ranks_of(evidence, means, decided)
+    _, low, high = rank_bounds(means, decided)
     rows = []
     for i in np.argsort(rank).tolist():
         of = trials.tried[names[i]]
@@ -57,6 +69,7 @@ def results_of(
             "kind": "source" if of == [names[i]] else "hybrid",
             "parts": of,
             "rank": int(rank[i]), "rank_low": int(low[i]), "rank_high": int(high[i]),
+            "evidence": float(evidence[i]),
             "gain": gains[i].value, "gain_se": gains[i].se, "gain_low": gains[i].low, "gain_high": gains[i].high,
             "gain_mrr": float((last[i, :, MRR] - trials.frozen[:, MRR]).mean()),
             "frozen": float(trials.frozen[:, NDCG].mean()),

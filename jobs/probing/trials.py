@@ -70,18 +70,25 @@ def judge_task(
 
 
 def gains_task(
-    job: Job, name: str, tried: dict[str, list[str]], queries: dict[str, int], probe: Probe, look: str
+    job: Job,
+    name: str,
+    tried: dict[str, list[str]],
+    queries: dict[str, int],
+    information: dict[str, float],
+    probe: Probe,
+    look: str,
 ) -> Gains:
     """Publish what the trials say.
 
     Args:
         tried: the sources, and the hybrids with their sources, by name; a trial's number is its place in here.
         queries: those that each was trained on.
+        information: of each source.
     """
     sample, _ = read_sample(job, drawn_name(look))
     values = np.stack([_read(job, number, probe, look) for number in range(len(tried))])
     trials = Trials(tried, queries, values, _read(job, -1, probe, look)[:, -1])
-    tables = results_of(job.run_id, trials, sample, budget_of(probe, job.temperature), probe.tolerance)
+    tables = results_of(job.run_id, trials, sample, budget_of(probe, job.temperature), probe.tolerance, information)
     published = [
         publish(job, table.files, [rows], table.schema)
         for table, rows in zip((SOURCE_PROBE, PROBE_PAIRS, PROBE_CURVE), tables, strict=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from eci_sql.information import Score, spectrum
+from eci_sql.information import Score, score_means, spectrum
 from eci_sql.mixtures import Folds, best_mixture, delete_one_mix
 from eci_sql.moments import dim_of, sum_packed, unpack_upper
 from jobs.scoring.moments import folds_of_table, read_source
 from jobs.work.job import Job
 from jobs.work.summaries import Mixture
+
+MOST = 64
+"""Sources that may have a share: the time of the search grows with the fourth power of their number."""
 
 
 def mixture_task(job: Job, name: str, numbers: list[int], scored: list[str]) -> Mixture:
@@ -36,6 +40,10 @@ def means_of(read: Callable[[int], Folds], count: int) -> tuple[np.ndarray, np.n
         plus.append(unpack_upper(sum_packed(part.plus), dim) / n)
         minus.append(unpack_upper(sum_packed(part.minus), dim) / n)
     return np.stack(plus), np.stack(minus)
+
+
+def _only(read: Callable[[int], Folds], number: int, _: int) -> Folds:
+    return read(number)
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,28 @@ class Mixed:
 
 
 def best_of(read: Callable[[int], Folds], count: int, lam: float) -> Mixed:
-    """Return the best mixture of `count` sources; `read` gives one source's sums by fold.
+    """Return the best mixture of `count` sources, of more than MOST the MOST best ones; `read` gives one's sums by fold.
 
     Raises:
         MetricError: as `best_mixture`.
     """
+    if count > MOST:
+        kept = _best_alone(read, count, lam)
+        found = best_of(lambda number: read(kept[number]), MOST, lam)
+        alpha = np.zeros(count)
+        alpha[kept] = found.alpha
+        return replace(found, alpha=alpha)
     plus, minus = means_of(read, count)
     return mix_of(read, best_mixture(plus, minus, lam).alpha, lam, plus)
+
+
+def _best_alone(read: Callable[[int], Folds], count: int, lam: float) -> list[int]:
+    """Return the numbers of the MOST sources of the highest scores, in their order; one source in memory at a time."""
+    scores = np.empty(count)
+    for number in range(count):
+        (plus,), (minus,) = means_of(partial(_only, read, number), 1)
+        scores[number] = score_means(plus, minus, lam).eci
+    return sorted(np.argsort(-scores, kind="stable")[:MOST].tolist())
 
 
 def mix_of(read: Callable[[int], Folds], alpha: np.ndarray, lam: float, mean_plus: np.ndarray | None = None) -> Mixed:

@@ -22,6 +22,8 @@ DETAILS = {
     "negative_is_labelled_positive": "the negative is a positive of this query elsewhere in the input",
     "bad_vector": "no usable vector for the query, the positive or the negative",
 }
+WITHOUT_TEXT = "the query, the positive or the negative is an id (a number in the place of a text is one), and no file has its text"
+"""Why a vector is missing where an encoder makes them."""
 
 
 def rejects_task(
@@ -46,7 +48,7 @@ def rejects_task(
         for stage, task in folded:
             with reading(job, REJECTS_OF[stage], task) as source:
                 table = source.read_all()
-            yield _with_run(job, _explained(table), [files[u] for u in table["unit"].to_pylist()])
+            yield _with_run(job, _explained(job, table), [files[u] for u in table["unit"].to_pylist()])
 
     batches = (batch for table in tables() for batch in table.to_batches())
     reader = pa.RecordBatchReader.from_batches(REJECTS.schema, batches)
@@ -72,12 +74,13 @@ def _with_run(job: Job, table: pa.Table, files: list[str]) -> pa.Table:
     return table.select(REJECTS.schema.names).cast(REJECTS.schema)
 
 
-def _explained(table: pa.Table) -> pa.Table:
+def _explained(job: Job, table: pa.Table) -> pa.Table:
     """Give rows that were rejected by their ids the columns detail and record (the ids: the texts are in `texts`)."""
     names = ("query_id", "positive_id", "negative_id")
     ids = [[bytes(value).hex() for value in from_arrow(table[name]).view("V16").tolist()] for name in names]
     records = [json.dumps(dict(zip(names, row, strict=True))) for row in zip(*ids, strict=True)]
-    detail = [DETAILS[reason] for reason in table["reason"].to_pylist()]
+    details = DETAILS if job.encoder is None else DETAILS | {"bad_vector": WITHOUT_TEXT}
+    detail = [details[reason] for reason in table["reason"].to_pylist()]
     return table.append_column("detail", pa.array(detail, pa.string())).append_column(
         "record", pa.array(records, pa.string())
     )

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.output.records import SourceRow
-from jobs.probing.answer import Probed, all_tied
+from jobs.probing.answer import Probed, all_harm, all_tied
 from jobs.probing.answer import named as listed
 from jobs.probing.cautions import Caution, Facts, cautions
 from jobs.probing.decision import TRAIN, Decision, decide, select_command
-from jobs.probing.fitness import unfit
+from jobs.probing.fitness import OPEN, why_open
 from jobs.probing.judged_text import base_of, judged_lines
 from jobs.reports.data import ReportData, by_eci, facts_of
 from jobs.reports.html_parts import command, esc
@@ -78,7 +78,7 @@ def _by_probe(probed: Probed) -> tuple[str, tuple[str, ...]]:
     """Return the headline, and the source or those that tie."""
     best = probed.rows[0]
     tied = tuple(row["source"] for row in probed.rows if row["rank_low"] == 1 or row is best)
-    if best["gain_high"] < 0:
+    if all_harm(probed):
         return "Train on none of these sources as they are", tied
     if len(probed.rows) == 1:
         return f"Train on {best['source']}: it is the only source", tied
@@ -98,8 +98,8 @@ def _by_eci(data: ReportData) -> tuple[str, tuple[str, ...]]:
     tied = tuple(row["source"] for row in rows if row["rank_lo"] == 1 or row is rows[0] or all_tied(rows))
     if len(rows) == 1:
         return f"Train on {best}: it is the only source", tied
-    if {best, rows[1]["source"]} & unfit(data.ranking):
-        return f"Not decided: {best} is first by ECI, but the sources are not comparable", tied
+    if why := why_open(data.ranking, best, rows[1]["source"]):
+        return f"Not decided: {best} is first by ECI, but {OPEN[why]}", tied
     if len(tied) > 1:
         return _tie("A tie by ECI", tied), tied
     return f"Train on {best}, by ECI alone", tied

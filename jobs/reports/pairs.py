@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from jobs.output.records import PairRow
-from jobs.probing.fitness import unfit
+from jobs.output.records import PairRow, SourceRow
+from jobs.probing.fitness import why_open
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.grid import Row, Square, grid
 from jobs.reports.html_parts import Cell, esc, folded, name, num, section, table, text
@@ -13,37 +14,37 @@ from jobs.reports.names import named
 
 MOST = 12
 """Sources in the triangle: more columns than these no page of paper holds."""
-DECIDED, OPEN, APART = "decided", "not decided", "not comparable"
-CLASSES = {DECIDED: "ahead", OPEN: "open", APART: "apart"}
+DECIDED, OPEN = "decided", "not decided"
+CLASSES = {DECIDED: "ahead", OPEN: "open"}
 
 
 def pairs_section(data: ReportData) -> str:
     """Return the section, empty where there are no pairs."""
     order = {row["source"]: row["rank"] or 0 for row in by_eci(data) if row["source"] in data.shown}
-    apart = unfit(data.ranking)
     found = [p for p in data.pairs if order.get(p["a"], math.inf) < order.get(p["b"], -math.inf)]
     if not found:
         return ""
     found.sort(key=lambda p: (order[p["a"]], order[p["b"]]))
-    verdicts = [_verdict(p, apart) for p in found]
+    verdicts = [_verdict(p, data.ranking) for p in found]
     open_ = sum(verdict != DECIDED for verdict in verdicts)
     digits = digits_of(data.ranking) + 1
     lead = (
-        f"Of {len(found)} pair{'s' * (len(found) != 1)}, {open_} {'are' if open_ != 1 else 'is'} not decided at 95 % or not "
-        f"comparable. By how much the row is ahead of the column in ECI, in units of {_unit(found)[1]}: in bold what is decided, with "
-        "a question mark what is not, in brackets what is not comparable."
+        f"Of {len(found)} pair{'s' * (len(found) != 1)}, {open_} {'are' if open_ != 1 else 'is'} not decided at 95 %, of too few "
+        f"queries, or not comparable. By how much the row is ahead of the column in ECI, in units of {_unit(found)[1]}: in bold what is decided, with "
+        "a question mark what is not, in brackets what is neither."
     )
     return section(
         "pairs",
         "Pairs of sources",
         lead,
-        _triangle(data, found, apart),
+        _triangle(data, found),
         folded("All pairs as a table", _table(found, verdicts, digits)),
     )
 
 
-def _verdict(pair: PairRow, apart: set[str]) -> str:
-    return APART if {pair["a"], pair["b"]} & apart else DECIDED if pair["decided"] else OPEN
+def _verdict(pair: PairRow, ranking: Sequence[SourceRow]) -> str:
+    """Return `decided`, `not decided`, or why the two cannot be compared."""
+    return why_open(ranking, pair["a"], pair["b"]) or (DECIDED if pair["decided"] else OPEN)
 
 
 def _unit(found: list[PairRow]) -> tuple[float, str]:
@@ -53,7 +54,7 @@ def _unit(found: list[PairRow]) -> tuple[float, str]:
     return 10.0**power, f"{10.0**power:.10f}".rstrip("0").rstrip(".")
 
 
-def _triangle(data: ReportData, found: list[PairRow], apart: set[str]) -> str:
+def _triangle(data: ReportData, found: list[PairRow]) -> str:
     ranks = {row["source"]: row["rank"] for row in by_eci(data)}
     names = sorted((name for name in data.shown if ranks.get(name)), key=lambda name: ranks[name] or 0)[:MOST]
     by_names = {(p["a"], p["b"]): p for p in found}
@@ -63,7 +64,7 @@ def _triangle(data: ReportData, found: list[PairRow], apart: set[str]) -> str:
         cells: list[Square | None] = []
         for k, b in enumerate(names[1:], start=1):
             pair = by_names.get((a, b)) if k > i else None
-            cells.append(_square(pair, _verdict(pair, apart), unit, top) if pair else None)
+            cells.append(_square(pair, _verdict(pair, data.ranking), unit, top) if pair else None)
         rows.append(Row(f"<b>{ranks[a]}</b> {named(a)}", cells))
     heads = [f'<span title="{esc(b)}">{ranks[b]} {named(b, 12)}</span>' for b in names[1:]]
     more = f"the first {MOST} of {len(data.shown)} sources" if len(data.shown) > MOST else f"{len(names)} sources"
@@ -72,12 +73,15 @@ def _triangle(data: ReportData, found: list[PairRow], apart: set[str]) -> str:
 
 def _square(pair: PairRow, verdict: str, unit: float, top: float) -> Square:
     value = f"{pair['difference'] / unit:.1f}"
-    shown = {DECIDED: value, OPEN: f"{value} ?", APART: f"({value})"}[verdict]
+    shown = {DECIDED: value, OPEN: f"{value} ?"}.get(verdict, f"({value})")
     said = (
         f"{pair['a']} against {pair['b']}: {pair['difference']:.3g} ({pair['lo']:.3g} to {pair['hi']:.3g}), {verdict}"
     )
     return Square(
-        shown, said, CLASSES[verdict], math.sqrt(abs(pair["difference"]) / top) if verdict == DECIDED else 0.0
+        shown,
+        said,
+        CLASSES.get(verdict, "apart"),
+        math.sqrt(abs(pair["difference"]) / top) if verdict == DECIDED else 0.0,
     )
 
 

@@ -19,7 +19,7 @@ from jobs.reports.marks import MOST_LINES, Chart, Figures, drawn, listing, made_
 from jobs.reports.ranked import Standing, ranked
 
 HEADS = (
-    ("rank", "by gain; in brackets: the ranks that the decided pairs do not exclude"),
+    ("rank", "by gain and information, never against a decided pair; in brackets: those that the decided pairs leave"),
     ("source", ""),
     ("gain", "points of nDCG over the frozen encoder"),
     ("95 % interval", "over queries and trainings"),

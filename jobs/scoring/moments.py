@@ -3,46 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from eci_sql.mixtures import Folds, pooled
-from eci_sql.moments import add_residuals, pack_upper
+from eci_sql.moments import add_residuals, rounded, sum_packed, upper_of
 from eci_sql.udfs import Vectors
 from jobs.output.tables import MOMENTS as TABLE
 from jobs.output.tables import SUMS
 from jobs.work.files import reading
 from jobs.work.job import Job
-from jobs.work.layout import MOMENTS, REFS
+from jobs.work.layout import FOLD_SUMS, MOMENTS, REFS
 
 _SUM_NAMES = [column.name for column in SUMS]
 
 
 def read_source(job: Job, number: int, scored: list[str]) -> pa.Table:
-    """Return one source's rows of the moments table, by fold. `scored`: score tasks, FF or FF-KK; looks are summed."""
+    """Return one source's sums by fold, in units of 2^-UNIT_BITS. `scored`: score tasks, FF or FF-KK; looks are summed.
+
+    A fold is rounded when it is whole: in how many looks it came makes no difference.
+    """
     looks: dict[str, list[pa.RecordBatch]] = {}
     for task in scored:
         with reading(job, MOMENTS, task) as file:
             looks.setdefault(task.partition("-")[2], []).append(file.get_batch(number))
-    tables = [pa.Table.from_batches(batches, TABLE.schema) for batches in looks.values()]
-    if len(tables) == 1:
-        return tables[0]
-    total = merged(iter(tables), job.folds)
-    source = next((table["source"][0] for table in tables if len(table)), None)
-    if source is None:
-        return tables[0]
-    return total.append_column("source", pa.repeat(source, len(total))).select(TABLE.schema.names).cast(TABLE.schema)
+    tables = [pa.Table.from_batches(batches, FOLD_SUMS) for batches in looks.values()]
+    tables = [table for table in tables if len(table)] or tables[:1]
+    total = tables[0] if len(tables) == 1 else _of_looks(tables, job.folds)
+    for name in ("plus", "minus"):
+        sums = as_lists(rounded(matrices_of(total, name)))
+        total = total.set_column(total.column_names.index(name), name, sums)
+    return total
+
+
+def _of_looks(tables: list[pa.Table], folds: int) -> pa.Table:
+    total = merged(iter(tables), folds)
+    source = pa.repeat(tables[0]["source"][0], len(total))
+    return total.append_column("source", source).select(FOLD_SUMS.names).cast(FOLD_SUMS)
+
+
+def whole(table: pa.Table) -> pa.Table:
+    """Return the row of `moments` of a source with these sums by fold; none where there are none.
+
+    Raises:
+        MetricError: sums too large for int64.
+    """
+    if not len(table):
+        return TABLE.schema.empty_table()
+    row: dict[str, Any] = {name: table[name][0] for name in ("run_id", "source", "dim")}
+    for field in TABLE.schema:
+        if field.type == pa.int64():
+            row[field.name] = pa.scalar(int(table[field.name].to_numpy().sum()))
+    columns = {name: pa.repeat(value, 1) for name, value in row.items()}
+    columns |= {name: as_lists(sum_packed(matrices_of(table, name))[None]) for name in ("plus", "minus")}
+    return pa.table({name: columns[name] for name in TABLE.schema.names}).cast(TABLE.schema)
 
 
 def matrices_of(table: pa.Table, name: str) -> np.ndarray:
     """Return a column of packed matrices as int64 (folds, P)."""
     values = table[name].combine_chunks().flatten().to_numpy()
-    return np.asarray(values).reshape(len(table), -1)
+    return np.asarray(values).reshape(len(table), -1 if len(table) else 0)
 
 
 def folds_of_table(table: pa.Table, folds: int) -> Folds:
-    """Return rows of `moments` of one source as sums by fold; folds without examples are zeros."""
+    """Return rows of one source as sums by fold; folds without examples are zeros."""
     at = table["fold"].to_numpy()
     examples = np.zeros(folds, dtype=np.int64)
     examples[at] = table["n_examples"].to_numpy()
@@ -119,7 +145,7 @@ class Moments:
         return matrices[source]
 
     def table(self, run_id: str, fold: int) -> pa.Table:
-        """Return the rows of the moments table, by source."""
+        """Return a row for each source that was met, by source; matrices in units of 2^-SUM_BITS."""
         nothing = np.zeros((self.dim, self.dim), dtype=np.int64)
         rows = [
             {
@@ -127,14 +153,14 @@ class Moments:
                 "source": source,
                 "fold": fold,
                 "dim": self.dim,
-                "plus": pack_upper(self.plus.get(source, nothing)),
-                "minus": pack_upper(self.minus.get(source, nothing)),
+                "plus": upper_of(self.plus.get(source, nothing)),
+                "minus": upper_of(self.minus.get(source, nothing)),
                 **self.sums[source],
             }
             for source in self.sources
             if source in self.sums
         ]
-        return pa.Table.from_pylist(rows, TABLE.schema)
+        return pa.Table.from_pylist(rows, FOLD_SUMS)
 
 
 def add_moments(moments: Moments, scored: pa.Table, vectors: Vectors) -> None:

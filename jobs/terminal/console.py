@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console
 
 from jobs.terminal.escape import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PLAIN_WIDTH = 160
 TOO_FEW = "too few"
@@ -17,6 +19,8 @@ TOO_FEW = "too few"
 
 def make_console(stderr: bool = False, color: bool = True) -> Console:
     """Return a console; without colour, or where the stream is no terminal, plain text comes out."""
+    from rich.console import Console
+
     console = Console(stderr=stderr, no_color=not color, highlight=False)
     if not console.is_terminal:
         console = Console(stderr=stderr, no_color=not color, highlight=False, width=PLAIN_WIDTH)
@@ -49,6 +53,11 @@ def interval(low: float, high: float, top: float) -> str:
     """Return an interval's ends as `number` does, or `too few` where there is none: it takes queries of two folds."""
     finite = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
     return f"{number(low, top)} .. {number(high, top)}" if finite else TOO_FEW
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 file`, `2,000 files`; `many` where it is not the other with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """The tables of `eci validate`: what each source got, what each predictor is worth, which pairs really differ.
 
 OUT/validation/validation_sources.parquet, validation_summary.parquet, validation_pairs.parquet and validation.json
-(split, choices on the dev queries, timings). Each appears whole or not at all; a later validation replaces them.
+(split, choices on the dev queries, timings), each with a hash of what it says. Each appears whole or not at all; a later
+validation replaces them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from jobs.errors import DamagedError
 from jobs.output import layout
 from jobs.output.parquet import read_sealed, write_sealed
+from jobs.output.sealed import SEAL, is_whole, sealed
 from jobs.output.store import Store
 from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.terminal.console import to_json
@@ -25,11 +28,12 @@ if TYPE_CHECKING:
     from jobs.validation.outcome import Validation
 
 METRICS = ("ndcg", "mrr")
+TABLES = ("validation_sources", "validation_summary", "validation_pairs")
 
 # The sign that makes larger mean better, as each is usually read: harder, closer, cleaner, more varied.
 PREDICTORS = {
-    "probe": 1, "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1, "mean_consistency": 1,
-    "mean_locality": 1, "mean_residuality": 1, "trace": 1, "effective_rank": 1, "hardness": 1, "margin": -1,
+    "ranking": -1, "probe": 1, "eci": 1, "information": 1, "misinformation": -1, "purity": 1, "mean_weight": 1,
+    "mean_consistency": 1, "mean_locality": 1, "mean_residuality": 1, "trace": 1, "effective_rank": 1, "hardness": 1, "margin": -1,
     "violation_rate": -1, "near_duplicate_rate": -1, "lexical_overlap": -1, "eci_v1": 1,
 }  # fmt: skip
 AT_RANDOM = "random choice"
@@ -73,16 +77,30 @@ def write_tables(found: Validation) -> None:
     ):
         with store.attempt(f"{layout.VALIDATION}/{name}.parquet") as path:
             write_sealed(path, pa.Table.from_pylist(rows, schema))
-    store.write_text(f"{layout.VALIDATION}/validation.json", to_json(description(found)) + "\n")
+    store.write_text(layout.VALIDATED, to_json(sealed(json.loads(to_json(description(found))))) + "\n")
 
 
 def read_tables(out: str) -> dict[str, Any]:
-    """Return the tables of the last validation of an output root as lists of rows, and its description."""
+    """Return the tables of the last validation of an output root as lists of rows, and its description.
+
+    Raises:
+        DamagedError: one of them is not what was written.
+    """
     store = Store(out)
     tables: dict[str, Any] = {}
-    for name in ("validation_sources", "validation_summary", "validation_pairs"):
+    for name in TABLES:
         tables[name] = read_sealed(store, f"{layout.VALIDATION}/{name}.parquet").to_pylist()
-    return tables | {"validation": json.loads(store.read_text(f"{layout.VALIDATION}/validation.json"))}
+    said = store.read_bytes(layout.VALIDATED)
+    if not is_whole(said):
+        raise DamagedError(f"{store.path(layout.VALIDATED)}: damaged: it is not what its own hash says; make it again")
+    tables["validation"] = {name: value for name, value in json.loads(said).items() if name != SEAL}
+    runs = {row["run_id"] for name in TABLES for row in tables[name]} | {tables["validation"]["run_id"]}
+    if len(runs) > 1:
+        raise DamagedError(
+            f"{store.path(layout.VALIDATION)}: its tables are of different validations ({', '.join(sorted(runs))}), the last of "
+            "which was stopped while it wrote them: make it again"
+        )
+    return tables
 
 
 def source_rows(found: Validation) -> list[dict[str, Any]]:

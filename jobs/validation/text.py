@@ -66,10 +66,12 @@ def validation_lines(tables: dict[str, Any]) -> Iterator[str]:
             for r in tables["validation_summary"]
             if r["metric"] == "ndcg" and r["objective"] == objective
         }
-        eci, probe, chance = summary["eci"], summary["probe"], summary[AT_RANDOM]
+        eci, chance = summary["eci"], summary[AT_RANDOM]
+        picks = [("the ranking", "ranking"), ("the probe alone", "probe"), ("ECI", "eci")]
+        said = "".join(_picks(who, summary[predictor]) for who, predictor in picks)
         choice = told["choices"][objective]
         yield (
-            f"{label}: best is {eci['best']}. {_picks('the probe', probe)}{_picks('ECI', eci)}A random choice loses "
+            f"{label}: best is {eci['best']}. {said}A random choice loses "
             f"{100 * chance['regret']:.2f} points of nDCG@10. {eci['pairs_different']} of {eci['pairs']} "
             f"pairs of sources really differ. Frozen encoder {rows[0]['ndcg_untuned']:.4f}. "
             f"Learning rate {choice['rate']:g}, {choice['steps']} steps."

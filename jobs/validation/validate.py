@@ -97,7 +97,8 @@ def _config(settings: Settings, encoder: str) -> RunConfig:
         "workers": settings.workers,
         "memory": settings.memory,
     }
-    return make_config(values)
+    typed = {name: f"--{name}" for name in ("out", "encoder", "temperature", "workers", "memory")}
+    return make_config(values, "options", typed)
 
 
 def _described(collection: Collection, split: Split) -> str:
@@ -155,10 +156,12 @@ def _write_lake(out: str, training: Training, names: list[str]) -> None:
 
 
 def _scores(scored: RunResult) -> dict[str, dict[str, Any]]:
-    """Return each source's row of source_eci, with its gain in the run's probe (None where there was none)."""
-    gains = {} if scored.probe is None else {row["source"]: row["gain"] for row in scored.probe.to_pylist()}
+    """Return each source's row of source_eci, with its rank and gain in the run's probe (None where there was none)."""
+    probed = {} if scored.probe is None else {row["source"]: row for row in scored.probe.to_pylist()}
+    said = {name: {"ranking": row["rank"], "probe": row["gain"]} for name, row in probed.items()}
+    none = {"ranking": None, "probe": None}
     rows = (row for row in scored.ranking.to_pylist() if row["kind"] == "source")
-    return {row["source"]: row | {"probe": gains.get(row["source"])} for row in rows}
+    return {row["source"]: row | said.get(row["source"], none) for row in rows}
 
 
 def _texts(texts: Texts, rows: np.ndarray) -> list[str]:

@@ -7,7 +7,7 @@ twice takes its first vector in the order of files and rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,9 +15,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.errors import InputError
+from jobs.errors import InputError, reason_of
 from jobs.formats.base import Unit
+from jobs.formats.bounded import in_bounds
 from jobs.formats.columns import string_column
+from jobs.formats.compression import READ_ERRORS
 from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, newly_met, order_of, text_id
 from jobs.ingest.index import Index, open_index
@@ -57,12 +59,20 @@ def check_vectors(path: str) -> int:
             pa.types.is_floating(kind.value_type)
         ):
             raise InputError(f"{path}: column 'vector' is of type {kind}; it is a list of floats")
-        for batch in file.iter_batches(FIRST_ROWS, columns=["side", "vector"]):
+        for batch in _batches(file, path, FIRST_ROWS, columns=["side", "vector"]):
             sizes = _sizes(batch["vector"])
             if (sizes > 0).any():
                 _check_sides(batch["side"], path)
                 return _dimension(sizes[sizes > 0], path)
     raise InputError(f"{path}: no row holds a vector")
+
+
+def _batches(file: Any, path: str, rows: int, **options: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file. Raises InputError for one that is damaged, or takes more memory than any vectors."""
+    try:
+        yield from in_bounds(file.iter_batches(rows, **options))
+    except (*READ_ERRORS, ValueError, pa.ArrowMemoryError) as error:
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
 def _dimension(sizes: np.ndarray, path: str) -> int:
@@ -103,7 +113,7 @@ def vectors_task(job: Job, name: str, unit: Unit, indexed: tuple[Side, ...]) -> 
         indexes: dict[Side, Index] = {side: stack.enter_context(open_index(job, side)) for side in indexed}
         columns = [c for c in ("text", "id", "side", "vector") if c in file.schema_arrow.names]
         groups = list(range(unit.start, file.num_row_groups if unit.stop is None else unit.stop))
-        for batch in file.iter_batches(ROWS, row_groups=groups, columns=columns):
+        for batch in _batches(file, unit.path, ROWS, row_groups=groups, columns=columns):
             ids, known = ids_of(pa.table(batch), unit.path, indexes)
             vectors, usable = as_matrix(batch["vector"], job.dim)
             keep = known & usable

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from jobs.output.parquet import PARQUET_ROWS, Crc32, HashedFile, write_parquet
+from jobs.output.parquet import PARQUET_ROWS, Crc32, HashedFile, read_parquet, write_parquet
 from jobs.work.job import Job
 from jobs.work.layout import WorkFile
 from jobs.work.summaries import PublishedFile
@@ -45,7 +44,8 @@ def _record(path: str, size: int, digest: str) -> None:
 def writing_bytes(job: Job, file: WorkFile, name: str) -> Iterator[HashedFile]:
     """Open the file of the task `name` for writing bytes; it appears when the block ends without an error."""
     relative = file.path(job, name)
-    with job.store.attempt(relative) as path:
+    # read by this run alone, and checked where it goes on: waiting for the disk would take most of a small task's time
+    with job.store.attempt(relative, durable=False) as path:
         with HashedFile(path, Crc32()) as sink:
             yield sink
         _record(relative, sink.size, sink.digest.hexdigest())
@@ -88,7 +88,7 @@ def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
 def read_unfinished(job: Job, relative: str, **options: Any) -> pa.Table:
     """Read a file that this run has published, by its path in the run's folder; options are those of pyarrow's read_table."""
     with job.store.open(f"{job.publish}/{relative}") as source:
-        return pq.read_table(source, page_checksum_verification=True, **options)
+        return read_parquet(source, **options)
 
 
 def publish(

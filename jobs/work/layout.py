@@ -126,6 +126,8 @@ _SETS = pa.schema(
 )
 _TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 _VOCABULARY = pa.schema([("token", pa.string()), ("idf", pa.float64())])
+FOLD_SUMS = MOMENTS_TABLE.schema.insert(2, pa.field("fold", pa.int32()))
+"""One source's sums in a fold."""
 MEMBERS_SCHEMA = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
 
 
@@ -165,7 +167,7 @@ EXCHANGE = WorkFile(
     compressed=False,
 )
 MOMENTS = WorkFile(
-    "score", "moments", MOMENTS_TABLE.schema, "source, of one row or none", ("information", "mixture", "moments", "factor"),
+    "score", "moments", FOLD_SUMS, "source, of one row or none", ("information", "mixture", "moments", "factor"),
     compressed=False,
 )  # fmt: skip
 MEMBERS = WorkFile("score", "members", MEMBERS_SCHEMA, "bucket", ("distinct",))

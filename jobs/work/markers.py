@@ -43,7 +43,7 @@ def read_marker(job: Job, stage: str, name: str) -> Marker | None:
 def write_marker(job: Job, stage: str, name: str, summary: Summary, files: Files) -> None:
     """Mark a task as done, after all its files are in place."""
     text = json.dumps(sealed({"summary": summary, "files": files}))
-    job.store.write_text(marker_of(job, stage, name), text)
+    job.store.write_text(marker_of(job, stage, name), text, durable=False)
 
 
 def remove_marker(job: Job, stage: str, name: str) -> None:

@@ -78,11 +78,13 @@ class RowsRead(Summary):
 
     `ids_alone`: texts of each side that are named by an id and have no text.
     `rejected_by_source`: rejects by source and reason, "" where a record does not say its source.
+    `left_out`: rows that --where does not take; they are none of `rows`.
     """
 
     rows: int
     rejected: int
     chunks: int
+    left_out: int
     sources: dict[str, int]
     by_fold: list[int]
     ids_alone: dict[str, int]

@@ -6,6 +6,7 @@ understood is kept as sentences, for people to check.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ POOLING_NAMES = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 
 MOST_TOKENS = 100_000
 """Tokenizers without a limit say 1e30."""
+MOST_TOKENIZER_BYTES = 256 << 20
+"""The largest of known encoders, with 256,000 tokens of all languages, have 33 MB."""
+MOST_GROWTH = 64
+"""Known normalizers replace a character or two by one to three others."""
 
 
 @dataclass
@@ -76,7 +81,7 @@ def read_json(path: Path, missing: Mapping[str, Any] | None = None) -> dict[str,
         if missing is not None:
             return dict(missing)
         raise EncoderError(f"{path.parent} holds no {path.name}: give a model's folder as it was saved") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{path} is not readable JSON ({error}): save the model again") from error
     if not isinstance(value, dict):
         raise EncoderError(f"{path} holds no JSON object: save the model again")
@@ -86,11 +91,34 @@ def read_json(path: Path, missing: Mapping[str, Any] | None = None) -> dict[str,
 def _tokenizer(path: Path) -> Path:
     for place in (path / "tokenizer.json", path / "onnx" / "tokenizer.json"):
         if place.is_file():
+            _check_tokenizer(place)
             return place
     raise EncoderError(
         f"{path} holds no tokenizer.json: save it once with transformers, "
         "AutoTokenizer.from_pretrained(MODEL, use_fast=True).save_pretrained(FOLDER)"
     )
+
+
+def _check_tokenizer(path: Path) -> None:
+    """Refuse a tokenizer that takes more of a machine than any text is worth: of a size, or that makes texts much longer."""
+    if path.stat().st_size > MOST_TOKENIZER_BYTES:
+        raise EncoderError(
+            f"{path} has {path.stat().st_size >> 20} MiB, allowed are {MOST_TOKENIZER_BYTES >> 20}: this is no tokenizer"
+        )
+    growth = _growth(read_json(path).get("normalizer"))
+    if growth > MOST_GROWTH:
+        raise EncoderError(
+            f"{path}: its normalizer can make a text {growth} times as long, allowed are {MOST_GROWTH}: take out its Replace steps"
+        )
+
+
+def _growth(normalizer: object) -> int:
+    """Return how many times as long the replacements of a normalizer can make a text."""
+    if not isinstance(normalizer, dict):
+        return 1
+    below = normalizer.get("normalizers")
+    growth = math.prod(_growth(step) for step in below) if isinstance(below, list) else 1
+    return growth * max(1, len(str(normalizer["content"]))) if "content" in normalizer else growth
 
 
 def _read_modules(found: ModelFolder) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import onnx
 
-from onnx_models.cards import INPUT_NAMES
+from onnx_models.cards import INPUT_NAMES, EncoderCard
 from onnx_models.errors import EncoderError
 
 KNOWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
@@ -54,6 +54,21 @@ def check_model(path: Path) -> ModelFacts:
         )
     outputs = {item.name: _shape(item) for item in model.graph.output}
     return ModelFacts(inputs, outputs, _data_files(path, model))
+
+
+def check_data(card: EncoderCard, path: Path) -> None:
+    """Refuse weights outside a card's ONNX file that the card does not name: nobody has hashed them.
+
+    Raises:
+        EncoderError: as `check_model`, and for such weights.
+    """
+    known = {file.path().resolve() for file in card.data}
+    strange = [location for location in check_model(path).data if (path.parent / location).resolve() not in known]
+    if strange:
+        raise EncoderError(
+            f"{path} keeps weights in {strange[0]!r}, which the card does not name (model.data): make the card again with "
+            "`eci encoders add`"
+        )
 
 
 def _check_operators(path: Path, model: onnx.ModelProto) -> None:

@@ -13,8 +13,10 @@ from onnx import TensorProto, numpy_helper
 
 from onnx_models.building.architectures import Weights, add_encoder, shape_of
 from onnx_models.building.graph import STATES, GraphBuilder, Int8Array, Matrix
+from onnx_models.building.onnx_checks import check_data
 from onnx_models.cards import EncoderCard
 from onnx_models.errors import EncoderError
+from onnx_models.files import may_keep_weights_outside
 
 Constants = Mapping[str, onnx.TensorProto]
 Makers = Mapping[str, onnx.NodeProto]
@@ -33,7 +35,7 @@ def rebuilt_model(card: EncoderCard, expand: bool = False) -> onnx.ModelProto:
     """
     path = card.model.verified_path()
     try:
-        arrays = dict(_named_weights(onnx.load(str(path))))
+        arrays = dict(_named_weights(_loaded(card)))
         if expand:
             arrays = {
                 name: array.expanded() if isinstance(array, Int8Array) else array for name, array in arrays.items()
@@ -48,7 +50,15 @@ def float_model(card: EncoderCard) -> onnx.ModelProto:
     """Return the model that runs for a card, its weights as float32 where they can be. Raises as `rebuilt_model`."""
     if card.rebuild:
         return rebuilt_model(card, expand=True)
-    return onnx.load(str(card.model.verified_path()))
+    return _loaded(card)
+
+
+def _loaded(card: EncoderCard) -> onnx.ModelProto:
+    """Return a card's file with its weights. Raises EncoderError for weights that the card does not name."""
+    path = card.model.verified_path()
+    if may_keep_weights_outside(path):
+        check_data(card, path)
+    return onnx.load(str(path))
 
 
 def _named_weights(model: onnx.ModelProto) -> Iterator[tuple[str, Matrix]]:

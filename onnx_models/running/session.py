@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx_models.batching import TOKEN_BUDGET, token_batches
 from onnx_models.cards import EncoderCard, Side
 from onnx_models.errors import EncoderError
+from onnx_models.files import may_keep_weights_outside
 from onnx_models.running.golden import check_golden as compare_with_golden
 from onnx_models.running.tokens import TextTokenizer
 
@@ -99,19 +100,25 @@ class Encoder:
         lengths = [len(row) for row in rows]
         inputs = self.feed(rows)
         size = inputs["input_ids"].shape
-        states = self._session.run([self.card.output], inputs)[0]
+        try:
+            states = self._session.run([self.card.output], inputs)[0]
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise EncoderError(
+                f"encoder {self.card.name!r} fails on {len(rows)} texts of up to {size[1]} tokens: {_in_a_line(error)}: "
+                "the model and its tokenizer do not belong together, or it was damaged before it was added: export it again"
+            ) from error
         self._real += sum(lengths)
         self._padded += size[0] * size[1]
-        self._check_shape(states.shape, size)
+        self._check_output(states, size)
         return self._pool(states, lengths)
 
-    def _check_shape(self, actual: tuple[int, ...], ids: tuple[int, ...]) -> None:
+    def _check_output(self, states: NDArray[np.float32], ids: tuple[int, ...]) -> None:
         dim = self.card.dim
         expected = (ids[0], dim) if self.card.pooling == "none" else (*ids, dim)
-        if actual != expected:
+        if states.shape != expected or states.dtype.kind != "f":
             raise EncoderError(
-                f"output {self.card.output!r} of encoder {self.card.name!r} has shape {actual}, "
-                f"its card implies {expected}: correct dim, pooling or model.output in the card"
+                f"output {self.card.output!r} of encoder {self.card.name!r} has shape {states.shape} of {states.dtype}, "
+                f"its card implies {expected} of floats: correct dim, pooling or model.output in the card"
             )
 
     def _pool(self, states: NDArray[np.float32], lengths: list[int]) -> NDArray[np.float32]:
@@ -150,6 +157,10 @@ def open_encoder(card: EncoderCard, threads: int = 1, check_golden: bool = True)
     return Encoder(card, session, tokenizer)
 
 
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
 def _pooled(states: NDArray[np.float32], length: int, pooling: str) -> NDArray[np.float32]:
     """Pool one text: (tokens, dim), or (dim,) for `none`, to (dim,)."""
     if pooling == "mean":
@@ -163,12 +174,17 @@ def _pooled(states: NDArray[np.float32], length: int, pooling: str) -> NDArray[n
 
 def _open_session(card: EncoderCard, threads: int) -> ort.InferenceSession:
     path = card.model.verified_path()
+    if not card.rebuild and may_keep_weights_outside(path):
+        # onnx takes a tenth of a second to import
+        from onnx_models.building.onnx_checks import check_data
+
+        check_data(card, path)
     model = _rebuilt_bytes(card) if card.rebuild else str(path)
     try:
         session = ort.InferenceSession(model, _session_options(threads), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise EncoderError(
-            f"ONNX Runtime {ort.__version__} cannot load {path} ({error}): export the model again"
+            f"ONNX Runtime {ort.__version__} cannot load {path} ({_in_a_line(error)}): export the model again"
         ) from error
     _check_names(path, "inputs", card.inputs, [node.name for node in session.get_inputs()])
     outputs = [node.name for node in session.get_outputs()]
@@ -197,7 +213,7 @@ def _session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # The level changes the last bits, so it is pinned rather than left to a default.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised
     # Waiting threads that spin take the cores of the other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

@@ -1,4 +1,5 @@
-"""`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, of the probe, then encoders."""
+"""`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, of the probe,
+then encoders, then a table of what every run pays, with bounds: it fails where one is broken."""
 
 from __future__ import annotations
 
@@ -6,19 +7,20 @@ import json
 import os
 import sys
 
-from tests.bench import encoders
+from tests.bench import costs, encoders
 from tests.bench.probe import measure_probe
 from tests.bench.score import measure
 
 
 def main() -> None:
-    """Measure the score stage and the encoders; each also runs by itself, `python -m tests.bench.encoders`."""
+    """Measure the score stage, the encoders, and the costs; each also runs by itself, `python -m tests.bench.costs`."""
     rows = int(os.environ.get("ECI_BENCH_ROWS", "1000000"))
     sys.stdout.write(json.dumps({"bench": "score", **measure(rows)}) + "\n")
     sys.stdout.flush()
     sys.stdout.write(json.dumps({"bench": "probe", **measure_probe()}) + "\n")
     sys.stdout.flush()
     encoders.main([])
+    sys.exit(costs.main())
 
 
 if __name__ == "__main__":

@@ -20,15 +20,19 @@ from tests.lakes import VectorLake
 def start(
     lake: VectorLake, out: Path, workers: int = 1, small: bool = False, **environment: str
 ) -> subprocess.Popen[str]:
-    """Start `eci run` in a process group of its own; `small`: one bucket and two folds, so that there are few steps."""
+    """Start `eci run` in a process group of its own; `small`: one bucket and two folds, so that there are few steps.
+
+    `workers`: 0 says nothing of any, so that the run is done in the driver's own process.
+    """
     settings = out.with_suffix(".toml")
     settings.parent.mkdir(parents=True, exist_ok=True)
     sizes = "buckets = 1\nfolds = 2\n" if small else "folds = 4\n"
     settings.write_text(sizes + "[probe]\nhalvings = 1\nsteps = 4\n")
     command = [
         sys.executable, "-m", "jobs.cli", "run", str(settings), "--triples", str(lake.triples), "--vectors", str(lake.vectors),
-        "--out", str(out), "--workers", str(workers), "--memory", "4GB", "--quiet", "--json",
+        "--out", str(out), "--memory", "4GB", "--quiet", "--json",
     ]  # fmt: skip
+    command += ["--workers", str(workers)] if workers else []
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env=os.environ | environment,

@@ -57,12 +57,13 @@ def test_a_driver_killed_while_it_commits_is_picked_up(
     assert run.name in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_in_one_line_and_resumes(
-    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, signal_sent: int
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, signal_sent: int, workers: int
 ) -> None:
     out = tmp_path / "out"
-    process = start(small_lake, out)
+    process = start(small_lake, out, workers)
     wait_for(out / "work" / "*" / "settle" / "00.json")
     os.killpg(process.pid, signal_sent)
     code, _, err = finish(process)
@@ -70,6 +71,40 @@ def test_a_stopped_run_says_so_in_one_line_and_resumes(
     assert err.strip() == "eci: stopped; finished tasks are kept, the same command goes on from there"
     assert not (out / "LATEST").exists()
     code, _, err = finish(start(small_lake, out))
+    assert code == 0, err
+    assert_whole(out, undisturbed)
+
+
+WITHOUT_WORKERS = [
+    "open:settle/00.parts.arrow",
+    "rename:exchange/000.arrow",
+    "open:score/01.moments.arrow",
+    "rename:score/02.json",
+    "open:publish/moments.parquet",
+    *COMMIT_POINTS,
+]
+
+
+@pytest.mark.parametrize("point", WITHOUT_WORKERS)
+def test_a_run_without_workers_that_is_killed_goes_on_with_or_without_them(
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, point: str
+) -> None:
+    code, _, err = finish(start(small_lake, tmp_path / "out", workers=0, ECI_FAULT_AT=point + ":KILL"))
+    assert code == -signal.SIGKILL, err
+    code, _, err = finish(start(small_lake, tmp_path / "out", workers=WITHOUT_WORKERS.index(point) % 2))
+    assert code == 0, err
+    assert_whole(tmp_path / "out", undisturbed)
+
+
+@pytest.mark.parametrize("what", ["ENOSPC", "EIO"])
+def test_a_failing_disk_is_one_line_without_workers_too(
+    small_lake: VectorLake, undisturbed: dict[str, Any], tmp_path: Path, what: str
+) -> None:
+    out = tmp_path / "out"
+    code, _, err = finish(start(small_lake, out, workers=0, ECI_FAULT_AT=f"open:score/01.moments.arrow:{what}"))
+    said = "the disk is full" if what == "ENOSPC" else "Input/output error"
+    assert code == 1 and err.startswith("eci: score 01: ") and said in err and err.count("\n") == 1
+    code, _, err = finish(start(small_lake, out, workers=0))
     assert code == 0, err
     assert_whole(out, undisturbed)
 

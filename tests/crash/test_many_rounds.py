@@ -85,12 +85,16 @@ def test_every_failing_step_is_one_clear_line_and_a_rerun_succeeds(
     print(f"{undisturbed.steps} steps, each failed once", file=sys.stderr)
 
 
-def test_every_step_survives_a_kill(small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_step_survives_a_kill(
+    small_lake: VectorLake, undisturbed: Undisturbed, tmp_path: Path, workers: int
+) -> None:
     codes = []
 
     def kill(step: int) -> None:
         out = tmp_path / f"out-{step}"
-        code, _, err = finish(start(small_lake, out, small=True, ECI_FAULT=f"{tmp_path / f'steps-{step}'}:{step}:KILL"))
+        fault = f"{tmp_path / f'steps-{step}'}:{step}:KILL"
+        code, _, err = finish(start(small_lake, out, workers, small=True, ECI_FAULT=fault))
         assert code in (0, -signal.SIGKILL), (step, code, err)
         codes.append(code)
         goes_on(small_lake, out, undisturbed.tables)

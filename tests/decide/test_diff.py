@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.config import Strict, make_config
-from jobs.decide.diff import attention, diff
+from jobs.decide.diff import attention, diff, diff_lines
 from jobs.errors import InputError
 from jobs.output.query import query
 from jobs.output.store import Store
@@ -47,6 +48,63 @@ def test_runs_under_another_temperature_are_not_compared_by_eci(nights: Any) -> 
     assert found["differs"] == ["temperature"]
     assert {row["moved"] for row in found["sources"]} == {None}
     assert {"setting": "temperature", "a": 0.05, "b": 0.2} in found["settings"]
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Five nights over a lake that can be tried out: the names of two sources exchanged, colder, and two without a probe."""
+    folder = tmp_path_factory.mktemp("probed")
+    lake = vector_lake(folder / "lake", 8, 600, sources=3, queries=300)
+    settings: dict[str, Any] = {"vectors": str(lake.vectors), "folds": 4}
+    runs = [run_lake(folder / "out", lake.triples, **settings)]
+    swap = {"source 0": "source 2", "source 2": "source 0"}
+    write_triples(lake.triples, [(*row[:3], swap.get(row[3], row[3])) for row in lake.rows])
+    for more in ({}, {"temperature": 0.2}, {"no_probe": True}, {"no_probe": True, "kappa": 0.4}):
+        runs.append(run_lake(folder / "out", lake.triples, **settings, **more))
+    return folder / "out", [run.run_id for run in runs]
+
+
+def test_the_gains_of_the_probe_are_compared_with_their_intervals(probed: Any) -> None:
+    out, runs = probed
+    found = diff(str(out), runs[0], runs[1])["probe"]
+    before, after = (
+        {row["source"]: row for row in pq.read_table(out / "runs" / run / "source_probe.parquet").to_pylist()}
+        for run in runs[:2]
+    )
+    assert found["missing"] is None and found["differs"] == [] and found["cutoff"] == 10
+    assert {row["source"] for row in found["sources"]} == before.keys() | after.keys()
+    assert [row["rank_b"] for row in found["sources"] if row["rank_b"]] == list(range(1, len(after) + 1))
+    for row in found["sources"]:
+        one, two = before.get(row["source"]), after.get(row["source"])
+        if one is None or two is None:
+            assert row["moved"] is None and row["change"] is None
+            continue
+        halves = [(end["gain_high"] - end["gain_low"]) / 2 for end in (one, two)]
+        assert row["moved"] == (abs(two["gain"] - one["gain"]) > (halves[0] ** 2 + halves[1] ** 2) ** 0.5)
+    # two names were exchanged: what is called so now has the other one's gain
+    swapped = [row for row in found["sources"] if row["kind"] == "source" and row["change"] != 0]
+    assert len(swapped) >= 2
+    lines = diff_lines(diff(str(out), runs[0], runs[1]))
+    assert lines[2] == "By the probe, in points of nDCG@10 with 95 % intervals:" and "By ECI:" in lines
+    first = found["sources"][0]
+    assert lines[3].startswith(first["source"]) and f"{100 * first['gain_b']:+.2f} (" in lines[3]
+
+
+def test_gains_under_another_temperature_are_not_compared(probed: Any) -> None:
+    out, runs = probed
+    found = diff(str(out), runs[1], runs[2])
+    assert found["probe"]["differs"] == ["temperature"]
+    assert {row["moved"] for row in found["probe"]["sources"]} == {None}
+    assert "Gains do not mean the same in both: temperature differ. Ranks only." in diff_lines(found)
+
+
+def test_a_run_without_a_probe_is_said_to_have_none(probed: Any) -> None:
+    out, runs = probed
+    said = diff_lines(diff(str(out), runs[1], runs[3]))
+    assert said[2] == f"By the probe nothing can be compared: run {runs[3]} has no probe: --no-probe."
+    assert any("not tried out any more, was " in line for line in said)
+    without = diff(str(out), runs[3], runs[4])
+    assert without["probe"] is None and "By ECI:" not in diff_lines(without)
 
 
 def test_strict_names_the_new_leader_and_the_rates_that_jumped(nights: Any) -> None:

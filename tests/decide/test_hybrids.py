@@ -15,6 +15,7 @@ from jobs.config import make_config
 from jobs.decide.mixing import mix, parse_parts
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
+from jobs.finished.fold_sums import fold_sums
 from jobs.ranking.hybrids import resolve, triples_of
 from tests.conftest import run_lake
 from tests.decide.conftest import HYBRID, Decided
@@ -76,8 +77,9 @@ def test_eci_mix_finds_the_run_s_best_mixture_and_scores_given_shares(decided: D
     assert one["triples"] == {"source 1": sources["source 1"]["n_examples"]}
 
 
-def test_the_interval_of_the_gain_is_the_jackknife_of_the_difference(decided: Decided) -> None:
+def test_the_interval_of_the_gain_is_the_jackknife_of_the_difference(decided: Decided, tmp_path: Path) -> None:
     run = Finished.open(str(decided.out))
+    by_fold = fold_sums(run, run.sources, str(tmp_path))
     found = mix(str(decided.out), parts="source 0=0.5,source 1=0.5")
     assert found == mix(str(decided.out), parts="source 0=0.5,source 1=0.5")
 
@@ -85,7 +87,7 @@ def test_the_interval_of_the_gain_is_the_jackknife_of_the_difference(decided: De
         kept = np.arange(run.folds) != without
         means = []
         for name in names:
-            sums = run.moments(name)
+            sums = by_fold(name)
             n = sums.n[kept].sum()
             means.append([unpack_upper(sum_packed(packed[kept]), run.dim) / n for packed in sums[:2]])
         plus, minus = np.mean(means, axis=0)

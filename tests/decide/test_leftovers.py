@@ -19,6 +19,8 @@ from jobs.output.leftovers import MARK, filling, scratch
 from jobs.output.store import Store
 from tests.decide.conftest import Decided
 
+pytestmark = pytest.mark.attack("what stopped commands leave")
+
 
 def command(decided: Decided, to: Path) -> list[str]:
     return [

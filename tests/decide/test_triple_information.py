@@ -37,7 +37,7 @@ def test_first_order_terms_of_a_run_sum_to_the_trace_identity(decided: Decided) 
     assert np.array_equal(np.sign(weight), np.sign(value))
     source = np.array(scores["source"].to_pylist())
     for name in run.sources:
-        sums = run.moments(name)
+        sums = run.totals(name)
         for packed, sign in ((sums.plus, 1), (sums.minus, -1)):
             scaled = unpack_upper(sum_packed(packed), run.dim) / sums.n.sum() * run.dim / run.lam
             trace = np.trace(np.linalg.solve(np.eye(run.dim) + scaled, scaled))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,11 @@ from jobs.errors import EciError, InputError
 from jobs.formats import FORMATS, Options
 from jobs.formats.finding import expand
 from jobs.formats.opening import open_input
+from jobs.output.root import claim, require
+from jobs.output.runs import latest
+from jobs.output.store import Store
+
+pytestmark = pytest.mark.attack("failing stores")
 
 LINE = b'{"query": "q", "pos": ["p"], "neg": ["n"]}\n'
 BODY = LINE * 200_000
@@ -141,3 +147,24 @@ def test_a_store_that_fails_is_named_with_what_was_tried(
         expand([ADDRESS], "triples")
     assert "\n" not in str(failed.value)
     assert isinstance(failed.value, InputError) == always.startswith("404")
+
+
+def test_a_bucket_that_is_not_there_is_named_with_its_store(
+    store: type[_Store], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)
+    store.always = "404 NoSuchBucket"
+    address = os.environ["AWS_ENDPOINT_URL"]
+    triples = tmp_path / "x.jsonl"
+    triples.write_bytes(LINE)
+    calls: list[tuple[Any, str]] = [
+        (lambda: expand(["s3://nowhere/x.jsonl"], "triples"), "s3://nowhere/x.jsonl"),
+        (lambda: expand(["s3://nowhere/*.jsonl"], "triples"), "s3://nowhere/*.jsonl"),
+        (lambda: claim(Store("s3://nowhere/out")), "s3://nowhere/out"),
+        (lambda: require(Store("s3://nowhere/out")), "s3://nowhere/out"),
+        (lambda: latest(Store("s3://nowhere/out")), "s3://nowhere/out"),
+    ]
+    for call, named in calls:
+        with pytest.raises(InputError) as refused:
+            call()
+        assert str(refused.value).startswith(f"{named}: no bucket 'nowhere' in the store at {address}; "), refused.value

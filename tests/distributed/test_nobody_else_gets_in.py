@@ -18,6 +18,8 @@ from jobs.config import make_config
 from jobs.pipeline.cluster import Cluster, _warn_of_plain
 from jobs.terminal.progress import Silent
 
+pytestmark = pytest.mark.attack("strangers at the ports")
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:

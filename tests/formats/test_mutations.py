@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import InputError
-from jobs.formats import Options
+from jobs.formats import FORMATS, Options
 from jobs.formats.qrels import read_qrels
 from jobs.formats.recognise import recognise
 from jobs.formats.texts_by_id import read_texts, text_units
@@ -56,13 +56,14 @@ SAMPLES = [
     ("beir", "msmarco_triples_tsv/splade_scores_toy.json", None),
 ]
 
-# Of formats without a real sample: what a file of each holds.
+# What a file of each format holds.
 _TEXTS = ['a "query" of words', "a passage, it seems", "Ünïcode; a negative"]
 _ID_LINES = [f"{q}\t{q + 1}\t{q + 2},{q + 3}" for q in range(100, 140, 4)]
 _LISTS = [
     {"query": _TEXTS[0], "docs": _TEXTS[1:], "labels": [1, 0]},
     {"query_id": 1, "document_ids": [2, 3], "scores": [1, 2]},
 ]
+_TRIPLE = dict(zip(("query", "positive", "negative"), _TEXTS, strict=True))
 _NEMO = [{"question_id": "q", "question": "what", "pos_doc": [{"id": "1"}], "neg_doc": [{"id": "2"}, "3"]}]
 MADE = {
     "labeled.jsonl": ("labeled", "\n".join(json.dumps(record) for record in _LISTS * 5)),
@@ -70,6 +71,48 @@ MADE = {
     "pairs.jsonl": (
         "labeled",
         "\n".join(json.dumps({"query": f"q {i // 3}", "passage": f"p {i}", "label": i % 3 % 2}) for i in range(12)),
+    ),
+    "mixed.jsonl": (
+        "labeled",
+        "\n".join(json.dumps({"query": f"q {i % 4}", "passage": f"p {i}", "label": i % 3 % 2}) for i in range(12)),
+    ),
+    "triples.jsonl": ("triples", "\n".join(json.dumps({**_TRIPLE, "source": f"s{i}"}) for i in range(10))),
+    "tuples.json": ("sbert-tuples", json.dumps([{**_TRIPLE, "negative_2": f"n {i}"} for i in range(10)], indent=1)),
+    "bge.jsonl": (
+        "bge",
+        "\n".join(json.dumps({"query": _TEXTS[0], "pos": _TEXTS[1:2], "neg": [f"n {i}", "m"]}) for i in range(10)),
+    ),
+    "tevatron.jsonl": (
+        "tevatron",
+        "\n".join(
+            json.dumps(
+                {
+                    "query_id": i,
+                    "query": _TEXTS[0],
+                    "positive_passages": [{"docid": "1", "text": _TEXTS[1]}],
+                    "negative_passages": [
+                        {"docid": "2", "title": "t", "text": _TEXTS[2]},
+                        {"docid": "3", "text": f"n {i}"},
+                    ],
+                }
+            )
+            for i in range(8)
+        ),
+    ),
+    "dpr.json": (
+        "dpr",
+        json.dumps(
+            [
+                {
+                    "question": f"q {i}",
+                    "positive_ctxs": [{"text": _TEXTS[1]}],
+                    "negative_ctxs": [],
+                    "hard_negative_ctxs": [{"text": "n"}],
+                }
+                for i in range(8)
+            ],
+            indent=1,
+        ),
     ),
     "colbert.json": ("colbert", "\n".join(f"[{i}, {i + 1}, {i + 2}]\n[{i}, [7, 0.5], [8, 0.25]]" for i in range(6))),
     "nemo.json": ("sbert-hard-negatives", json.dumps({"corpus": {"path": "x"}, "data": _NEMO * 5})),
@@ -86,8 +129,12 @@ MADE = {
     ),
 }
 """Name -> format, content."""
-PAIRED = ("pairs.jsonl", "ce.tsv")
+PAIRED = ("pairs.jsonl", "mixed.jsonl", "ce.tsv")
 """Where a positive's record gives no row of its own."""
+
+
+def test_the_fuzz_knows_every_format() -> None:
+    assert {name for name, _ in MADE.values()} == FORMATS.keys()
 
 
 def mutate(data: bytes, draw: random.Random) -> bytes:

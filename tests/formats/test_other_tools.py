@@ -103,15 +103,15 @@ def test_pairs_belong_to_their_query(tmp_path: Path, kind: str) -> None:
 
 def test_pairs_that_give_no_triple_are_rejected(tmp_path: Path) -> None:
     records = [("a", "p", 1), ("b", "n", 0), ("q", "p", 1), ("q", "n", 0), ("a", "n", 0), ("c", None, 1)]
-    path = put(tmp_path, "x.jsonl", *({"query": q, "answer": d, "label": label} for q, d, label in records), "{bad")
+    records = [{"query": q, "answer": d, "label": label} for q, d, label in records]
+    path = put(tmp_path, "x.jsonl", *records, "{bad", *([{"query": "d", "answer": "p", "label": 1}] * 2))
     found = auto(path, "labeled")
-    assert rows(found) == [("q", "p", "n")]
+    assert rows(found) == [("a", "p", "n"), ("q", "p", "n")]
     assert [(r[0], r[2], r[3]) for r in found.rejects.rows()] == [
-        (1, "null_field", "no negative among 1 pairs of the query"),
-        (2, "null_field", "no positive among 1 pairs of the query"),
-        (5, "bad_record", "1 pairs apart from the query's first ones at 1: sort the file by query"),
         (6, "null_field", "no passage (doc or document or passage or text or answer or positive or para or response)"),
         (7, "bad_record", "not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        (2, "null_field", "no positive among 1 pairs of the query"),
+        (8, "null_field", "no negative among 2 pairs of the query"),
     ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ from jobs.formats.compression import decompressed
 from jobs.formats.opening import MAX_LINE_BYTES
 from tests.formats.reading import read
 
+pytestmark = pytest.mark.attack("archives")
+
 TRIPLE = b'{"query": "q", "pos": ["p"], "neg": ["n"]}\n'
 TSV = b"query\tpositive\tnegative\n"
 LIMIT = "a record of more than 64 MiB, which is the limit"

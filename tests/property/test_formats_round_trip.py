@@ -8,7 +8,10 @@ import gzip
 import io
 import json
 import lzma
+import random
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.formats import Options
+from jobs.formats import FORMATS, Options
 from jobs.formats.texts_by_id import Side, read_texts, text_units
 from jobs.ids import tidy
 from tests.formats.reading import read
@@ -382,6 +385,28 @@ def test_labeled_pairs(values: list[dict[str, Any]], layout: dict[str, Any]) -> 
     expected = [(*row[:-1], tidy(row[-1])) for record in values for row in _lists(record)]
     assert [row[1:] for row in found.rows.rows()] == expected
     assert len(found.rejects) == sum(not _lists(record) for record in values)
+
+
+@SETTINGS
+@given(graded, layouts(), st.randoms(use_true_random=False))
+def test_labeled_pairs_in_any_order(values: list[dict[str, Any]], layout: dict[str, Any], draw: random.Random) -> None:
+    """The same triples, in whatever order the pairs stand."""
+    pairs = [
+        {"query": f"{i} {r['query']}", "answer": text, "label": label, "source": "s"}
+        for i, r in enumerate(values)
+        for text, label in r["docs"]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        expected = read("labeled", write_json(folder, pairs, layout))
+        draw.shuffle(pairs)
+        found = read("labeled", write_json(folder, pairs, layout))
+    triples = [reading.rows.drop("row", "source").rows() for reading in (found, expected)]
+    assert Counter(triples[0]) == Counter(triples[1])
+    assert found.reasons == expected.reasons
+
+
+def test_every_format_is_written_and_read_back() -> None:
+    assert set(re.findall(r'(?:same|read)\(\s*"([\w-]+)"', Path(__file__).read_text())) == FORMATS.keys()
 
 
 examples = st.lists(

@@ -21,6 +21,8 @@ from tests.lakes import vector_lake
 from tests.parity import literal
 from tests.parity.test_run_equals_literal import literal_rows
 
+pytestmark = pytest.mark.attack("dimensions")
+
 # every small one, the edges of the words that Arrow fills buffers up to, and any
 DIMENSIONS = st.one_of(st.integers(1, 70), st.sampled_from([101, 127, 129, 383, 385, 4095, 4096]), st.integers(1, 4096))
 ROWS = st.integers(0, 40)

@@ -112,7 +112,7 @@ def test_a_run_without_a_probe_has_the_card_of_its_eci(runs):
     assert card_of(replace(data, ranking=sure)).headline == f"Train on {best}, by ECI alone"
     few = [{**row, "n_queries": 9} if row["source"] == best else row for row in sure]
     assert card_of(replace(data, ranking=few)).headline == (
-        f"Not decided: {best} is first by ECI, but the sources are not comparable"
+        f"Not decided: {best} is first by ECI, but the queries are too few"
     )
     assert card_of(replace(data, ranking=[])) == Card(
         "No source was scored", (), (), "", card_of(data).overturn[-2:], ()

@@ -15,7 +15,7 @@ from jobs.finished.text import ranking_columns
 from jobs.output.runs import read_manifest
 from jobs.output.store import Store
 from jobs.probing import cautions as warn
-from jobs.probing.answer import Probed, score_lead
+from jobs.probing.answer import Probed, score_first, score_lead
 from jobs.probing.cautions import Facts, cautions
 from jobs.probing.fitness import few, unequal, unfit
 from jobs.reports.data import ReportData, facts_of, read_report
@@ -65,7 +65,7 @@ FAULTS: list[tuple[Callable[[Facts], Any], Facts, tuple[str, ...], str]] = [
     (warn.too_few, facts(row("a"), row("b", n_queries=29)), ("b",), "b has 29 queries; below 30 queries"),
     (warn.too_few, facts(row("a"), row("b", n_queries=1, n_examples=3)), ("b",), "b has 1 query; below"),
     (warn.too_few, facts(row("a"), row("b", folds_done=2)), ("b",), "Too few for an interval: b"),
-    (warn.not_comparable, facts(row("a"), row("b", n_examples=999)), ("b",), "Not comparable by ECI: b has 999 of 3,000 triples."),
+    (warn.not_comparable, facts(row("a"), row("b", n_examples=999)), ("b",), "Not comparable by ECI with a, which has 3,000 triples: b has 999."),
     (warn.many_violations, facts(row("a", violation_rate=0.301), row("b", violation_rate=0.608)), ("a", "b"),
      "more than 30% of the triples: b 60.8% and a 30.1%."),
     (warn.near_duplicates, facts(row("a"), row("b", near_duplicate_rate=0.17)), ("b",), "(similarity over 0.95): b 17.0%;"),
@@ -106,11 +106,19 @@ def test_a_mixture_is_never_warned_of():
     assert cautions(facts(row("a"), row("b"), mixture)) == []
 
 
-@pytest.mark.parametrize("unlike", [{"n_examples": 500}, {"n_queries": 12}])
-def test_no_pair_is_called_decided_of_a_source_that_cannot_be_compared(unlike):
+@pytest.mark.parametrize(
+    ("unlike", "said", "but"),
+    [
+        ({"n_examples": 500}, "NOT comparable", "the two are not comparable"),
+        ({"n_queries": 12}, "too few queries", "the queries are too few"),
+        ({"n_queries": 12, "n_examples": 500}, "too few queries", "the queries are too few"),
+    ],
+)
+def test_no_pair_is_called_decided_of_a_source_that_cannot_be_compared_and_it_is_said_why(unlike, said, but):
     rows: Any = [row("a"), row("b", 0.04, 2, **unlike)]
     pairs: Any = [{"a": "a", "b": "b", "difference": 0.01, "lo": 0.008, "hi": 0.012, "decided": True}]
-    assert unfit(rows) == {"b"} and score_lead(rows, pairs)[0].endswith(": NOT comparable.")
+    assert unfit(rows) == {"b"} and score_lead(rows, pairs)[0].endswith(f": {said}.")
+    assert score_first(rows).endswith(f"ahead of b, but {but}.")
 
 
 @dataclass(frozen=True)
@@ -144,10 +152,12 @@ def test_a_run_of_uneven_sources_says_so_above_its_numbers(uneven: Uneven):
     assert {"too few", "not comparable", "gone or new"} <= set(kinds)
     said = words(data)["answer"]
     assert said.index("source 2 has 3 queries") < said.index("triples scored")
-    assert "source 1 has 60 of " in said and "gone is gone, source 0 and source 2 are new" in said
+    assert "source 1 has 60 and source 2 has 3" in said and "gone is gone, source 0 and source 2 are new" in said
     cells = {line[0]: line for line in tables(data)["More of the sources"][1:]}
     assert cells["source 2"][4:6] == ["too few"] * 2 and float(cells["source 0"][4]) < float(cells["source 0"][5])
-    assert {line[-1] for line in tables(data)["Pairs of sources"][1:]} == {"not comparable"}
+    pairs = {(line[0], line[1]): line[-1] for line in tables(data)["Pairs of sources"][1:]}
+    assert all(said == ("too few queries" if "source 2" in pair else "not comparable") for pair, said in pairs.items())
+    assert len(pairs) == 3
 
 
 def test_the_terminal_says_the_same_below_the_ranking(

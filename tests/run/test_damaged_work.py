@@ -34,6 +34,8 @@ from jobs.work.markers import damaged_files, read_marker
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import VectorLake, vector_lake
 
+pytestmark = pytest.mark.attack("work files, markers and caches of a stopped run")
+
 ATTACK = "ECI_ATTACK" in os.environ
 STAGES = ("vectors", "ingest", "settle", "collect", "vocabulary", "exchange", "score", "distinct", "information", "mixture",
           "moments", "rejects", "draw", "probe", "gains", "factor", "triples")  # fmt: skip
@@ -108,7 +110,7 @@ def remove(path: Path, numbers: random.Random) -> None:
     path.unlink()
 
 
-def test_every_flipped_bit_of_a_work_file_is_found(root: Stopped) -> None:
+def test_every_flipped_bit_of_a_work_file_is_found(root: Stopped, counted: Callable[..., None]) -> None:
     numbers, tried = random.Random(7), 0
     job = job_for(
         make_config({"inputs": [{"triples": "x"}], "out": str(root.out), "vectors": str(root.lake.vectors)}, "t"),
@@ -137,11 +139,12 @@ def test_every_flipped_bit_of_a_work_file_is_found(root: Stopped) -> None:
         marker_path.write_bytes(before)
     written = {(file.stage, f"{file.kind}.{file.ending}".lstrip(".")) for file in WORK_FILES}
     assert {kind for kind in written if kind[0] not in ("lookup", "index")} <= kinds
-    if ATTACK:
-        print(f"\nwork files: tried {tried}, found {tried}")
+    counted(kind="bits of work files", tried=tried, found=tried)
 
 
-def test_damaged_and_missing_files_are_made_again_and_counted(root: Stopped, tmp_path: Path, caplog: Any) -> None:
+def test_damaged_and_missing_files_are_made_again_and_counted(
+    root: Stopped, tmp_path: Path, caplog: Any, counted: Callable[..., None]
+) -> None:
     kinds = [kind for kind in files_by_kind(root.out) if not kind.endswith("json")]
     numbers, found = random.Random(3), 0
     for k, those in enumerate([[kind] for kind in kinds] if ATTACK else [kinds[::2], kinds[1::2]]):
@@ -158,8 +161,7 @@ def test_damaged_and_missing_files_are_made_again_and_counted(root: Stopped, tmp
             assert "is done again: work/" in caplog.text
             found += 1
             shutil.rmtree(out)
-    if ATTACK:
-        print(f"\nresumed runs with a kind of work file damaged or gone: tried {found}, cured {found}")
+    counted(kind="work files damaged or gone at a resume", tried=found, found=found, cured=found)
 
 
 @pytest.mark.parametrize("stage", ["ingest", "settle", "score", "probe"] if not ATTACK else STAGES)

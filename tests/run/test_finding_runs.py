@@ -18,6 +18,7 @@ from jobs.errors import EciError, InputError
 from jobs.finished.committed import Finished
 from jobs.finished.listing import runs_of
 from jobs.finished.result import rank
+from jobs.output.root import claim
 from jobs.output.runs import named
 from jobs.output.store import Store
 from tests.conftest import run_lake
@@ -81,7 +82,9 @@ def test_a_run_whose_manifest_is_damaged_is_listed_as_such_and_hides_no_other(
 
 
 def test_a_root_without_runs_says_so(tmp_path: Path) -> None:
-    assert told("runs", "--out", tmp_path) == f"No finished run in {tmp_path}.\n"
+    claim(Store(str(tmp_path)))
+    said = f"{tmp_path} holds no finished run; eci status --out {tmp_path} says whether one has begun.\n"
+    assert told("runs", "--out", tmp_path) == said
 
 
 def test_a_run_is_named_by_the_beginning_of_its_id(out: Path, ids: list[str]) -> None:

@@ -25,6 +25,8 @@ from jobs.terminal.progress import Silent
 from tests.conftest import same_bytes, tables_of
 from tests.lakes import vector_lake
 
+pytestmark = pytest.mark.attack("runs that are not whole, or over other inputs")
+
 ATTACK = "ECI_ATTACK" in os.environ
 OPTIONS = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
 

@@ -20,6 +20,7 @@ from jobs.output.catalog import write_catalog
 from jobs.output.query import query
 from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
+from jobs.output.tables import TABLES_LAYOUT
 from jobs.reports.data import read_report
 from jobs.terminal.progress import Silent
 from tests.conftest import run_lake, signed_again
@@ -93,8 +94,8 @@ def test_commands_read_a_run_of_layout_1_as_they_read_their_own(both: tuple[Path
 def test_a_run_of_a_newer_layout_is_refused_in_one_line(both: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(both[0], tmp_path / "out")
     (path,) = (tmp_path / "out" / "runs").glob("*/manifest.json")
-    path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": 3})))
-    why = r"manifest.json: its tables have layout 3, and this version .* up to 2; use"
+    path.write_text(json.dumps(sealed(unsealed(path.read_text()) | {"layout": TABLES_LAYOUT + 1})))
+    why = rf"its tables have layout {TABLES_LAYOUT + 1}, and this version .* up to {TABLES_LAYOUT}; use"
     with pytest.raises(InputError, match=why):
         Finished.open(str(tmp_path / "out"), path.parent.name)
     with pytest.raises(InputError, match="no finished run here that can be read"):

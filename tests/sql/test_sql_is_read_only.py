@@ -20,6 +20,8 @@ from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from tests.hostile import SCRIPT, hostile_out
 
+pytestmark = pytest.mark.attack("SQL statements")
+
 ENDLESS = "SELECT count(*) FROM range(100000000000) a WHERE sin(a.range) > 2"
 
 

@@ -1,4 +1,8 @@
-"""Every published table, file or folder, opens with default arguments in every reader, with the same rows and types."""
+"""Every published table, file or folder, opens with default arguments in every reader, with the same rows and types.
+
+One difference is pandas' own, and documented: its default types have no whole number that is missing, so a column of whole
+numbers with nulls (`rank` of mixtures) is of doubles there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dask.dataframe as dd
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -28,7 +34,7 @@ EVERY = (*TABLES, ABLATIONS)
 ROWS = {
     "scores": 600,
     "rejects": 2,
-    "moments": 12,
+    "moments": 3,
     "source_pairs": 6,
     "source_probe": 6,
     "probe_curve": 24,
@@ -84,14 +90,11 @@ def of_duckdb(place: str) -> pa.Table:
 
 
 def of_pandas(place: str) -> pa.Table:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    return pa.Table.from_pandas(pandas.read_parquet(place), preserve_index=False)
+    return pa.Table.from_pandas(pd.read_parquet(place), preserve_index=False)
 
 
 def of_dask(place: str) -> pa.Table:
-    pytest.importorskip("pandas", reason="Dask's dataframe needs pandas, which is not installed")
-    frame = pytest.importorskip("dask.dataframe", reason="Dask's dataframe is not installed")
-    return pa.Table.from_pandas(frame.read_parquet(place).compute(), preserve_index=False)
+    return pa.Table.from_pandas(dd.read_parquet(place).compute(), preserve_index=False)
 
 
 def of_spark(place: str) -> pa.Table:
@@ -110,6 +113,7 @@ READERS: dict[str, Callable[[str], pa.Table]] = {
     "dask": of_dask,
     "spark": of_spark,
 }
+PANDAS = ("pandas", "dask")
 
 
 def plain(kind: pa.DataType) -> Any:
@@ -121,6 +125,14 @@ def plain(kind: pa.DataType) -> Any:
     if pa.types.is_timestamp(kind):
         return kind.unit, kind.tz is not None
     return pa.string() if kind in (pa.large_string(), pa.string_view()) else kind
+
+
+def as_pandas_has_it(table: pa.Table) -> list[Any]:
+    """Return the types of a table's columns in pandas: whole numbers with nulls among them are doubles."""
+    return [
+        pa.float64() if pa.types.is_integer(column.type) and column.null_count else plain(column.type)
+        for column in table.columns
+    ]
 
 
 def rows_of(table: pa.Table) -> list[str]:
@@ -135,7 +147,10 @@ def rows_of(table: pa.Table) -> list[str]:
 def test_a_table_has_the_same_rows_and_types(out: Path, table: Table, reader: str) -> None:
     want, found = expected(out, table), READERS[reader](place_of(out, table))
     assert found.schema.names == table.schema.names
-    assert [plain(kind) for kind in found.schema.types] == [plain(kind) for kind in table.schema.types]
+    types = as_pandas_has_it(want) if reader in PANDAS else [plain(kind) for kind in table.schema.types]
+    assert [plain(kind) for kind in found.schema.types] == types
+    if reader in PANDAS:
+        found = found.cast(pa.schema(zip(table.schema.names, table.schema.types, strict=True)))
     assert rows_of(found) == rows_of(want)
 
 

@@ -24,6 +24,8 @@ from jobs.formats.finding import expand
 from jobs.output.store import Store, file_at
 from jobs.settings_file import load_settings
 
+pytestmark = pytest.mark.attack("secrets in options, settings and addresses")
+
 MARK = "xMARKEDx0123456789"
 SECRETS = [
     f"https://{MARK}@host/x.jsonl",

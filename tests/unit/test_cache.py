@@ -1,9 +1,12 @@
 """The cache gives back what was put in, and trusts no file that is damaged."""
 
 import multiprocessing
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +15,8 @@ from jobs.output.store import Store
 from jobs.vectors.cache import Cache
 
 DIM = 8
+ATTACK = "ECI_ATTACK" in os.environ
+pytestmark = pytest.mark.attack("bits of a cache file")
 
 
 def some(count: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +80,39 @@ def test_a_flipped_byte_never_gives_a_wrong_vector(cache: Cache, tmp_path: Path,
     path.write_bytes(data)
     found, present = cache.load(ids)
     np.testing.assert_array_equal(found[present], vectors[present])
+
+
+def test_every_flipped_bit_of_a_small_file_is_found_or_of_no_effect(
+    cache: Cache, tmp_path: Path, counted: Callable[..., None]
+) -> None:
+    """Header, pages, statistics, footer: all of it; a bit of each byte here, all eight in `make attack`."""
+    ids, vectors = some(2)
+    cache.add(ids[:1], vectors[:1])
+    (path,) = files(tmp_path)
+    data, found = path.read_bytes(), 0
+    flips = [(at, bit) for at in range(len(data)) for bit in (range(8) if ATTACK else [at % 8])]
+    for at, bit in flips:
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
+        values, present = cache.load(ids[:1])
+        found += not present[0]
+        assert present[0] == path.exists()
+        if present[0]:
+            np.testing.assert_array_equal(values, vectors[:1])
+    assert cache.damaged == found > len(flips) // 2
+    counted(tried=len(flips), found=found, harmless=len(flips) - found)
+
+
+def test_a_file_whose_pages_are_whole_and_whose_rows_are_others_is_dropped(cache: Cache, tmp_path: Path) -> None:
+    ids, vectors = some(1)
+    cache.add(ids, vectors)
+    (path,) = files(tmp_path)
+    table = pq.read_table(path)
+    other = table.set_column(1, table.field(1), [pa.array([bytes(2 * DIM)], table.field(1).type)])
+    pq.write_table(other, path, write_page_checksum=True)
+    assert not cache.load(ids)[1].any() and cache.damaged == 1
+    # of an older version: no hash
+    pq.write_table(table.replace_schema_metadata(None), path)
+    np.testing.assert_array_equal(cache.load(ids)[0], vectors)
 
 
 def test_a_file_with_a_damaged_page_is_dropped_counted_and_made_again(cache: Cache, tmp_path: Path) -> None:

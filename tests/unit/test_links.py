@@ -23,6 +23,8 @@ from jobs.pipeline.status import status_of
 from jobs.reports.page import report
 from tests.hostile import hostile_out
 
+pytestmark = pytest.mark.attack("links")
+
 EVERYTHING = Rules(keep_runs=1, cache_days=0.0, cache_size=0, unused_encoders=True)
 
 

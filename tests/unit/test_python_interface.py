@@ -45,6 +45,7 @@ def test_public_names_are_these_and_all_can_be_had():
         "RunResult",
         "mix",
         "probe",
+        "publish",
         "rank",
         "report",
         "run",

@@ -16,6 +16,8 @@ from jobs.output.store import Store
 from jobs.reports.page import report
 from tests.hostile import hostile_out
 
+pytestmark = pytest.mark.attack("foreign folders")
+
 OLD = "20260101T010000Z-0a1b2c"
 HEX = "0123456789abcdef"
 

@@ -85,9 +85,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
 ):
     (tmp_path / "s.toml").write_text('out = "o"\nfolds = 4\n[[inputs]]\ntriples = "nowhere.parquet"\n')
     seen = []
-    monkeypatch.setattr(
-        "jobs.config.make_config", lambda values, where: seen.append(make_config(values, where)) or seen[-1]
-    )
+    monkeypatch.setattr("jobs.config.make_config", lambda *given: seen.append(make_config(*given)) or seen[-1])
     CliRunner().invoke(app, ["plan", str(tmp_path / "s.toml"), *arguments], env=environment)
     assert seen[0].folds == folds
 
@@ -120,7 +118,7 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
             "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True,
-             "allow_rejects": True}  # fmt: skip
+             "allow_rejects": True, "publish": "delta:/lake/eci", "publish_scores": True, "metrics": "eci.prom"}  # fmt: skip
 FOUND = {"judgements", "inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 

@@ -1,0 +1,41 @@
+"""The libraries of table formats, which come with an extra: loaded where a table is read or written, and named where they lack."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jobs.errors import EciError, InputError, reason_of
+
+
+def library(name: str, address: str) -> Any:
+    """Return a module of the extra. Raises InputError where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(
+            f"{address}: tables of a lake need the package {name.partition('.')[0]}: install 'eci-lake[lake]' ({reason_of(error)})"
+        ) from error
+
+
+@contextmanager
+def reading(address: str, doing: str) -> Iterator[None]:
+    """Turn what a library of tables raises into an InputError of one line. `doing`: what was tried, such as `open`."""
+    try:
+        yield
+    except EciError:
+        raise
+    except Exception as error:  # both libraries have errors of many kinds
+        raise InputError(f"{address}: cannot {doing}: {reason_of(error)}") from error
+
+
+def storage_options(address: str) -> dict[str, str]:
+    """Return what the Delta library must be told of an object store beside the environment, which has the credentials."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    if not address.startswith(("s3://", "s3a://")) or not endpoint:
+        return {}
+    plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    return {"AWS_ENDPOINT_URL": endpoint, **plain}

@@ -1,0 +1,84 @@
+"""Tables by their address: which version is the newest, which files it has, and each file as its table has it.
+
+A table is opened once a process and version. Covers: what readers of input need. Does not cover: writing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from jobs.lakes.data_file import TableFile
+from jobs.lakes.delta import delta_snapshot, newest_delta
+from jobs.lakes.iceberg import iceberg_snapshot, newest_iceberg
+from jobs.lakes.naming import Named, named
+from jobs.lakes.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """What is read of a table: its address with the version, the condition, files, and what the condition leaves out.
+
+    `rows_left_out`: of the files that are not read, by the table's log; None where it does not say.
+    """
+
+    table: str
+    version: int
+    where: str
+    files: int
+    files_left_out: int
+    rows_left_out: int | None
+
+
+def pinned(address: str, where: str = "") -> str:
+    """Return a table's address with the version that is read, its newest unless it names one. Raises InputError."""
+    given = named(address)
+    assert given is not None
+    pin = replace(given, where=where or given.where)
+    if pin.version is None:
+        pin = newest_delta(pin) if pin.kind == "delta" else newest_iceberg(pin)
+    snapshot_of(pin).condition(pin.where)
+    return str(pin)
+
+
+def files_of(address: str) -> list[str]:
+    """Return the addresses of a table's data files that can hold a row of it. Raises InputError where there is none."""
+    pin = _pin(address)
+    return [str(pin.of_file(file)) for file in snapshot_of(pin).taken(pin.where)]
+
+
+def read_of(address: str) -> TableRead:
+    """Return what is read of a table. Raises InputError as `files_of`."""
+    pin = _pin(address)
+    files = snapshot_of(pin).files
+    taken = set(snapshot_of(pin).taken(pin.where))
+    left = [file for name, file in files.items() if name not in taken]
+    rows = [file.rows for file in left]
+    known = None if None in rows else sum(row for row in rows if row is not None)
+    if known is not None:
+        known -= sum(len(file.deleted) for file in left if file.deleted is not None)
+    assert pin.version is not None
+    return TableRead(pin.table, pin.version, pin.where, len(taken), len(left), known)
+
+
+def as_its_table_has_it(path: str, file: Any) -> Any:
+    """Return an open Parquet file, or, where its path is that of a table's file, that file as the table has it."""
+    given = named(path)
+    return file if given is None or not given.file else TableFile(snapshot_of(given), given, file)
+
+
+def snapshot_of(given: Named) -> Snapshot:
+    """Return the table of a name with a version. Raises InputError."""
+    return _snapshot(replace(given, where="", file=""))
+
+
+def _pin(address: str) -> Named:
+    pin = named(pinned(address))
+    assert pin is not None
+    return pin
+
+
+@lru_cache(maxsize=8)
+def _snapshot(given: Named) -> Snapshot:
+    return delta_snapshot(given) if given.kind == "delta" else iceberg_snapshot(given)

@@ -1,0 +1,145 @@
+"""One Delta table over all runs: made, checked, and a run's rows appended in one commit, once.
+
+Once: the commit carries the run as the format's transaction id, so that whoever publishes the run again finds it, and of two
+that do it at the same moment one fails. A process that is killed before its commit leaves files that no version names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.errors import EciError, InputError, reason_of
+from jobs.lakes.extra import library, storage_options
+from jobs.output.store import Store
+from jobs.publishing.tables import altered
+
+TRIES = 12
+"""How often a table is looked at anew when somebody else has changed it meanwhile."""
+COMMIT_TRIES = 100
+"""How often the library puts an append behind those of others."""
+
+
+class DeltaTarget:
+    """A Delta table that runs are appended to. `place`: the folder or URL of all; `name`: what it is called."""
+
+    def __init__(
+        self, place: str, name: str, schema: pa.Schema, comments: Mapping[str, str], partitions: list[str]
+    ) -> None:
+        self.address, self.name, self.schema = f"{place}/{name}", name, schema
+        self._comments, self._partitions = comments, partitions
+        self._options = storage_options(place)
+        self._lib = library("deltalake", f"delta:{place}")
+
+    def append(self, run_id: str, rows: int, batches: Callable[[], pa.RecordBatchReader]) -> int:
+        """Append a run's rows, if the table does not have them; returns how many were appended.
+
+        Args:
+            rows: how many rows the run has.  batches: gives them, again for every try.
+
+        Raises:
+            InputError: the table is not as a run's is: somebody has altered it.
+            EciError: it cannot be written.
+        """
+        for _ in range(TRIES):
+            try:
+                table = self._ready()
+                if not rows or self._holds(table, run_id):
+                    return 0
+                self._lib.write_deltalake(
+                    table, batches(), mode="append", commit_properties=self._commit(run_id), target_file_size=256 << 20
+                )
+                return rows
+            except EciError:
+                raise
+            except Exception as error:  # the library's are of many kinds
+                last = error
+                if not self._is_conflict(error):
+                    break
+        raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
+
+    def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
+        """Remove the rows of runs (dry: look for them); returns whether there are some. Raises EciError where that fails."""
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        for _ in range(TRIES):
+            try:
+                if not self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options):
+                    return False
+                table = self._lib.DeltaTable(self.address, storage_options=self._options)
+                which = f"run_id IN ({listed})"
+                there = _any(table, which)
+                if there and not dry_run:
+                    table.delete(which)
+                return there
+            except Exception as error:  # the library's are of many kinds
+                last = error
+                if not self._is_conflict(error):
+                    break
+        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
+
+    def _commit(self, run_id: str) -> Any:
+        once = self._lib.Transaction(f"eci:{run_id}", 1)
+        return self._lib.CommitProperties(
+            custom_metadata={"eci_run_id": run_id}, max_commit_retries=COMMIT_TRIES, app_transactions=[once]
+        )
+
+    def _is_conflict(self, error: Exception) -> bool:
+        """Whether somebody else was faster: made the table, changed its columns, or published the same run."""
+        return isinstance(error, self._lib.exceptions.CommitFailedError) or "already exists" in str(error)
+
+    def _holds(self, table: Any, run_id: str) -> bool:
+        """Whether a run is there: by its transaction, or, where the table no longer keeps those, by its rows."""
+        if table.transaction_version(f"eci:{run_id}") is not None:
+            return True
+        return _any(table, f"run_id = '{run_id}'")
+
+    def _ready(self) -> Any:
+        """Return the table as it is now, made if it is not there. Raises InputError for one that does not fit."""
+        library = self._lib
+        if not library.DeltaTable.is_deltatable(self.address, storage_options=self._options):
+            if others := [name for name in Store(self.address).names("") if name != "_delta_log"]:
+                raise InputError(
+                    f"{self.address}: no Delta table, and holds other things ({', '.join(others[:3])}); name another place"
+                )
+            fields = [self._field(field) for field in library.Schema.from_arrow(self.schema).fields]
+            library.DeltaTable.create(
+                self.address, library.Schema(fields), mode="error", partition_by=self._partitions, name=self.name,
+                description=f"{self.name} of eci-lake, over all runs", storage_options=self._options,
+            )  # fmt: skip
+        table = library.DeltaTable(self.address, storage_options=self._options)
+        lacking = self._checked(table)
+        if lacking:
+            table.alter.add_columns(lacking)
+            table = library.DeltaTable(self.address, storage_options=self._options)
+        return table
+
+    def _field(self, field: Any) -> Any:
+        return self._lib.Field(field.name, field.type, True, metadata={"comment": self._comments[field.name]})
+
+    def _checked(self, table: Any) -> list[Any]:
+        """Return the columns that an older version has not made. Raises InputError where the table is another than ours."""
+        there = {field.name: field for field in table.schema().fields}
+        ours = {field.name: field for field in self._lib.Schema.from_arrow(self.schema).fields}
+        wrong = [
+            f"column {name!r} is {_type(there[name])} there, and {_type(field)} in a run"
+            for name, field in ours.items()
+            if name in there and there[name].type != field.type
+        ]
+        wrong += [f"column {name!r} is none that a run has" for name in there if name not in ours]
+        if list(table.metadata().partition_columns) != self._partitions:
+            wrong.append(f"it is not partitioned by {', '.join(self._partitions) or 'nothing'}")
+        if wrong:
+            raise InputError(altered(self.address, wrong))
+        return [self._field(field) for name, field in ours.items() if name not in there]
+
+
+def _any(table: Any, which: str) -> bool:
+    """Return whether a table has a row that a condition takes."""
+    return any(batch.num_rows for batch in table.scan(columns=["run_id"], predicate=which))
+
+
+def _type(field: Any) -> str:
+    kind = field.type
+    return str(getattr(kind, "type", kind))

@@ -1,0 +1,144 @@
+"""One Iceberg table over all runs, in a catalog: made, checked, and a run's rows appended in one commit, once.
+
+Once: each snapshot names its run, and a commit succeeds only where nothing was committed since the table was looked at; then it
+is looked at anew.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.errors import EciError, InputError, reason_of
+from jobs.lakes.extra import library, reading
+from jobs.publishing.tables import altered
+
+TRIES = 40
+"""How often a table is looked at anew when somebody else has changed it meanwhile."""
+WAIT = 0.2
+"""Seconds between two tries, on average."""
+ROWS = 250_000
+"""Rows that are held in memory at once: the library streams into no partitioned table."""
+RUN = "eci.run_id"
+"""The property of a snapshot that names its run."""
+_CONFLICTS = ("CommitFailedException", "TableAlreadyExistsError", "NamespaceAlreadyExistsError", "OperationalError")
+
+
+class IcebergTarget:
+    """An Iceberg table that runs are appended to. `place`: CATALOG/NAMESPACE; `name`: what it is called."""
+
+    def __init__(
+        self, place: str, name: str, schema: pa.Schema, comments: Mapping[str, str], partitions: list[str]
+    ) -> None:
+        catalog, _, self._namespace = place.partition("/")
+        self.address, self.name, self._partitions = f"iceberg:{place}.{name}", name, partitions
+        self._schema = pa.schema([f.with_metadata({"doc": comments[f.name]}) for f in schema])
+        with reading(self.address, f"open the catalog {catalog!r} (set PYICEBERG_CATALOG__{catalog.upper()}__URI)"):
+            self._catalog = library("pyiceberg.catalog", self.address).load_catalog(catalog)
+
+    @property
+    def _identifier(self) -> str:
+        return f"{self._namespace}.{self.name}"
+
+    def append(self, run_id: str, rows: int, batches: Callable[[], pa.RecordBatchReader]) -> int:
+        """Append a run's rows, if the table does not have them; as `DeltaTarget.append`."""
+        for tried in range(TRIES):
+            try:
+                table = self._ready()
+                if not rows or self._holds(table, run_id):
+                    return 0
+                # the library's own retry would put the run behind whatever came meanwhile, the same run as well
+                table.metadata.properties["commit.retry.num-retries"] = "0"
+                with table.transaction() as transaction:
+                    for chunk in _chunks(batches()):
+                        transaction.append(chunk, snapshot_properties={RUN: run_id})
+                return rows
+            except EciError:
+                raise
+            except Exception as error:  # the library's are of many kinds, and those of its catalogs
+                last = error
+                if type(error).__name__ not in _CONFLICTS:
+                    break
+                time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
+        raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
+
+    def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
+        """Remove the rows of runs; as `DeltaTarget.expire`."""
+        among = library("pyiceberg.expressions", self.address).In("run_id", list(run_ids))
+        for tried in range(TRIES):
+            try:
+                if not self._catalog.table_exists(self._identifier):
+                    return False
+                table = self._catalog.load_table(self._identifier)
+                there = len(table.scan(row_filter=among, selected_fields=("run_id",), limit=1).to_arrow()) > 0
+                if there and not dry_run:
+                    table.delete(among)
+                return there
+            except Exception as error:  # the library's are of many kinds, and those of its catalogs
+                last = error
+                if type(error).__name__ not in _CONFLICTS:
+                    break
+                time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
+        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
+
+    def _holds(self, table: Any, run_id: str) -> bool:
+        """Whether a run is there: by a snapshot, or, where the table no longer keeps that, by its rows."""
+        if any((s.summary or {}).get(RUN) == run_id for s in table.metadata.snapshots):
+            return True
+        equal = library("pyiceberg.expressions", self.address).EqualTo("run_id", run_id)
+        return len(table.scan(row_filter=equal, selected_fields=("run_id",), limit=1).to_arrow()) > 0
+
+    def _ready(self) -> Any:
+        """Return the table as it is now, made if it is not there. Raises InputError for one that does not fit."""
+        if not self._catalog.table_exists(self._identifier):
+            self._catalog.create_namespace_if_not_exists(self._namespace)
+            with self._catalog.create_table_transaction(self._identifier, self._schema) as made:
+                made.set_properties({"comment": f"{self.name} of eci-lake, over all runs"})
+                if self._partitions:
+                    with made.update_spec() as spec:
+                        for column in self._partitions:
+                            spec.add_identity(column)
+        table = self._catalog.load_table(self._identifier)
+        if self._checked(table):
+            with table.update_schema() as update:
+                update.union_by_name(self._schema)
+            table = self._catalog.load_table(self._identifier)
+        return table
+
+    def _checked(self, table: Any) -> bool:
+        """Return whether columns lack that an older version has not made. Raises InputError where it is another than ours."""
+        arrow = library("pyiceberg.io.pyarrow", self.address).schema_to_pyarrow(table.schema(), include_field_ids=False)
+        there = {field.name: _plain(field.type) for field in arrow}
+        ours = {field.name: _plain(field.type) for field in self._schema}
+        wrong = [
+            f"column {name!r} is {there[name]} there, and {kind} in a run"
+            for name, kind in ours.items()
+            if there.get(name, kind) != kind
+        ]
+        wrong += [f"column {name!r} is none that a run has" for name in there if name not in ours]
+        names = [field.name for field in table.spec().fields]
+        if names != self._partitions:
+            wrong.append(f"it is not partitioned by {', '.join(self._partitions) or 'nothing'}")
+        if wrong:
+            raise InputError(altered(self.address, wrong))
+        return not ours.keys() <= there.keys()
+
+
+def _plain(kind: pa.DataType) -> str:
+    """Return a type as one word of several that mean the same here."""
+    return str(kind).replace("large_", "").replace("item:", "element:").replace(" not null", "")
+
+
+def _chunks(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)

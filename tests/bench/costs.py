@@ -1,0 +1,115 @@
+"""What every run pays beside embedding, against bounds: starting, and disk. Ratios, bytes and processor seconds; no wall times.
+
+The yardstick of starting is the processor time of loading the libraries that a run computes with, taken right before and after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from jobs.config import make_config
+from jobs.planning.plan import make_plan
+from tests.lakes import vector_lake
+from tests.scale.lake import DIM, SOURCES, generate
+
+LIBRARIES = "import numpy, pyarrow.parquet, duckdb, polars, scipy.linalg"
+DEMO_ROWS = 23_357
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measured value and what it may be at most."""
+
+    what: str
+    value: float
+    bound: float
+
+    def __str__(self) -> str:
+        """Return it as a line of the table."""
+        return (
+            f"{self.what:<66} {self.value:>8.2f} {self.bound:>8.2f}  {'ok' if self.value <= self.bound else 'BROKEN'}"
+        )
+
+
+def cpu_seconds(arguments: list[str]) -> float:
+    """Processor seconds of a Python process and of all that it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def over_libraries(*commands: list[str]) -> float:
+    """Median of a command's processor time over that of loading the libraries; each of `commands` does the same anew."""
+    return median(cpu_seconds(command) / cpu_seconds(["-c", LIBRARIES]) for command in commands)
+
+
+def start(folder: Path) -> list[Line]:
+    """What a run over 100 triples, and the commands that read it, take."""
+    lake = vector_lake(folder / "small", DIM, 100, sources=2)
+    eci = ["-m", "jobs.cli"]
+    given = ["--triples", str(lake.triples), "--vectors", str(lake.vectors), "--quiet"]
+    outs = [str(folder / f"out-{k}") for k in range(REPEATS)]
+    ran = over_libraries(*([*eci, "run", *given, "--out", out] for out in outs))
+    found = [Line("eci run on 100 triples with vectors, over loading the libraries", ran, 3)]
+    for command in (["rank"], ["status"], ["sql", "FROM source_eci"]):
+        took = over_libraries(*[[*eci, *command, "--out", outs[0]]] * REPEATS)
+        found.append(Line(f"eci {command[0]}, over loading the libraries", took, 0.5))
+    return found
+
+
+def published(out: Path) -> dict[str, int]:
+    """Bytes of a root's only run, by table; all of its folder under ''."""
+    (manifest,) = out.glob("runs/*/manifest.json")
+    found: dict[str, int] = {"": sum(path.stat().st_size for path in manifest.parent.rglob("*") if path.is_file())}
+    for file in json.loads(manifest.read_text())["files"]:
+        found[file["table"]] = found.get(file["table"], 0) + file["bytes"]
+    return found
+
+
+def disk(folder: Path) -> list[Line]:
+    """What a run over as many triples as the demo's publishes, and a small one of many dimensions."""
+    lake, out = generate(folder / "lake", DEMO_ROWS, files=2), folder / "out"
+    found = _disk(f"{DEMO_ROWS:,} triples, d = {DIM}", lake.triples, lake.vectors, out, DIM, SOURCES)
+    found.append(Line("megabytes that it publishes", published(out)[""] / 1e6, 25))
+    small = vector_lake(folder / "deep", 1024, 40, sources=2)
+    return found + _disk("40 triples, d = 1,024", small.triples, small.vectors, folder / "deep-out", 1024, 2)
+
+
+def _disk(name: str, triples: Path, vectors: Path, out: Path, dim: int, sources: int) -> list[Line]:
+    given = ["--triples", str(triples), "--vectors", str(vectors), "--out", str(out)]
+    options = ["--format", "triples", "--quiet", "--no-probe", "--allow-rejects"]
+    subprocess.run([sys.executable, "-m", "jobs.cli", "run", *given, *options], check=True, stdout=subprocess.DEVNULL)
+    values: dict[str, Any] = {"inputs": [{"triples": str(triples), "format": "triples"}], "vectors": str(vectors)}
+    plan = make_plan(make_config({**values, "out": str(out.with_name("nowhere"))}))
+    bytes_of = published(out)
+    tables = sum(size for table, size in bytes_of.items() if table)
+    off = max(plan["bytes_published"] / tables, tables / plan["bytes_published"])
+    return [
+        Line(f"bytes of moments for each matrix entry: {name}", bytes_of["moments"] / (2 * sources * dim**2), 4),
+        Line(f"eci plan's bytes over the truth, or below: {name}", off, 1.5),
+    ]
+
+
+def main() -> int:
+    """Print the table; returns 1 where a bound is broken."""
+    os.environ.pop("ECI_OUT", None)
+    with tempfile.TemporaryDirectory() as folder:
+        sys.stdout.write(f"{'':<66} {'value':>8} {'bound':>8}\n")
+        lines = [*start(Path(folder)), *disk(Path(folder))]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return int(any(line.value > line.bound for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
