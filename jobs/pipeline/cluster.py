@@ -123,8 +123,6 @@ class Cluster:
         from distributed import Client
 
         given = self.config.scheduler or self.config.cluster
-        if self.config.out.startswith("memory:") and not given:
-            raise InputError(f"{self.config.out}: memory:// is seen by one process only, and workers are processes")
         _configure(self.threads)
         try:
             if self.config.scheduler:

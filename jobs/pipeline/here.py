@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import close_kept
 from jobs.config import RunConfig
+from jobs.errors import InputError
 from jobs.ingest.inputs import File
 from jobs.pipeline.cluster import Cluster, Stage, begin, failing
 from jobs.pipeline.resumed import Resumed
@@ -38,7 +39,13 @@ def is_small(config: RunConfig, files: tuple[File, ...]) -> bool:
 
 
 def runner_for(config: RunConfig, threads: int, progress: Progress, files: tuple[File, ...]) -> Cluster | Here:
-    """Return what runs the tasks of a run over these files: this process, or workers."""
+    """Return what runs the tasks of a run over these files: this process, or workers.
+
+    Raises:
+        InputError: the output is in the memory of a process, which workers do not see and which ends with the command.
+    """
+    if config.out.startswith("memory:") and not (config.scheduler or config.cluster):
+        raise InputError(f"{config.out}: memory:// is seen by one process only, and workers are processes")
     return Here(threads, progress) if is_small(config, files) else Cluster(config, threads, progress)
 
 
