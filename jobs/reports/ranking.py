@@ -83,7 +83,7 @@ def ranking_section(data: ReportData, figures: Figures) -> str:
         "so their difference is surer than either."
     )
     if probed:
-        lead += " The chart is by ECI; the table has the order of the probe."
+        lead += " The chart is by ECI; the table has the ranks of gain and information together."
     return section(
         "ranking",
         "Ranking by ECI and probe" if probed else "Ranking by ECI",

@@ -18,7 +18,7 @@ ECI = (
 STARTS = ("Train on the negatives of ", "Train on ", "A tie. No single winner yet: ", "Not decided: ")
 GAIN = (
     "The probe trains a small adapter with each source and measures queries that it was not trained on: its gains are "
-    "points of nDCG, and the order of the sources here is theirs. "
+    "points of nDCG. The ranks go by gain and information together, and never against a pair that the probe decides. "
 )
 
 
