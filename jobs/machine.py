@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from jobs.errors import InputError
+
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -59,6 +61,20 @@ def address_space() -> int | None:
     """Return the limit of this process's addresses (`ulimit -v`) in bytes, None where there is none."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
+
+
+LEAST_ADDRESSES = 32 << 30
+"""Addresses that workers, which map files, and what draws charts, which reserves them, can do with."""
+
+
+def require_addresses(what: str) -> None:
+    """Raise InputError where this process has too few addresses for something. `what`: it needs many, and why."""
+    limit = address_space()
+    if limit is not None and limit < LEAST_ADDRESSES:
+        raise InputError(
+            f"the address space is limited to {limit >> 20} MiB (ulimit -v), too little for {what}: take the limit off; "
+            "--memory and control groups bound what a run takes"
+        )
 
 
 def default_memory() -> int:

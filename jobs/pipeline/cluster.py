@@ -22,7 +22,7 @@ from typing import Any
 from eci_sql.errors import MetricError
 from jobs.config import RunConfig
 from jobs.errors import EciError, InputError, is_full, reason_of
-from jobs.machine import address_space
+from jobs.machine import require_addresses
 from jobs.pipeline.main_guard import noticing
 from jobs.pipeline.resumed import Key, Resumed
 from jobs.pipeline.worker import DRIVER, TOPIC, Task, execute, installed, thread_environment
@@ -32,7 +32,6 @@ from jobs.work.summaries import Summary
 from onnx_models.errors import EncoderError
 
 COUNT_SECONDS = 5.0
-LEAST_ADDRESSES = 32 << 30
 WORKERLESS_SECONDS = 120.0
 CLOSE_SECONDS = 30
 
@@ -158,12 +157,7 @@ class Cluster:
             if self.config.workers:
                 cluster.scale(self.config.workers)
             return cluster
-        limit = address_space()
-        if limit is not None and limit < LEAST_ADDRESSES:
-            raise InputError(
-                f"the address space is limited to {limit >> 20} MiB (ulimit -v), too little for worker processes, which map "
-                "files: take the limit off; --memory and control groups bound what a run takes"
-            )
+        require_addresses("worker processes, which map files")
         import dask
         from distributed import LocalCluster
         from distributed.security import Security

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobs.errors import DamagedError, EciError
-from jobs.machine import available_cores, available_memory
+from jobs.machine import available_cores, available_memory, require_addresses
 from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.root import require
@@ -100,6 +100,7 @@ def page_of(data: ReportData, home: str = "") -> str:
     Args:
         home: where the index of all runs lies, seen from the page; empty for a page that lies elsewhere.
     """
+    require_addresses("what draws the charts, which reserves addresses")  # it aborts the process where it has too few
     figures = charts(data)
     page = _document(data, sections(data, figures), home)
     if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):

@@ -93,8 +93,8 @@ def test_ids_that_no_file_has_a_text_for_end_at_once_with_the_remedy(tmp_path, e
     said = {
         ("run", "alone"): f"{counted} in the first records of {tmp_path}/alone.jsonl",
         ("plan", "alone"): f"{counted} in the first records of {tmp_path}/alone.jsonl",
-        ("run", "mixed"): f"{counted}, and",
-        ("plan", "mixed"): f"{counted}, and",
+        ("run", "mixed"): f"{counted} (a number in the place of a text is such an id), and",
+        ("plan", "mixed"): f"{counted} (a number in the place of a text is such an id), and",
     }
     for (command, name), start in said.items():
         rows = [record] if name == "alone" else [texts, record]

@@ -57,12 +57,23 @@ def test_an_address_space_limit_is_one_line(mebibytes: int, words: str, tmp_path
     (tmp_path / "x.jsonl").write_text(LINE)
     limit = (mebibytes << 20, mebibytes << 20)
     done = eci(
-        ["run", "--triples", "x.jsonl", "--out", "out", "--quiet"], tmp_path,
+        ["run", "--triples", "x.jsonl", "--out", "out", "--quiet", "--workers", "2"], tmp_path,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
     )  # fmt: skip
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert f"limited to {mebibytes} MiB (ulimit -v)" in done.stderr and words in done.stderr
     assert address_space() is None
+
+
+def test_a_run_without_workers_under_an_address_space_limit_is_whole_but_for_its_report(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(LINE)
+    limit = (16_000 << 20, 16_000 << 20)
+    done = eci(
+        ["run", "--triples", "x.jsonl", "--out", "out", "--quiet"], tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no report was written" in done.stderr and "limited to 16000 MiB (ulimit -v)" in done.stderr, done.stderr
 
 
 def test_a_query_behind_a_name_is_no_part_of_its_ending() -> None:

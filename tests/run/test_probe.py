@@ -74,10 +74,14 @@ def pair(found: dict[str, Any], a: str, b: str) -> dict[str, Any]:
     return next(p for p in found["probe"].pairs if (p["source_a"], p["source_b"]) == (a, b))
 
 
-def test_sources_are_in_the_order_of_their_gains_and_every_pair_is_there(found):
+def test_no_rank_goes_against_a_decided_pair_the_first_has_the_most_evidence_and_every_pair_is_there(found):
     rows = found["probe"].rows
-    values = [row["gain"] for row in rows]
-    assert values == sorted(values, reverse=True) and [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    rank = {row["source"]: row["rank"] for row in rows}
+    assert list(rank.values()) == list(range(1, len(rows) + 1))
+    assert all(
+        rank[p["source_a"]] < rank[p["source_b"]] for p in found["probe"].pairs if p["decided"] and p["difference"] > 0
+    )
+    assert rows[0]["evidence"] == max(row["evidence"] for row in rows if row["rank_low"] == 1)
     assert {"near", "again", "far", "few", "polluted"} < set(gains(found))
     assert len(found["probe"].pairs) == len(rows) * (len(rows) - 1)
     for p in found["probe"].pairs:
