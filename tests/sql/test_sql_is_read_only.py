@@ -99,7 +99,7 @@ def test_the_process_of_a_query_cannot_write_even_where_the_statement_is_let_thr
         with subprocess.Popen([sys.executable, "-c", let_through], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
             process.stdin.write(json.dumps(given).encode() + b"\n")
             process.stdin.flush()  # and stays open: its end would end the process
-            said = process.stderr.read().decode()
+            (said,) = json.loads(process.stderr.read())
         assert process.returncode == 2 and said.startswith("SQL: ") and "forged.csv" in said
         assert (forged.read_text() if there else forged.exists()) == ("as it was" if there else False)
     finally:
