@@ -120,6 +120,17 @@ def write_parquet(path: str, tables: Iterable[pa.Table], schema: pa.Schema, rows
         return {"rows": total + len(pending), "bytes": file.size, "sha256": file.digest.hexdigest()}
 
 
+def in_memory(data: bytes) -> pa.NativeFile:
+    """Return a file over a copy of the bytes that Arrow owns.
+
+    Threads of Arrow's may free the last of what they have read when the interpreter is gone already; Python's own bytes need
+    it for that, and the process would be aborted at its exit.
+    """
+    copy = pa.BufferOutputStream()
+    copy.write(data)
+    return pa.BufferReader(copy.getvalue())
+
+
 def read_parquet(source: Any, **options: Any) -> pa.Table:
     """Read a Parquet file whose pages are checked. `options`: those of pyarrow's `read_table`; but for `columns` they load its
     datasets, which takes longer than most files here do.
@@ -148,7 +159,7 @@ def read_sealed(store: Store, relative: str) -> pa.Table:
         DamagedError: it is not what was written.
     """
     try:
-        source = pa.BufferReader(store.read_bytes(relative))
+        source = in_memory(store.read_bytes(relative))
         table = read_parquet(source).combine_chunks()
         kept = (table.schema.metadata or {}).get(SEAL)
         right = kept is None or kept == _hash_of(table)

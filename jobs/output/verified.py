@@ -19,7 +19,7 @@ import pyarrow as pa
 from platformdirs import user_cache_dir
 
 from jobs.errors import DamagedError, reason_of
-from jobs.output.parquet import read_parquet
+from jobs.output.parquet import in_memory, read_parquet
 from jobs.output.records import Manifest, TableFile
 from jobs.output.store import Store
 
@@ -57,7 +57,7 @@ def opened(store: Store, folder: str, file: TableFile, mapped: bool = True) -> I
             data = store.read_bytes(path)
             if len(data) != file["bytes"] or hashlib.sha256(data).hexdigest() != file["sha256"]:
                 raise _damaged(store, path)
-            source: pa.NativeFile = pa.BufferReader(data)
+            source: pa.NativeFile = in_memory(data)
         else:
             check(store, folder, [file])
             source = store.open(path) if mapped or not store.local else pa.OSFile(store.path(path))
