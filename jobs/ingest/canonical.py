@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -152,5 +152,5 @@ def _write(config: RunConfig, store: Store, progress: Progress) -> Ingested:
     passed = [{"path": file.path, "what": file.what} for file in files if file.passed_over]
     named, ranks = named_after_files(inputs, writing.met), ranks_taken(inputs)
     left = {path: rows for path, rows in writing.left_out.items() if rows}
-    tables = [cast(TableUsed, asdict(with_left_out(table, left))) for table in tables_read(config)]
+    tables = [with_left_out(table, left) for table in tables_read(config)]
     return Ingested(by_source, by_reason, len(writing.files), writing.ids_alone, named, passed, ranks, tables)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobs.config import FILES, RunConfig
 from jobs.formats.tables import pinned_table
 from jobs.lakes.naming import named
-from jobs.lakes.tables import TableRead, read_of
+from jobs.lakes.tables import used_of
+from jobs.output.records import TableUsed
 
 OF_INPUTS = ("qrels", "corpus", "queries")
 """The settings of an input that name files beside its triples."""
@@ -29,19 +28,20 @@ def pinned(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"inputs": tuple(inputs), **whole})
 
 
-def tables_read(config: RunConfig) -> list[TableRead]:
+def tables_read(config: RunConfig) -> list[TableUsed]:
     """Return what is read of the tables of a pinned configuration, each once. Raises InputError."""
     patterns = [pattern for name in FILES for pattern in getattr(config, name)]
     for item in config.inputs:
         patterns += [pattern for name in ("triples", *OF_INPUTS) for pattern in getattr(item, name) or ()]
-    return [read_of(pattern) for pattern in dict.fromkeys(patterns) if named(pattern) is not None]
+    return [used_of(pattern) for pattern in dict.fromkeys(patterns) if named(pattern) is not None]
 
 
-def with_left_out(table: TableRead, rows: dict[str, int]) -> TableRead:
+def with_left_out(table: TableUsed, rows: dict[str, int]) -> TableUsed:
     """Return what is read of a table with the rows that --where has left out of the files that were read, by file."""
     ours = 0
     for path, count in rows.items():
         of = named(path)
         assert of is not None
-        ours += count if (of.table, of.version, of.where) == (table.table, table.version, table.where) else 0
-    return replace(table, rows_left_out=None if table.rows_left_out is None else table.rows_left_out + ours)
+        ours += count if (of.table, of.version, of.where) == (table["table"], table["version"], table["where"]) else 0
+    known = table["rows_left_out"]
+    return {**table, "rows_left_out": None if known is None else known + ours}

@@ -5,7 +5,7 @@ A table is opened once a process and version. Covers: what readers of input need
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,21 +14,7 @@ from jobs.lakes.delta import delta_snapshot, newest_delta
 from jobs.lakes.iceberg import iceberg_snapshot, newest_iceberg
 from jobs.lakes.naming import Named, named
 from jobs.lakes.snapshot import Snapshot
-
-
-@dataclass(frozen=True)
-class TableRead:
-    """What is read of a table: its address with the version, the condition, files, and what the condition leaves out.
-
-    `rows_left_out`: of the files that are not read, by the table's log; None where it does not say.
-    """
-
-    table: str
-    version: int
-    where: str
-    files: int
-    files_left_out: int
-    rows_left_out: int | None
+from jobs.output.records import TableUsed
 
 
 def pinned(address: str, where: str = "") -> str:
@@ -48,8 +34,11 @@ def files_of(address: str) -> list[str]:
     return [str(pin.of_file(file)) for file in snapshot_of(pin).taken(pin.where)]
 
 
-def read_of(address: str) -> TableRead:
-    """Return what is read of a table. Raises InputError as `files_of`."""
+def used_of(address: str) -> TableUsed:
+    """Return what is read of a table; of the rows left out those alone that are known before: of the files that are not read.
+
+    Raises InputError as `files_of`.
+    """
     pin = _pin(address)
     files = snapshot_of(pin).files
     taken = set(snapshot_of(pin).taken(pin.where))
@@ -59,7 +48,10 @@ def read_of(address: str) -> TableRead:
     if known is not None:
         known -= sum(len(file.deleted) for file in left if file.deleted is not None)
     assert pin.version is not None
-    return TableRead(pin.table, pin.version, pin.where, len(taken), len(left), known)
+    return {
+        "table": pin.table, "version": pin.version, "where": pin.where,
+        "files": len(taken), "files_left_out": len(left), "rows_left_out": known,
+    }  # fmt: skip
 
 
 def as_its_table_has_it(path: str, file: Any) -> Any:

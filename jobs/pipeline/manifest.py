@@ -151,7 +151,7 @@ def _tables_used(prepared: Prepared, done: Done) -> list[TableUsed]:
     for item in prepared.inputs:
         left[item.path] += done.ingest[item.name]["left_out"]
     read = {path: rows for path, rows in left.items() if rows}
-    return [cast(TableUsed, asdict(with_left_out(table, read))) for table in prepared.tables]
+    return [with_left_out(table, read) for table in prepared.tables]
 
 
 def _judgements_used(judgements: Judgements, done: Done) -> JudgementsUsed:

@@ -21,8 +21,7 @@ from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, 
 from jobs.ingest.judgements import JUDGED, Judgements, judgement_files, read_judgements
 from jobs.ingest.pinning import pinned, tables_read
 from jobs.ingest.tokens import TOKENS
-from jobs.lakes.tables import TableRead
-from jobs.output.records import InputFile
+from jobs.output.records import InputFile, TableUsed
 from jobs.output.tables import FORMULA_VERSION
 from jobs.pipeline.encoder import EncoderChoice, encoder_choice
 from jobs.pipeline.requirements import require_texts_of_heads
@@ -60,7 +59,7 @@ class Prepared:
     identity: dict[str, Any]
     judged: tuple[InputFile, ...] = ()
     judgements: Judgements = Judgements({})
-    tables: tuple[TableRead, ...] = ()
+    tables: tuple[TableUsed, ...] = ()
 
     @property
     def indexed(self) -> tuple[Side, ...]:

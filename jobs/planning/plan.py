@@ -8,7 +8,7 @@ or two. The looks of a run with --until-decided stand beside the whole run.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "files": sum(not file.passed_over for file in prepared.files),
         "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
         "passed_over": [{"path": file.path, "what": file.what} for file in prepared.files if file.passed_over],
-        "tables": [asdict(table) for table in prepared.tables],
+        "tables": list(prepared.tables),
         "formats": sorted({item.format for item in prepared.inputs}),
         "named_after_files": _named(prepared, sample),
         "ranks": ranks_taken(prepared.inputs),

@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.errors import EciError, InputError, reason_of
+from jobs.errors import InputError
 from jobs.lakes.extra import library, storage_options
 from jobs.output.store import Store
+from jobs.publishing.conflicts import until_alone
 from jobs.publishing.tables import altered
 
 TRIES = 12
@@ -43,41 +44,33 @@ class DeltaTarget:
             InputError: the table is not as a run's is: somebody has altered it.
             EciError: it cannot be written.
         """
-        for _ in range(TRIES):
-            try:
-                table = self._ready()
-                if not rows or self._holds(table, run_id):
-                    return 0
-                self._lib.write_deltalake(
-                    table, batches(), mode="append", commit_properties=self._commit(run_id), target_file_size=256 << 20
-                )
-                return rows
-            except EciError:
-                raise
-            except Exception as error:  # the library's are of many kinds
-                last = error
-                if not self._is_conflict(error):
-                    break
-        raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
+
+        def attempt() -> int:
+            table = self._ready()
+            if not rows or self._holds(table, run_id):
+                return 0
+            self._lib.write_deltalake(
+                table, batches(), mode="append", commit_properties=self._commit(run_id), target_file_size=256 << 20
+            )
+            return rows
+
+        return until_alone(attempt, self._is_conflict, TRIES, f"{self.address}: cannot be written")
 
     def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
         """Remove the rows of runs (dry: look for them); returns whether there are some. Raises EciError where that fails."""
         listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        for _ in range(TRIES):
-            try:
-                if not self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options):
-                    return False
-                table = self._lib.DeltaTable(self.address, storage_options=self._options)
-                which = f"run_id IN ({listed})"
-                there = _any(table, which)
-                if there and not dry_run:
-                    table.delete(which)
-                return there
-            except Exception as error:  # the library's are of many kinds
-                last = error
-                if not self._is_conflict(error):
-                    break
-        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
+        which = f"run_id IN ({listed})"
+
+        def attempt() -> bool:
+            if not self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options):
+                return False
+            table = self._lib.DeltaTable(self.address, storage_options=self._options)
+            there = _any(table, which)
+            if there and not dry_run:
+                table.delete(which)
+            return there
+
+        return until_alone(attempt, self._is_conflict, TRIES, f"{self.address}: runs cannot be removed")
 
     def _commit(self, run_id: str) -> Any:
         once = self._lib.Transaction(f"eci:{run_id}", 1)

@@ -6,15 +6,14 @@ is looked at anew.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from jobs.errors import EciError, InputError, reason_of
+from jobs.errors import InputError
 from jobs.lakes.extra import library, reading
+from jobs.publishing.conflicts import until_alone
 from jobs.publishing.tables import altered
 
 TRIES = 40
@@ -46,51 +45,40 @@ class IcebergTarget:
 
     def append(self, run_id: str, rows: int, batches: Callable[[], pa.RecordBatchReader]) -> int:
         """Append a run's rows, if the table does not have them; as `DeltaTarget.append`."""
-        for tried in range(TRIES):
-            try:
-                table = self._ready()
-                if not rows or self._holds(table, run_id):
-                    return 0
-                # the library's own retry would put the run behind whatever came meanwhile, the same run as well
-                table.metadata.properties["commit.retry.num-retries"] = "0"
-                with table.transaction() as transaction:
-                    for chunk in _chunks(batches()):
-                        transaction.append(chunk, snapshot_properties={RUN: run_id})
-                return rows
-            except EciError:
-                raise
-            except Exception as error:  # the library's are of many kinds, and those of its catalogs
-                last = error
-                if type(error).__name__ not in _CONFLICTS:
-                    break
-                time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
-        raise EciError(f"{self.address}: cannot be written: {reason_of(last)}") from last
+
+        def attempt() -> int:
+            table = self._ready()
+            if not rows or self._holds(table, run_id):
+                return 0
+            # the library's own retry would put the run behind whatever came meanwhile, the same run as well
+            table.metadata.properties["commit.retry.num-retries"] = "0"
+            with table.transaction() as transaction:
+                for chunk in _chunks(batches()):
+                    transaction.append(chunk, snapshot_properties={RUN: run_id})
+            return rows
+
+        return until_alone(attempt, _is_conflict, TRIES, f"{self.address}: cannot be written", WAIT)
 
     def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
         """Remove the rows of runs; as `DeltaTarget.expire`."""
         among = library("pyiceberg.expressions", self.address).In("run_id", list(run_ids))
-        for tried in range(TRIES):
-            try:
-                if not self._catalog.table_exists(self._identifier):
-                    return False
-                table = self._catalog.load_table(self._identifier)
-                there = len(table.scan(row_filter=among, selected_fields=("run_id",), limit=1).to_arrow()) > 0
-                if there and not dry_run:
-                    table.delete(among)
-                return there
-            except Exception as error:  # the library's are of many kinds, and those of its catalogs
-                last = error
-                if type(error).__name__ not in _CONFLICTS:
-                    break
-                time.sleep(random.uniform(0, 2 * WAIT) * min(tried + 1, 5))
-        raise EciError(f"{self.address}: runs cannot be removed: {reason_of(last)}") from last
+
+        def attempt() -> bool:
+            if not self._catalog.table_exists(self._identifier):
+                return False
+            table = self._catalog.load_table(self._identifier)
+            there = _any(table, among)
+            if there and not dry_run:
+                table.delete(among)
+            return there
+
+        return until_alone(attempt, _is_conflict, TRIES, f"{self.address}: runs cannot be removed", WAIT)
 
     def _holds(self, table: Any, run_id: str) -> bool:
         """Whether a run is there: by a snapshot, or, where the table no longer keeps that, by its rows."""
         if any((s.summary or {}).get(RUN) == run_id for s in table.metadata.snapshots):
             return True
-        equal = library("pyiceberg.expressions", self.address).EqualTo("run_id", run_id)
-        return len(table.scan(row_filter=equal, selected_fields=("run_id",), limit=1).to_arrow()) > 0
+        return _any(table, library("pyiceberg.expressions", self.address).EqualTo("run_id", run_id))
 
     def _ready(self) -> Any:
         """Return the table as it is now, made if it is not there. Raises InputError for one that does not fit."""
@@ -126,6 +114,15 @@ class IcebergTarget:
         if wrong:
             raise InputError(altered(self.address, wrong))
         return not ours.keys() <= there.keys()
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Whether somebody else was faster; the classes are of the library, its catalogs and their databases."""
+    return type(error).__name__ in _CONFLICTS
+
+
+def _any(table: Any, which: Any) -> bool:
+    return len(table.scan(row_filter=which, selected_fields=("run_id",), limit=1).to_arrow()) > 0
 
 
 def _plain(kind: pa.DataType) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.lake.tables import ingested, rows, table_of
 
 pytest.importorskip("pyiceberg")
 
-from pyiceberg.catalog import load_catalog
 from pyiceberg.expressions import EqualTo
 from pyiceberg.manifest import (
     DataFile,
@@ -29,19 +27,13 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, StringType
-from pyiceberg.utils.config import Config
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A catalog `nightly` on SQLite, with the namespace `lake`."""
-    os.makedirs(tmp_path / "warehouse")
-    monkeypatch.setenv("PYICEBERG_CATALOG__NIGHTLY__URI", f"sqlite:///{tmp_path}/catalog.db")
-    monkeypatch.setenv("PYICEBERG_CATALOG__NIGHTLY__WAREHOUSE", f"file://{tmp_path}/warehouse")
-    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())  # it is read once a process
-    found = load_catalog("nightly")
-    found.create_namespace("lake")
-    return found
+def catalog(catalog: Any) -> Any:
+    """The catalog with the namespace `lake`."""
+    catalog.create_namespace("lake")
+    return catalog
 
 
 NAME = "iceberg:nightly/lake.t"

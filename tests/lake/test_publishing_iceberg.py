@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -22,8 +21,6 @@ from tests.lakes import VectorLake
 
 pytest.importorskip("pyiceberg")
 
-from pyiceberg.catalog import load_catalog
-from pyiceberg.utils.config import Config
 
 TABLES = {"source_eci": 4, "source_pairs": 6, "scores": 600}
 PUBLISH = """
@@ -39,15 +36,6 @@ def runs(small_lake: VectorLake, tmp_path_factory: pytest.TempPathFactory) -> tu
     out = tmp_path_factory.mktemp("runs") / "out"
     settings: dict[str, Any] = {"vectors": str(small_lake.vectors), "folds": 4, "buckets": 2, "no_probe": True}
     return out, [run_lake(out, small_lake.triples, kappa=kappa, **settings).run_id for kappa in (0.2, 0.3)]
-
-
-@pytest.fixture
-def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    os.makedirs(tmp_path / "warehouse")
-    monkeypatch.setenv("PYICEBERG_CATALOG__NIGHTLY__URI", f"sqlite:///{tmp_path}/catalog.db")
-    monkeypatch.setenv("PYICEBERG_CATALOG__NIGHTLY__WAREHOUSE", f"file://{tmp_path}/warehouse")
-    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())  # it is read once a process
-    return load_catalog("nightly")
 
 
 def counted(catalog: Any) -> dict[str, dict[str, int]]:
