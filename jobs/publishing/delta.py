@@ -62,9 +62,9 @@ class DeltaTarget:
         which = f"run_id IN ({listed})"
 
         def attempt() -> bool:
-            if not self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options):
+            if not self._is_there():
                 return False
-            table = self._lib.DeltaTable(self.address, storage_options=self._options)
+            table = self._open()
             there = _any(table, which)
             if there and not dry_run:
                 table.delete(which)
@@ -90,23 +90,34 @@ class DeltaTarget:
 
     def _ready(self) -> Any:
         """Return the table as it is now, made if it is not there. Raises InputError for one that does not fit."""
-        library = self._lib
-        if not library.DeltaTable.is_deltatable(self.address, storage_options=self._options):
-            if others := [name for name in Store(self.address).names("") if name != "_delta_log"]:
+        if not self._is_there():
+            others = [name for name in Store(self.address).names("") if name != "_delta_log"]
+            # others that publish may have made it, and written to it, since it was looked for
+            if others and not self._is_there():
                 raise InputError(
                     f"{self.address}: no Delta table, and holds other things ({', '.join(others[:3])}); name another place"
                 )
-            fields = [self._field(field) for field in library.Schema.from_arrow(self.schema).fields]
-            library.DeltaTable.create(
-                self.address, library.Schema(fields), mode="error", partition_by=self._partitions, name=self.name,
-                description=f"{self.name} of eci-lake, over all runs", storage_options=self._options,
-            )  # fmt: skip
-        table = library.DeltaTable(self.address, storage_options=self._options)
+            if not others:
+                self._make()
+        table = self._open()
         lacking = self._checked(table)
         if lacking:
             table.alter.add_columns(lacking)
-            table = library.DeltaTable(self.address, storage_options=self._options)
+            table = self._open()
         return table
+
+    def _is_there(self) -> bool:
+        return bool(self._lib.DeltaTable.is_deltatable(self.address, storage_options=self._options))
+
+    def _open(self) -> Any:
+        return self._lib.DeltaTable(self.address, storage_options=self._options)
+
+    def _make(self) -> None:
+        fields = [self._field(field) for field in self._lib.Schema.from_arrow(self.schema).fields]
+        self._lib.DeltaTable.create(
+            self.address, self._lib.Schema(fields), mode="error", partition_by=self._partitions, name=self.name,
+            description=f"{self.name} of eci-lake, over all runs", storage_options=self._options,
+        )  # fmt: skip
 
     def _field(self, field: Any) -> Any:
         return self._lib.Field(field.name, field.type, True, metadata={"comment": self._comments[field.name]})
