@@ -118,12 +118,12 @@ def is_utf8(text: str) -> bool:
 
 def expanded(address: str) -> str:
     """Return an address with the home folder in place of `~` at its beginning."""
-    kind = table_of(address)
+    kind = prefix_of(address)
     rest = address.removeprefix(kind)
     return f"{kind}{os.path.expanduser(rest)}" if rest.startswith("~") else address
 
 
-def table_of(address: str) -> str:
+def prefix_of(address: str) -> str:
     """Return `delta:` or `iceberg:` where an address is that of a table, else nothing."""
     return next((kind for kind in TABLES if address.startswith(kind)), "")
 

@@ -221,12 +221,12 @@ class RunConfig(_Settings):
     @field_validator("publish")
     @classmethod
     def _published(cls, value: str) -> str:
-        if value:
-            try:
-                place_of(value)
-            except InputError as error:
-                raise ValueError(str(error)) from None
-        return expanded(value)
+        if not value:
+            return value
+        try:
+            return ":".join(place_of(value))  # whole, since the run's manifest tells it to commands in other folders
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("encoder", "metrics")
     @classmethod

@@ -93,19 +93,27 @@ def run_options() -> dict[str, Any]:
     config = typer.Argument(help="A TOML settings file; options given beside it win.")
     options = {"config": Annotated[str | None, config], **input_options(required=False), **settings}
     for name, kind in options.items():
-        kind.__metadata__[0].envvar = f"ECI_{name.upper()}"
+        kind.__metadata__[0].envvar = _variable(name)
     return options
+
+
+def _spelled(name: str) -> str:
+    return SPELLED.get(name, f"--{name.replace('_', '-')}")
+
+
+def _variable(name: str) -> str:
+    return f"ECI_{name.upper()}"
 
 
 def _option(name: str, field: FieldInfo, required: bool = False) -> Any:
     """Return a setting as an option, None (a flag: False) where it is not given and not required."""
-    kind, spelled = field.annotation, f"--{name.replace('_', '-')}"
+    kind = field.annotation
     if get_origin(kind) in (tuple, dict):
         kind = list[str]
     elif get_origin(kind) is Literal:
         kind = str
     taken = kind if kind is bool or required else kind | None  # type: ignore[operator]
-    return Annotated[taken, typer.Option(SPELLED.get(name, spelled), help=_help(field))]
+    return Annotated[taken, typer.Option(_spelled(name), help=_help(field))]
 
 
 def _help(field: FieldInfo) -> str:
@@ -188,8 +196,8 @@ class Values(dict[str, Any]):
 def _typed(name: str, context: typer.Context) -> str:
     source = context.get_parameter_source(name)
     if source is not None and source.name == "ENVIRONMENT":
-        return f"ECI_{name.upper()}"
-    return SPELLED.get(name, f"--{name.replace('_', '-')}")
+        return _variable(name)
+    return _spelled(name)
 
 
 def _parameter(name: str, kind: Any) -> inspect.Parameter:

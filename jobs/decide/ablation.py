@@ -130,10 +130,10 @@ def ablate(
     rows: list[dict[str, Any]] = []
     with scratch() as folder:
         variants = variants_of(run, kinds, corpus, folder)
-        spool = spool_vectors(run, folder) if len(variants) > 1 or "sample" in kinds else None
+        spool = spool_vectors(run, folder) if len(variants) > 1 else None
         if "sample" in kinds:
             rows += sample_rows(run, fold_sums(run, run.sources, folder, spool))
-        if len(variants) > 1 and spool is not None:
+        if spool is not None:
             limit = (memory or default_memory()) // 2
             batch = max(1, limit // (24 * run.dim * run.dim * len(run.sources)))
             progress.start("ablate", -(-len(variants) // batch) * len(run.files("scores")), 0, None)

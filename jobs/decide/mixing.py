@@ -17,7 +17,7 @@ from jobs.finished.text import used_of
 from jobs.output.leftovers import scratch
 from jobs.probing.answer import points
 from jobs.ranking.hybrids import triples_of
-from jobs.ranking.mixtures import means_of, mix_of
+from jobs.ranking.mixtures import best_alone, means_of, mix_of
 from jobs.terminal.console import interval as span
 from jobs.terminal.console import number
 
@@ -75,7 +75,10 @@ def mix(
     names = list(given) if given else sources or run.sources
     run.require(names)
     single = next(name for name in run.sources if given or name in names)
+    shares = dict.fromkeys(names, 0.0)
     with threadpool_limits(1, "blas"), scratch() as folder:
+        if not given:
+            names = [names[i] for i in best_alone(lambda i: run.totals(names[i]), len(names), run.lam)]
         plus, minus = means_of(lambda i: run.totals(names[i]), len(names))
         alpha = np.array(list(given.values())) if given else best_mixture(plus, minus, run.lam).alpha
         used = [names[i] for i in np.flatnonzero(alpha)]
@@ -85,7 +88,7 @@ def mix(
     se = jackknife_se(mixed.leave_out)
     low, high = interval(mixed.score.eci, se, int(np.count_nonzero(~np.isnan(mixed.leave_out))))
     gain = paired_difference(mixed.score.eci, mixed.leave_out, alone.score.eci, alone.leave_out)
-    shares = {name: float(share) for name, share in zip(names, mixed.alpha, strict=True)}
+    shares |= {name: float(share) for name, share in zip(names, mixed.alpha, strict=True)}
     parts_used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
     return {
         "run_id": run.run_id,

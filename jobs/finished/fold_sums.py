@@ -23,6 +23,7 @@ from jobs.finished.spools import VectorSpool
 from jobs.finished.vectors import spool_vectors
 from jobs.output import layout
 from jobs.output.runs import layout_of
+from jobs.output.tables import TOTALS_ALONE
 from jobs.scoring.moments import add_signed
 
 COLUMNS = [*IDS, "source", "s_pos", "s_neg", "weight"]
@@ -42,7 +43,7 @@ def fold_sums(run: Finished, sources: Iterable[str], folder: str, spool: VectorS
     Raises:
         InputError: as `spool_vectors`, or the vectors are not those that were scored.
     """
-    if layout_of(run.manifest) < 3:
+    if layout_of(run.manifest) < TOTALS_ALONE:
         return run.published_folds
     names = sorted(set(sources))
     sums, examples = _made_again(run, names, folder, spool or spool_vectors(run, folder))

@@ -25,7 +25,7 @@ RECORD_ROWS = 4_096
 COLUMNAR = ("parquet", "arrow")
 _ENDINGS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow", "ipc": "arrow", "csv": "csv", "tsv": "tsv"}
 # a damaged file may ask for more memory than any machine has
-_ARROW_ERRORS = (*READ_ERRORS, ValueError, pa.ArrowMemoryError)
+ARROW_ERRORS = (*READ_ERRORS, ValueError, pa.ArrowMemoryError)
 GONE = "the table has given up the file (a vacuum, expired snapshots): run again, on the newest version"
 _STREAM = b"\xff\xff\xff\xff"
 _BEGINNINGS = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", _STREAM: "arrow"}
@@ -49,8 +49,8 @@ def rows_taken(path: str) -> tuple[int, bool]:
     if given is None or not given.where or not rows:
         return rows, True
     with parquet_file(path) as file:
-        first = int(file.metadata.row_group(0).num_rows)
-        return round(rows * (1 - file.left_out([0]) / first)), False
+        first = file.rows_of(0)
+        return round(rows * (1 - file.left_out([0]) / first)) if first else rows, False
 
 
 def rest(row: int, error: BaseException) -> Record:
@@ -84,7 +84,7 @@ def column_rows(path: str) -> int:
     with arrow_reader(path) as reader:
         try:
             return sum(batch.num_rows for batch in _batches(reader))
-        except _ARROW_ERRORS as error:
+        except ARROW_ERRORS as error:
             raise InputError(f"{path}: damaged: {reason_of(error)}") from error
 
 
@@ -97,7 +97,7 @@ def arrow_reader(path: str) -> Any:
         # names that are no UTF-8 are found here
         reader.schema.names.copy()
         return reader
-    except _ARROW_ERRORS as error:
+    except ARROW_ERRORS as error:
         raise InputError(f"{path}: cannot be opened as Arrow (IPC file or stream): {reason_of(error)}") from error
 
 
@@ -122,7 +122,7 @@ def _arrow_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Ite
                 for start in range(0, len(table), size):
                     yield from ((at, _record(at, piece)) for at, piece in cut(row + start, table.slice(start, size)))
                 row += len(table)
-        except _ARROW_ERRORS as error:
+        except ARROW_ERRORS as error:
             yield row, rest(row, error)
 
 
@@ -191,7 +191,7 @@ def _parquet_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> I
             for batch in in_bounds(file.iter_batches(batch_rows, row_groups=groups, columns=columns)):
                 yield from ((at, _record(at, piece)) for at, piece in cut(row, pa.table(batch)))
                 row += batch.num_rows
-        except _ARROW_ERRORS as error:
+        except ARROW_ERRORS as error:
             yield row, rest(row, error)
 
 

@@ -30,7 +30,7 @@ def table_at(pattern: str) -> str | None:
         return None
     fs, inner = filesystem(pattern)
     folder = os.path.abspath(inner) if isinstance(fs, LocalFileSystem) else inner.rstrip("/")
-    if kind_of(fs, folder) != "Delta":
+    if not _is_delta(fs, folder):
         return None
     return f"delta:{folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder)}"
 
@@ -59,11 +59,16 @@ def _absolute(table: str) -> str:
     return f"delta:{os.path.abspath(given.root)}{table.removeprefix(given.table)}"
 
 
+def _is_delta(fs: Any, folder: str) -> bool:
+    log = f"{folder}/{DELTA}"
+    return bool(os.path.isdir(log) if isinstance(fs, LocalFileSystem) else fs.exists(log))
+
+
 def kind_of(fs: Any, folder: str) -> str:
     """Return which kind of table a folder is: Delta, Iceberg, Hudi, or nothing."""
-    local = isinstance(fs, LocalFileSystem)
-    if os.path.isdir(f"{folder}/{DELTA}") if local else fs.exists(f"{folder}/{DELTA}"):
+    if _is_delta(fs, folder):
         return "Delta"
+    local = isinstance(fs, LocalFileSystem)
     if os.path.isdir(f"{folder}/{HUDI}") if local else fs.exists(f"{folder}/{HUDI}"):
         return "Hudi"
     beside = f"{folder}/{ICEBERG}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from jobs.config import Input, RunConfig
 from jobs.errors import InputError
@@ -84,12 +83,12 @@ def input_tasks(config: RunConfig, separator: str) -> tuple[list[InputTask], lis
             raise InputError(f"triples: {all_empty(empty)}")
         passed = [*found.passed_over, *((path, "empty") for path in empty if len(empty) < len(found.files))]
         files += [file_of(path, PASSED_OVER + why) for path, why in passed]
-        skipped = {path for path, _ in passed}
+        skipped, formats = {path for path, _ in passed}, _Formats(found.files, options.columns)
         for path in found.files:
             if path in skipped:
                 continue
             try:
-                name, units, error = _units(path, item, options, found.files)
+                name, units, error = _units(path, item, options, formats)
             except InputError as problem:
                 if not config.skip_bad_files:
                     raise
@@ -152,9 +151,9 @@ def ranks_taken(inputs: Sequence[InputTask]) -> list[RanksTaken]:
     ]
 
 
-def _units(path: str, item: Input, options: Options, paths: list[str]) -> tuple[str, list[Unit | None], str]:
+def _units(path: str, item: Input, options: Options, formats: _Formats) -> tuple[str, list[Unit | None], str]:
     if item.format == "auto":
-        name = recognise(_example(path, paths), options.columns)
+        name = formats.of(path)
     else:
         name, columns = item.format, columns_of(path)
         if columns is not None:
@@ -162,24 +161,30 @@ def _units(path: str, item: Input, options: Options, paths: list[str]) -> tuple[
     return name, list(format_named(name).units(path, options)), ""
 
 
-def _example(path: str, paths: list[str]) -> str:
-    """Return the file that shows what a file holds: itself, or of a table's files the first that has a row.
+class _Formats:
+    """The formats of an input's files, by what they hold; of a table's files the first that has a row shows it for all."""
 
-    Raises InputError where --where takes none.
-    """
-    table = named(path)
-    if table is None:
-        return path
-    ours = [p for p in paths if (of := named(p)) is not None and of.of_file("") == table.of_file("")]
-    found = _with_row(tuple(ours))
-    if found is None:
-        raise InputError(f"{table.at_version}: none of its rows is one where {table.where}")
-    return found
+    def __init__(self, paths: list[str], columns: tuple[tuple[str, str], ...]) -> None:
+        self._columns = columns
+        self._files: dict[str, list[str]] = {}
+        self._of_tables: dict[str, str] = {}
+        for path in paths:
+            if (table := named(path)) is not None:
+                self._files.setdefault(str(table.of_file("")), []).append(path)
 
-
-@lru_cache(maxsize=16)
-def _with_row(paths: tuple[str, ...]) -> str | None:
-    return next((path for path in paths if next(records(Unit(path)), None) is not None), None)
+    def of(self, path: str) -> str:
+        """Return the name of a file's format. Raises InputError as `recognise`, and where --where takes no row of a table."""
+        table = named(path)
+        if table is None:
+            return recognise(path, self._columns)
+        whole = str(table.of_file(""))
+        if whole not in self._of_tables:
+            with_row = (path for path in self._files[whole] if next(records(Unit(path)), None) is not None)
+            example = next(with_row, None)
+            if example is None:
+                raise InputError(f"{table.at_version}: none of its rows is one where {table.where}")
+            self._of_tables[whole] = recognise(example, self._columns)
+        return self._of_tables[whole]
 
 
 def all_empty(paths: list[str]) -> str:

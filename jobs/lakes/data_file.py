@@ -71,13 +71,27 @@ class TableFile:
         groups = list(range(self.num_row_groups)) if row_groups is None else list(row_groups)
         held = [self._places[name] for name in names if name in self._places]
         for group in groups:
-            at = sum(self._file.metadata.row_group(i).num_rows for i in range(group))
+            at, rows = self._range(group)
             # a batch without a column would not say how many rows it has
-            columns = list(dict.fromkeys(held)) or [self._file.schema_arrow.names[0]]
-            for batch in self._file.iter_batches(batch_size, row_groups=[group], columns=columns):
+            batches = (
+                self._file.iter_batches(batch_size, row_groups=[group], columns=list(dict.fromkeys(held)))
+                if held
+                else (_rows_alone(min(batch_size, rows - start)) for start in range(0, rows, batch_size))
+            )
+            for batch in batches:
                 table = self._as_table(batch, names)
                 yield table.filter(pa.array(self._kept(at, len(batch)))) if self._said.deleted is not None else table
                 at += len(batch)
+
+    def rows_of(self, group: int) -> int:
+        """Return how many rows of a row group are not deleted."""
+        start, rows = self._range(group)
+        return rows if self._said.deleted is None else int(self._kept(start, rows).sum())
+
+    def _range(self, group: int) -> tuple[int, int]:
+        """Return the place of a row group's first row in the file, and how many it has."""
+        sizes = [self._file.metadata.row_group(i).num_rows for i in range(group + 1)]
+        return sum(sizes[:-1]), sizes[-1]
 
     def _kept(self, start: int, rows: int) -> np.ndarray:
         positions = np.asarray(self._said.deleted)
@@ -105,9 +119,13 @@ class TableFile:
             return column.cast(kind, safe=not pa.types.is_timestamp(kind))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise InputError(
-                f"{self._named.of_file('').at_version}: column {name!r} is of type {kind}, and of {column.type} in its file "
+                f"{self._named.at_version}: column {name!r} is of type {kind}, and of {column.type} in its file "
                 f"{self._named.file}, which is not the same"
             ) from error
+
+
+def _rows_alone(count: int) -> pa.RecordBatch:
+    return pa.record_batch([pa.nulls(count)], names=[""])
 
 
 def _places(snapshot: Snapshot, named: Named, schema: pa.Schema) -> dict[str, str]:

@@ -40,7 +40,6 @@ def newest_delta(named: Named) -> Named:
 def delta_snapshot(named: Named) -> Snapshot:
     """Return a table at its version. Raises InputError for one that cannot be opened, or that needs what is not read here."""
     table = open_delta(named)
-    named = replace(named, version=int(table.version()), where="", file="")
     with reading(named.at_version, "have its log read"):
         fields = json.loads(table.schema().to_json())["fields"]
         schema = pa.schema(table.schema().to_arrow())

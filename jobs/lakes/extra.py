@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from jobs.errors import EciError, InputError, reason_of
+from jobs.output.store import endpoint_of_environment
 
 
 def library(name: str, address: str) -> Any:
@@ -34,7 +34,7 @@ def reading(address: str, doing: str) -> Iterator[None]:
 
 def storage_options(address: str) -> dict[str, str]:
     """Return what the Delta library must be told of an object store beside the environment, which has the credentials."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = endpoint_of_environment()
     if not address.startswith(("s3://", "s3a://")) or not endpoint:
         return {}
     plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}

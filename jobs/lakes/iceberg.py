@@ -53,7 +53,6 @@ def newest_iceberg(named: Named) -> Named:
 def iceberg_snapshot(named: Named) -> Snapshot:
     """Return a table at its snapshot. Raises InputError for one that is gone, or that needs what is not read here."""
     table = open_iceberg(named)
-    named = replace(named, where="", file="")
     found = table.metadata.snapshot_by_id(named.version)
     if found is None:
         ids = ", ".join(str(s.snapshot_id) for s in table.metadata.snapshots[-5:]) or "none"
@@ -64,14 +63,16 @@ def iceberg_snapshot(named: Named) -> Snapshot:
         schema = next(s for s in table.metadata.schemas if s.schema_id == number)
         arrow = io.schema_to_pyarrow(schema, include_field_ids=False)
         tasks = list(table.scan(snapshot_id=named.version).plan_files())
-        files = {task.file.file_path: _file(table, schema, arrow, task, named) for task in tasks}
+        # a file of deletes is often for many data files
+        deletes = {file.file_path: _deletes(table, file, named) for task in tasks for file in task.delete_files}
+        files = {task.file.file_path: _file(table, schema, arrow, task, deletes, named) for task in tasks}
         mapping = table.metadata.name_mapping()
         stored = {f.name: tuple(m.names) for f in schema.fields for m in mapping or () if m.field_id == f.field_id}
     numbers = {f.name: f.field_id for f in schema.fields}
     return Snapshot(named, arrow, files, stored, numbers, strict=True)
 
 
-def _file(table: Any, schema: Any, arrow: pa.Schema, task: Any, named: Named) -> DataFile:
+def _file(table: Any, schema: Any, arrow: pa.Schema, task: Any, deletes: dict[str, pa.Table], named: Named) -> DataFile:
     file = task.file
     if file.file_format.name != "PARQUET":
         raise InputError(
@@ -81,7 +82,8 @@ def _file(table: Any, schema: Any, arrow: pa.Schema, task: Any, named: Named) ->
     known = dict(_known(schema, arrow, file))
     for name, value in constants.items():
         known[name] = Known(value.as_py(), value.as_py(), 0 if value.is_valid else file.record_count, file.record_count)
-    positions = [p for deletes in task.delete_files for p in _deleted(table, deletes, file.file_path, named)]
+    here = pc.field("file_path") == file.file_path
+    positions = [np.asarray(deletes[d.file_path].filter(here)["pos"], dtype=np.int64) for d in task.delete_files]
     deleted = pa.array(np.unique(np.concatenate(positions))) if positions else None
     return DataFile(file.record_count, known, constants, deleted)
 
@@ -122,13 +124,12 @@ def _known(schema: Any, arrow: pa.Schema, file: Any) -> Iterator[tuple[str, Know
         yield field.name, Known(limits[0], limits[1], nulls, file.record_count)
 
 
-def _deleted(table: Any, deletes: Any, path: str, named: Named) -> Iterator[np.ndarray]:
-    """Yield the positions that a file of deletes has for a data file."""
+def _deletes(table: Any, deletes: Any, named: Named) -> pa.Table:
+    """Return what a file of deletes by position holds: data files and their positions."""
     if deletes.file_format.name != "PARQUET":
         raise InputError(
             f"{named.at_version}: its deletes are {deletes.file_format.name} ({deletes.file_path}); only Parquet is read: rewrite "
             "the table's data files in Spark, with rewrite_data_files"
         )
     with table.io.new_input(deletes.file_path).open() as file:
-        found = pq.read_table(pa.PythonFile(file, mode="r"), columns=["file_path", "pos"])
-    yield np.asarray(found.filter(pc.field("file_path") == path)["pos"], dtype=np.int64)
+        return pq.read_table(pa.PythonFile(file, mode="r"), columns=["file_path", "pos"])

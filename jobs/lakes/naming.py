@@ -18,10 +18,10 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from jobs.addresses import expanded, is_url, refuse_secret
+from jobs.addresses import TABLES, expanded, is_url, prefix_of, refuse_secret
 from jobs.errors import InputError
 
-KINDS = ("delta", "iceberg")
+KINDS = tuple(begin.rstrip(":") for begin in TABLES)
 _NAMESPACE = re.compile(r"[^/]+/[^/]+")
 _NAME = re.compile(
     r"(?P<kind>delta|iceberg):(?P<root>.+?)(?:@(?P<version>-?\d+)(?:\.(?P<schema>\d+))?)?(?:!where:(?P<where>[^!]*))?(?:!(?P<file>.+))?",
@@ -80,7 +80,7 @@ _PLAIN = " ()'\"<>=,.:+*/$@|[]{}~^`\\"
 
 def named(address: str) -> Named | None:
     """Return the table or the table's file that an address names, None for any other address."""
-    if not address.startswith(tuple(f"{kind}:" for kind in KINDS)):
+    if not prefix_of(address):
         return None
     found = _NAME.fullmatch(address)
     if found is None:

@@ -23,7 +23,7 @@ from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest, value_of
 from jobs.output.runs import latest, layout_of, read_manifest, whole
 from jobs.output.store import Store
-from jobs.output.tables import ABLATIONS, HISTORIES, ID_COLUMNS, RUNS, TABLES, TABLES_LAYOUT, Table, sql_type
+from jobs.output.tables import ABLATIONS, HISTORIES, ID_COLUMNS, RUNS, TABLES, TABLES_LAYOUT, TEXT_IDS, Table, sql_type
 from jobs.output.verified import check
 
 
@@ -41,7 +41,7 @@ def rows_of(files: str, table: Table, layout_of_run: int) -> str:
     Args:
         files: SQL of a list of paths.  layout_of_run: of the run's tables (`runs.layout_of`).
     """
-    ids = [column.name for column in table.columns if column.name in ID_COLUMNS] if layout_of_run < 2 else []
+    ids = [column.name for column in table.columns if column.name in ID_COLUMNS] if layout_of_run < TEXT_IDS else []
     as_text = ", ".join(f"""replace("{name}"::VARCHAR, '-', '') AS "{name}\"""" for name in ids)
     replaced = f" REPLACE ({as_text})" if ids else ""
     return f"SELECT *{replaced} FROM read_parquet({files}, hive_partitioning = false, union_by_name = true)"

@@ -109,11 +109,7 @@ def _unheld(store: Store, rules: Rules) -> Iterator[Removed]:
 
 
 def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
-    every = committed(store)
-    doomed = every[: -rules.keep_runs] if rules.keep_runs else []
-    if doomed:
-        last = newest(store)
-        doomed = [run_id for run_id in doomed if run_id != last]
+    every, doomed = committed(store), _doomed(store, rules)
     # A folder without a manifest is what an interrupted removal left, or in an object store an unfinished run.
     named = [name for name in store.names(layout.RUNS) if layout.RUN_ID.fullmatch(name)]
     broken = [name for name in named if name not in every] if store.local or not held else []
@@ -135,6 +131,13 @@ def _runs(store: Store, rules: Rules, held: bool) -> Iterator[Removed]:
         for item in found:
             store.remove(item.path)
     yield from found
+
+
+def _doomed(store: Store, rules: Rules) -> list[str]:
+    """Return the committed runs that go by the rules: the oldest, but never the newest, which readers open."""
+    older = committed(store)[: -rules.keep_runs] if rules.keep_runs else []
+    last = newest(store) if older else None
+    return [run_id for run_id in older if run_id != last]
 
 
 def _ablation_tables(store: Store) -> set[str]:
@@ -249,11 +252,8 @@ def _surplus(files: list[_File], rules: Rules) -> Iterator[_File]:
 
 def _staying(store: Store, rules: Rules) -> list[str]:
     """Return the runs that stay: a dry run has not removed the others."""
-    runs = committed(store)
-    if not (rules.dry_run and rules.keep_runs):
-        return runs
-    last = newest(store)
-    return [run_id for run_id in runs if run_id in runs[-rules.keep_runs :] or run_id == last]
+    doomed = _doomed(store, rules) if rules.dry_run else []
+    return [run_id for run_id in committed(store) if run_id not in doomed]
 
 
 def _used_encoders(store: Store, rules: Rules) -> set[str] | None:

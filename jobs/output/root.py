@@ -12,7 +12,7 @@ import json
 from jobs.errors import InputError
 from jobs.output import layout
 from jobs.output.sealed import sealed, unsealed
-from jobs.output.store import Store, require_bucket
+from jobs.output.store import Store
 
 FORMAT = 1
 """Of the output root's layout."""
@@ -49,16 +49,14 @@ def claim(store: Store, adopt: bool = False) -> None:
                 f"{store.path()} is no output root of eci and holds other things ({_some(held)}): name a new or empty "
                 "folder with --out, or let eci run --adopt use this one; what is in it is left alone"
             )
-    if not store.local:
-        require_bucket(store.path(), *store.filesystem())
+    store.require_bucket()
     store.write_text(layout.MARKER, json.dumps(sealed({"made_by": "eci-lake", "format": FORMAT})) + "\n")
 
 
 def require(store: Store) -> None:
     """Raise InputError where a folder is no output root, so that nothing in it is touched."""
     if not store.exists(""):
-        if not store.local:
-            require_bucket(store.path(), *store.filesystem())
+        store.require_bucket()
         raise InputError(f"{store.path()}: no output root here")
     if not is_root(store):
         held = _held(store)

@@ -13,7 +13,7 @@ from jobs.errors import DamagedError, InputError, notice, reason_of
 from jobs.output import layout
 from jobs.output.records import LexicalSide, Manifest
 from jobs.output.sealed import is_sealed, unsealed
-from jobs.output.store import Store, require_bucket
+from jobs.output.store import Store
 from jobs.output.tables import TABLES, TABLES_LAYOUT
 
 UNSEALED = frozenset(Manifest.__annotations__)
@@ -31,8 +31,7 @@ def latest(store: Store) -> str:
     """Return the newest committed run's id. Raises InputError where there is none."""
     found = newest(store)
     if found is None:
-        if not store.local:
-            require_bucket(store.path(), *store.filesystem())
+        store.require_bucket()
         damaged = f" that can be read ({', '.join(runs)} cannot)" if (runs := committed(store)[-5:]) else ""
         raise InputError(
             f"{store.path()}: no finished run here{damaged}; make one with: eci run --triples ... --out ..."

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.addresses import expanded, is_url, refuse_secret, table_of, without_secrets
+from jobs.addresses import expanded, is_url, prefix_of, refuse_secret, without_secrets
 from jobs.errors import EciError, InputError, reason_of
 from jobs.output import layout
 from jobs.output.faults import step
@@ -46,6 +46,11 @@ def answering(address: str, tried: str = "") -> Iterator[None]:
         ) from error
 
 
+def endpoint_of_environment() -> str:
+    """Return where the environment says that S3 is, "" where it does not."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
 def require_bucket(address: str, fs: Any, inner: str) -> None:
     """Raise InputError where the bucket of an address is not there: its store says of any name in it that there is none."""
     bucket = inner.strip("/").split("/")[0]
@@ -54,8 +59,7 @@ def require_bucket(address: str, fs: Any, inner: str) -> None:
     try:
         fs.info(bucket)
     except FileNotFoundError:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        at = without_secrets(endpoint) or "the endpoint of the environment"
+        at = without_secrets(endpoint_of_environment()) or "the endpoint of the environment"
         raise InputError(
             f"{address}: no bucket {bucket!r} in the store at {at}; make it, or correct the address or the environment"
         ) from None
@@ -81,7 +85,7 @@ class Store:
                 "the address of a folder is empty (--out, --to: an unset variable?); give a folder or a URL"
             )
         refuse_secret(self.root)
-        if table_of(self.root):
+        if prefix_of(self.root):
             raise InputError(
                 f"{self.root} is the address of a table, and files are written here; give a folder or a URL"
             )
@@ -91,6 +95,11 @@ class Store:
     def local(self) -> bool:
         """Whether the root is a folder of this machine (or a mount)."""
         return "://" not in self.root or self.root.startswith("file://")
+
+    def require_bucket(self) -> None:
+        """Raise InputError where the store's bucket is not there; a local folder needs none."""
+        if not self.local:
+            require_bucket(self.path(), *self.filesystem())
 
     def filesystem(self) -> tuple[Any, str]:
         """Return the root's fsspec filesystem, and the root's path inside it.

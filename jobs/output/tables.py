@@ -13,6 +13,8 @@ TABLES_LAYOUT = 3
 """Of the published tables' files, in every manifest. 3: `moments` has a row for each source. 2: it has one for each source and
 fold. 1, which manifests do not name: ids are UUIDs, too, and scores lie in folders `fold=NN`. Older ones are read, newer ones
 refused."""
+TEXT_IDS, TOTALS_ALONE = 2, 3
+"""The first layouts whose ids are text, and whose moments are totals."""
 
 _STRING, _DOUBLE, _INT, _LONG = pa.string(), pa.float64(), pa.int32(), pa.int64()
 _ID = pa.string()  # sorted, joined and shown alike by every reader; UUIDs are an extension type that few know

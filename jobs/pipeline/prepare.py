@@ -19,7 +19,7 @@ from jobs.ids import Side
 from jobs.ingest.digests import digest_of
 from jobs.ingest.inputs import File, InputTask, TextTask, file_of, input_tasks, text_tasks
 from jobs.ingest.judgements import JUDGED, Judgements, judgement_files, read_judgements
-from jobs.ingest.pinning import pinned, tables_read
+from jobs.ingest.pinning import tables_read
 from jobs.ingest.tokens import TOKENS
 from jobs.output.records import InputFile, TableUsed
 from jobs.output.tables import FORMULA_VERSION
@@ -68,7 +68,7 @@ class Prepared:
 
 
 def prepare(config: RunConfig) -> Prepared:
-    """Make the plan of a run.
+    """Make the plan of a run. `config`: with its tables pinned.
 
     Raises:
         InputError: one clear line for whatever makes the run impossible.
@@ -79,7 +79,6 @@ def prepare(config: RunConfig) -> Prepared:
             f"memory: {config.memory_bytes() >> 20} MiB for {config.cores()} workers is {share >> 20} MiB each; a worker "
             f"needs {LEAST_SHARE >> 20} MiB: give more --memory or fewer --workers"
         )
-    config = pinned(config)
     choice = encoder_choice(config)
     separator = choice.title_separator
     inputs, files = input_tasks(config, separator)

@@ -205,7 +205,8 @@ def tied_by_score(rows: Sequence[SourceRow], pairs: Sequence[PairRow]) -> list[s
 
     Those that cannot be compared are not among them: a warning names these.
     """
-    order = [row["source"] for row in rows if row["source"] not in unfit(rows)]
+    apart = unfit(rows)
+    order = [row["source"] for row in rows if row["source"] not in apart]
     return not_decided(order, [(p["a"], p["b"]) for p in pairs if not p["decided"]])
 
 

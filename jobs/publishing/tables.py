@@ -14,15 +14,13 @@ from jobs.output import layout
 from jobs.output.records import Manifest
 from jobs.output.runs import layout_of
 from jobs.output.store import Store
-from jobs.output.tables import REJECTS, SCORES, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, Table
+from jobs.output.tables import REJECTS, SCORES, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE, TEXT_IDS, Table
 from jobs.output.verified import opened
 
 SMALL = (SOURCE_PAIRS, SOURCE_PROBE, REJECTS)
 """Published of every run that has them, before SOURCE_ECI: a run that stands there is whole."""
 GROWING = (REJECTS, SCORES)
 """Tables with rows by row of the input: partitioned by the day of their run."""
-TEXT_IDS = 2
-"""The first layout of tables whose ids are text (output/tables.py)."""
 DAY = pa.field("run_day", pa.date32())
 DAY_COMMENT = "the day when the run was committed (UTC)"
 

@@ -78,8 +78,8 @@ def best_of(read: Callable[[int], Folds], count: int, lam: float) -> Mixed:
     Raises:
         MetricError: as `best_mixture`.
     """
-    if count > MOST:
-        kept = _best_alone(read, count, lam)
+    kept = best_alone(read, count, lam)
+    if len(kept) < count:
         found = best_of(lambda number: read(kept[number]), MOST, lam)
         alpha = np.zeros(count)
         alpha[kept] = found.alpha
@@ -88,8 +88,13 @@ def best_of(read: Callable[[int], Folds], count: int, lam: float) -> Mixed:
     return mix_of(read, best_mixture(plus, minus, lam).alpha, lam, plus)
 
 
-def _best_alone(read: Callable[[int], Folds], count: int, lam: float) -> list[int]:
-    """Return the numbers of the MOST sources of the highest scores, in their order; one source in memory at a time."""
+def best_alone(read: Callable[[int], Folds], count: int, lam: float) -> list[int]:
+    """Return the numbers of the sources that a mixture is looked for among, in their order: all, or the MOST of the highest scores.
+
+    One source is in memory at a time.
+    """
+    if count <= MOST:
+        return list(range(count))
     scores = np.empty(count)
     for number in range(count):
         (plus,), (minus,) = means_of(partial(_only, read, number), 1)

@@ -18,8 +18,8 @@ import pyarrow as pa
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import Unit
 from jobs.formats.bounded import in_bounds
+from jobs.formats.columnar import ARROW_ERRORS
 from jobs.formats.columns import string_column
-from jobs.formats.compression import READ_ERRORS
 from jobs.formats.records import parquet_file
 from jobs.ids import ID_BYTES, Side, as_arrow, buckets_of, from_arrow, id_array, lookup, newly_met, order_of, text_id
 from jobs.ingest.index import Index, open_index
@@ -71,7 +71,7 @@ def _batches(file: Any, path: str, rows: int, **options: Any) -> Iterator[pa.Rec
     """Yield the rows of a Parquet file. Raises InputError for one that is damaged, or takes more memory than any vectors."""
     try:
         yield from in_bounds(file.iter_batches(rows, **options))
-    except (*READ_ERRORS, ValueError, pa.ArrowMemoryError) as error:
+    except ARROW_ERRORS as error:
         raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
