@@ -11,15 +11,13 @@ import altair as alt
 
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.drawing import ACCENT, WARN
-from jobs.reports.grid import Row, Square, grid
+from jobs.reports.grid import Row, Square, columns, grid
 from jobs.reports.html_parts import esc, folded, name, num, section, table, text
-from jobs.reports.marks import Chart, Figures, Room, drawn, inline, listing, made_of
+from jobs.reports.marks import Chart, Figures, Room, drawn, inline, listing, made_of, names_axis
 from jobs.reports.names import labels, named
 
 MOST_ROWS = 500
 MOST_CASES = 60
-MOST_COLUMNS = 12
-"""Sources in the grid, the first by ECI: more columns than these no page of paper holds."""
 SAME, OTHER = "the same best source", "another best source"
 
 
@@ -57,11 +55,9 @@ def agreement(data: ReportData) -> Chart | None:
 def _draw(values: list[dict[str, Any]], room: Room) -> Any:
     names = labels([value["case"] for value in values], room.most)
     low = min([0.0, *(value["kendall"] for value in values)])
-    axis = alt.Axis(title=None, domain=False, ticks=False, labelPadding=8, labelLimit=room.names - 8,
-                    minExtent=room.names, maxExtent=room.names)  # fmt: skip
     legend = alt.Legend(orient="top", title=None, labelLimit=300, columns=1 if room.narrow else 2)
     base = alt.Chart(inline([{**value, "label": names[value["case"]]} for value in values])).encode(
-        y=alt.Y("label:N", sort=[names[value["case"]] for value in values], axis=axis),
+        y=alt.Y("label:N", sort=[names[value["case"]] for value in values], axis=names_axis(room)),
         x=alt.X(
             "kendall:Q",
             scale=alt.Scale(domain=[low, 1], nice=True),
@@ -80,7 +76,7 @@ def ablated_sources(data: ReportData) -> str:
 
     ECI of different temperatures or formulas has different sizes, so shades compare sources within a row only.
     """
-    names = [row["source"] for row in by_eci(data) if row["source"] in data.shown][:MOST_COLUMNS]
+    names = columns(data)
     rows = []
     for label, row in cases(data):
         of = {one["source"]: one["eci"] for one in row["sources"]}

@@ -150,17 +150,18 @@ def commands(data: ReportData, decision: Decision) -> tuple[Command, ...]:
     select = select_command(decision, out, run_id, sources, is_part(data))
     found = []
     if select is not None:
-        found.append(Command(f"Write the training file of {decision.sources[0]}", _line(select)))
+        found.append(Command(f"Write the training file of {decision.sources[0]}", one_line(select)))
         probe = [("eci", "probe"), ("--triples", TRAIN), ("--out", out), ("--run", run_id)]
-        found.append(Command("Try it out beside the sources", _line(probe)))
+        found.append(Command("Try it out beside the sources", one_line(probe)))
     encoder = settings.get("encoder")
     chosen = [("--encoder", encoder)] if encoder and not settings.get("vectors") else []
     validate = [("eci", "validate", "COLLECTION"), *chosen, ("--out", f"{out.rstrip('/')}-validation")]
     what = "Check on a collection of yours with judgements (its folder for COLLECTION)"
-    return (*found, Command(what, _line(validate)))
+    return (*found, Command(what, one_line(validate)))
 
 
-def _line(command: Parts) -> str:
+def one_line(command: Parts) -> str:
+    """Return a command in one line, however long."""
     return command_lines(command, sys.maxsize, 0)[0]
 
 

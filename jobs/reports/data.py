@@ -142,6 +142,11 @@ def _rank_order(row: SourceRow) -> tuple[bool, int, float]:
     return row["rank"] is None, row["rank"] or 0, -row["eci"]
 
 
+def made_at(manifest: Manifest) -> str:
+    """Return when a run was committed, such as `2026-01-31 02:30 UTC`."""
+    return f"{manifest['created_at'][:16].replace('T', ' ')} UTC"
+
+
 def by_eci(data: ReportData) -> list[SourceRow]:
     """Return the rows that have a rank by ECI, in its order."""
     return sorted((row for row in data.ranking if row["rank"] is not None), key=_rank_order)

@@ -30,7 +30,6 @@ _AXIS = {
 }  # fmt: skip
 _LEGEND = {
     "labelColor": INK,
-    "titleColor": INK,
     "labelFontSize": TEXT,
     "symbolSize": 90,
     "symbolStrokeWidth": 2,
@@ -39,7 +38,6 @@ _LEGEND = {
 CONFIG: dict[str, Any] = {
     "aria": False, "mark": {"aria": False}, "background": None, "padding": 2, "view": {"stroke": None}, "axis": _AXIS, "legend": _LEGEND,
     "text": {"fontSize": TEXT, "color": INK},
-    "title": {"color": INK, "fontSize": 13, "fontWeight": 600, "anchor": "start", "offset": 8},
 }  # fmt: skip
 
 

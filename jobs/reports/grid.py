@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jobs.reports.data import ReportData, by_eci
 from jobs.reports.html_parts import esc
 
 SHADES = 4
+MOST_COLUMNS = 12
+"""Sources in a grid: more columns than these no page of paper holds."""
 
 
 class Square(NamedTuple):
@@ -24,6 +27,11 @@ class Row(NamedTuple):
 
     head: str
     cells: Sequence[Square | None]
+
+
+def columns(data: ReportData) -> list[str]:
+    """Return the sources of a grid, the first by ECI."""
+    return [row["source"] for row in by_eci(data) if row["source"] in data.shown][:MOST_COLUMNS]
 
 
 def grid(caption: str, corner: str, heads: Sequence[str], rows: Sequence[Row]) -> str:

@@ -43,6 +43,14 @@ class Room:
 WIDE, NARROW = Room("wide", 760, 194, 26), Room("narrow", 340, 116, 14)
 
 
+def names_axis(room: Room) -> alt.Axis:
+    """Return the axis of names at the left of a chart, as wide as the room has it."""
+    return alt.Axis(
+        title=None, domain=False, ticks=False, labelPadding=8, labelLimit=room.names - 8,
+        minExtent=room.names, maxExtent=room.names,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Chart:
     """One figure: a specification for a wide room and one for a narrow one, and what it shows in words."""

@@ -11,7 +11,7 @@ from jobs.reports.data import ReportData, digits_of
 from jobs.reports.drawing import ACCENT, WARN
 from jobs.reports.html_parts import count, name, num, section, share, span, table, text
 from jobs.reports.lines import Line, ended
-from jobs.reports.marks import MOST_LINES, Chart, Figures, Room, drawn, inline, listing, made_of
+from jobs.reports.marks import MOST_LINES, Chart, Figures, Room, drawn, inline, listing, made_of, names_axis
 from jobs.reports.names import labels
 
 BAR = 24
@@ -28,10 +28,8 @@ def bars(
     """Return bars with their figures at their ends. `values`: (name, length, figure)."""
     names = labels([value[0] for value in values], room.most)
     rows = [{"label": names[one], "length": length, "figure": figure} for one, length, figure in values]
-    left = alt.Axis(title=None, domain=False, ticks=False, labelPadding=8, labelLimit=room.names - 8,
-                    minExtent=room.names, maxExtent=room.names)  # fmt: skip
     base = alt.Chart(inline(rows)).encode(
-        y=alt.Y("label:N", sort=list(names.values()), axis=left),
+        y=alt.Y("label:N", sort=list(names.values()), axis=names_axis(room)),
         x=alt.X("length:Q", axis=axis, scale=alt.Scale(domain=domain) if domain else alt.Undefined),
     )
     figures = base.mark_text(align="left", dx=5).encode(text="figure:N")

@@ -20,7 +20,7 @@ from jobs.output.root import require
 from jobs.output.runs import named, read_manifest
 from jobs.output.sealed import sealed_page
 from jobs.output.store import Store, file_at
-from jobs.reports.data import ReportData, read_report
+from jobs.reports.data import ReportData, made_at, read_report
 from jobs.reports.html_parts import esc
 from jobs.reports.sections import NAVIGATION, charts, sections
 
@@ -36,14 +36,14 @@ POLICY = (
 """What the browser lets the page do: its own style sheet and scripts run, by their hashes, and nothing else at all."""
 
 
-def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30, threads: int = 1) -> str | None:
+def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 << 30) -> str | None:
     """Write `folder`/report.html of a run that is about to be committed. A report never fails a run, damage does.
 
     Args:
         store: the output root; its committed runs give the history.
         folder: the run's folder, all its tables in place.
         manifest: the manifest that is about to be written there.
-        memory: bytes for the reading of the scores.  threads: DuckDB's threads.
+        memory: bytes for the reading of the scores, which one thread does.
 
     Returns:
         None, or a line that says why there is no report.
@@ -52,7 +52,7 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
         DamagedError: a table is not what the manifest says.
     """
     try:
-        page = build(store, folder, manifest, memory, threads, HOME)
+        page = build(store, folder, manifest, memory, 1, HOME)
         store.write_text(layout.report_in(folder), sealed_page(page))
     except DamagedError:
         raise
@@ -102,10 +102,11 @@ def page_of(data: ReportData, home: str = "") -> str:
     """
     require_addresses("what draws the charts, which reserves addresses")  # it aborts the process where it has too few
     figures = charts(data)
-    page = _document(data, sections(data, figures), home)
-    if len(page.encode()) > MOST_BYTES and (data.examples or data.violations):
-        return page_of(replace(data, examples=_half(data.examples), violations=_half(data.violations)), home)
-    return page
+    while True:
+        page = _document(data, sections(data, figures), home)
+        if len(page.encode()) <= MOST_BYTES or not (data.examples or data.violations):
+            return page
+        data = replace(data, examples=_half(data.examples), violations=_half(data.violations))
 
 
 def _half(of: dict[str, S]) -> dict[str, S]:
@@ -124,7 +125,7 @@ def _document(data: ReportData, body: str, home: str) -> str:
     script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in NAVIGATION if f'<section id="{name}"' in body)
     run = esc(data.manifest["run_id"])
-    made = esc(f"{data.manifest['created_at'][:16].replace('T', ' ')} UTC")
+    made = esc(made_at(data.manifest))
     policy = POLICY.format(style=_hash(style), scripts=_hash(script))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">

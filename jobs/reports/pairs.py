@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from jobs.output.records import PairRow, SourceRow
 from jobs.probing.fitness import why_open
 from jobs.reports.data import ReportData, by_eci, digits_of
-from jobs.reports.grid import Row, Square, grid
+from jobs.reports.grid import MOST_COLUMNS, Row, Square, columns, grid
 from jobs.reports.html_parts import Cell, esc, folded, name, num, section, table, text
 from jobs.reports.names import named
 
-MOST = 12
-"""Sources in the triangle: more columns than these no page of paper holds."""
 DECIDED, OPEN = "decided", "not decided"
 CLASSES = {DECIDED: "ahead", OPEN: "open"}
+
+Verdicts = dict[tuple[str, str], str]
+"""What is said of each pair."""
 
 
 def pairs_section(data: ReportData) -> str:
@@ -25,19 +26,19 @@ def pairs_section(data: ReportData) -> str:
     if not found:
         return ""
     found.sort(key=lambda p: (order[p["a"]], order[p["b"]]))
-    verdicts = [_verdict(p, data.ranking) for p in found]
-    open_ = sum(verdict != DECIDED for verdict in verdicts)
+    verdicts = {(p["a"], p["b"]): _verdict(p, data.ranking) for p in found}
+    open_ = sum(verdict != DECIDED for verdict in verdicts.values())
     digits = digits_of(data.ranking) + 1
     lead = (
         f"Of {len(found)} pair{'s' * (len(found) != 1)}, {open_} {'are' if open_ != 1 else 'is'} not decided at 95 %, of too few "
         f"queries, or not comparable. By how much the row is ahead of the column in ECI, in units of {_unit(found)[1]}: in bold what is decided, with "
-        "a question mark what is not, in brackets what is neither."
+        "a question mark what is not, in brackets what cannot be compared."
     )
     return section(
         "pairs",
         "Pairs of sources",
         lead,
-        _triangle(data, found),
+        _triangle(data, found, verdicts),
         folded("All pairs as a table", _table(found, verdicts, digits)),
     )
 
@@ -54,9 +55,9 @@ def _unit(found: list[PairRow]) -> tuple[float, str]:
     return 10.0**power, f"{10.0**power:.10f}".rstrip("0").rstrip(".")
 
 
-def _triangle(data: ReportData, found: list[PairRow]) -> str:
+def _triangle(data: ReportData, found: list[PairRow], verdicts: Verdicts) -> str:
     ranks = {row["source"]: row["rank"] for row in by_eci(data)}
-    names = sorted((name for name in data.shown if ranks.get(name)), key=lambda name: ranks[name] or 0)[:MOST]
+    names = columns(data)
     by_names = {(p["a"], p["b"]): p for p in found}
     top, (unit, _) = max(abs(p["difference"]) for p in found) or 1.0, _unit(found)
     rows = []
@@ -64,10 +65,14 @@ def _triangle(data: ReportData, found: list[PairRow]) -> str:
         cells: list[Square | None] = []
         for k, b in enumerate(names[1:], start=1):
             pair = by_names.get((a, b)) if k > i else None
-            cells.append(_square(pair, _verdict(pair, data.ranking), unit, top) if pair else None)
+            cells.append(_square(pair, verdicts[a, b], unit, top) if pair else None)
         rows.append(Row(f"<b>{ranks[a]}</b> {named(a)}", cells))
     heads = [f'<span title="{esc(b)}">{ranks[b]} {named(b, 12)}</span>' for b in names[1:]]
-    more = f"the first {MOST} of {len(data.shown)} sources" if len(data.shown) > MOST else f"{len(names)} sources"
+    more = (
+        f"the first {MOST_COLUMNS} of {len(data.shown)} sources"
+        if len(data.shown) > MOST_COLUMNS
+        else f"{len(names)} sources"
+    )
     return grid(f"Differences in ECI of {more}: row less column, in order of rank", "rank and source", heads, rows)
 
 
@@ -85,7 +90,7 @@ def _square(pair: PairRow, verdict: str, unit: float, top: float) -> Square:
     )
 
 
-def _table(found: list[PairRow], verdicts: list[str], digits: int) -> str:
+def _table(found: list[PairRow], verdicts: Verdicts, digits: int) -> str:
     heads = [
         (title, "") for title in ("ahead", "behind", "difference", "standard error", "low", "high", "p", "verdict")
     ]
@@ -98,8 +103,8 @@ def _table(found: list[PairRow], verdicts: list[str], digits: int) -> str:
             num(p["lo"], digits),
             num(p["hi"], digits),
             Cell(f"{p['p_value']:.2g}", p["p_value"]) if p["p_value"] == p["p_value"] else num(None),
-            text(verdict),
+            text(verdicts[p["a"], p["b"]]),
         ]
-        for p, verdict in zip(found, verdicts, strict=True)
+        for p in found
     ]
     return table("Pairs of sources", heads, rows, tools=True)

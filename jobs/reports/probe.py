@@ -11,7 +11,8 @@ import math
 import altair as alt
 
 from jobs.output.records import CurveRow, ProbeRow, SourceRow
-from jobs.probing.answer import SURE, Probed, interval, points
+from jobs.probing.answer import SURE, Probed, interval
+from jobs.reports.cells import gain_cell, ranks
 from jobs.reports.data import MOST_SOURCES, ReportData, digits_of
 from jobs.reports.html_parts import Cell, folded, name, num, section, share, table, text
 from jobs.reports.lines import Line, ended
@@ -146,11 +147,8 @@ def probe_section(data: ReportData, figures: Figures) -> str:
 
 
 def _row(row: ProbeRow, score: SourceRow | None, digits: int) -> list[Cell]:
-    rank = str(row["rank"])
-    if row["rank_low"] != row["rank_high"]:
-        rank += f" ({row['rank_low']}–{row['rank_high']})"
     return [
-        Cell(rank, float(row["rank"])),
+        ranks(row["rank"], row["rank_low"], row["rank_high"]),
         name(row["source"], strong=row["rank"] == 1),
         gain_cell(row["gain"]),
         interval_cell(row["gain_low"], row["gain_high"]),
@@ -195,11 +193,6 @@ def _pairs(probed: Probed) -> str:
     of = f"of the first {MOST_SOURCES}" if len(probed.rows) > MOST_SOURCES else "as a table"
     title = f"All {len(rows)} pairs {of}: {decided} decided"
     return folded(title, table("Pairs of sources on held-out queries", PAIRS, rows))
-
-
-def gain_cell(value: float | None) -> Cell:
-    """Return the cell of a gain in points of nDCG; an empty one, sorted first, where there is none."""
-    return num(None) if value is None else Cell(points(value), 100 * value)
 
 
 def interval_cell(low: float, high: float) -> Cell:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from jobs.reports.drawing import INK
-from jobs.reports.marks import Room, by_state, inline, states_of
+from jobs.reports.marks import Room, by_state, inline, names_axis, states_of
 from jobs.reports.names import labels
 
 ROW = 26
@@ -72,16 +72,7 @@ def _said(row: Standing, form: str, digits: int) -> str:
 def _names(values: list[dict[str, Any]], room: Room, shown: bool) -> alt.Y:
     if not shown:
         return alt.Y("label:N", sort=[value["label"] for value in values], axis=None)
-    axis = alt.Axis(
-        title=None,
-        domain=False,
-        ticks=False,
-        labelPadding=8,
-        labelLimit=room.names - 8,
-        minExtent=room.names,
-        maxExtent=room.names,
-    )
-    return alt.Y("label:N", sort=[value["label"] for value in values], axis=axis)
+    return alt.Y("label:N", sort=[value["label"] for value in values], axis=names_axis(room))
 
 
 def _values(values: list[dict[str, Any]], room: Room, measure: str, width: int, columns: int) -> Any:

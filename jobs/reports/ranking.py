@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import points
 from jobs.probing.fitness import few, unfit
+from jobs.reports.cells import gain_cell, ranks
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.html_parts import Cell, count, folded, name, num, section, share, table
 from jobs.reports.marks import Chart, Figures, drawn, listing, made_of, state_of
@@ -109,9 +110,8 @@ def ranking_section(data: ReportData, figures: Figures) -> str:
 
 
 def _first(data: ReportData, probed: dict[str, ProbeRow], digits: int) -> list[list[Cell]]:
-    sure = [row for row in data.ranking if not few(row)]
     of_eci = ends(
-        [v for row in data.ranking for v in (row["eci"], *((row["eci_lo"], row["eci_hi"]) if row in sure else ()))]
+        [v for row in data.ranking for v in (row["eci"], *(() if few(row) else (row["eci_lo"], row["eci_hi"])))]
     )
     of_gain = ends([v for row in probed.values() for v in (row["gain_low"], row["gain_high"])])
     return [
@@ -145,11 +145,6 @@ def _rank(row: SourceRow, probed: dict[str, ProbeRow]) -> Cell:
     return ranks(row["rank"], row["rank_lo"], row["rank_hi"])
 
 
-def ranks(rank: int, low: int | None, high: int | None) -> Cell:
-    """Return a rank's cell, behind it the ranks that are not excluded."""
-    return Cell(f"{rank}" + (f" ({low}–{high})" if low != high else ""), float(rank))
-
-
 def _gain(tried: ProbeRow | None, domain: tuple[float, float]) -> Cell:
     if tried is None:
         return num(None)
@@ -171,7 +166,7 @@ def _more(row: SourceRow, tried: ProbeRow | None, digits: int) -> list[Cell]:
     return [
         name(title_of(row)),
         Cell("–", 1e9) if row["rank"] is None else ranks(row["rank"], row["rank_lo"], row["rank_hi"]),
-        *(num(None) if value is None else Cell(points(value), 100 * value) for value in gained),
+        *map(gain_cell, gained),
         low,
         high,
         num(row["information"], digits),

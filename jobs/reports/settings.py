@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from jobs.config import RunConfig
-from jobs.reports.data import ReportData
+from jobs.reports.data import ReportData, made_at
 from jobs.reports.html_parts import Cell, count, folded, num, section, table, text
 
 MOST_FILES = 200
@@ -60,7 +60,7 @@ def settings_section(data: ReportData) -> str:
     return section(
         "settings",
         "Settings and versions",
-        f"Made {manifest['created_at'][:16].replace('T', ' ')} UTC. What the ranking holds for, and the settings that differ from "
+        f"Made {made_at(manifest)}. What the ranking holds for, and the settings that differ from "
         "their defaults; the others are folded.",
         table(
             "Settings that differ from their defaults",

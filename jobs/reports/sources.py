@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from jobs.output.records import SourceRow
 from jobs.probing.answer import interval, points
 from jobs.probing.decision import Decision, select_command
 from jobs.probing.fitness import few
+from jobs.reports.card import one_line
 from jobs.reports.data import BIN, EXAMPLES, ReportData, digits_of
 from jobs.reports.html_parts import command, count, esc, name, num, section, share, span, table
 from jobs.reports.names import named
@@ -16,7 +16,6 @@ from jobs.reports.sample import is_part
 from jobs.reports.small import histogram, way
 from jobs.reports.triple import article
 from jobs.terminal.console import TOO_FEW
-from jobs.terminal.fitting import command_lines
 
 MOST_SHARED = 5
 MOST_RUNS = 12
@@ -154,4 +153,4 @@ def _select(data: ReportData, source: str) -> str:
     what = f"Write its training file: {named(source)}"
     if line is None:
         return ""
-    return command(what, command_lines(line, sys.maxsize, 0)[0])
+    return command(what, one_line(line))
