@@ -17,9 +17,10 @@ from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.fold_sums import fold_sums
 from jobs.ranking.hybrids import resolve, triples_of
+from jobs.ranking.mixtures import MOST
 from tests.conftest import run_lake
 from tests.decide.conftest import HYBRID, Decided
-from tests.lakes import write_triples
+from tests.lakes import vector_lake, write_triples
 
 
 def by_name(decided: Decided, kind: str) -> dict[str, dict[str, Any]]:
@@ -133,3 +134,15 @@ def test_hybrid_settings_read_names_sums_and_all_pairs() -> None:
 def test_wrong_shares_are_named(text: str) -> None:
     with pytest.raises(InputError, match="--parts"):
         parse_parts(text)
+
+
+@pytest.mark.slow
+def test_of_more_sources_than_a_run_mixes_eci_mix_finds_the_same_mixture(tmp_path: Path) -> None:
+    lake = vector_lake(tmp_path / "lake", 4, 30 * (MOST + 2), sources=MOST + 2)
+    made = run_lake(tmp_path / "out", lake.triples, vectors=str(lake.vectors), folds=4, no_probe=True, workers=0)
+    (row,) = (row for row in made.ranking.to_pylist() if row["kind"] == "mixture")
+    found = mix(str(tmp_path / "out"))
+    assert {name: share for name, share in found["shares"].items() if share} == {
+        p["source"]: p["alpha"] for p in row["parts"]
+    }
+    assert len(found["shares"]) == MOST + 2 and found["eci"] == pytest.approx(row["eci"], rel=1e-9)

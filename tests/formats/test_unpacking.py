@@ -23,7 +23,6 @@ from tests.formats.reading import read
 pytestmark = pytest.mark.attack("archives")
 
 TRIPLE = b'{"query": "q", "pos": ["p"], "neg": ["n"]}\n'
-TSV = b"query\tpositive\tnegative\n"
 LIMIT = "a record of more than 64 MiB, which is the limit"
 
 

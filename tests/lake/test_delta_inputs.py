@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from jobs.errors import InputError
+from jobs.formats.columnar import rows_taken
 from jobs.lakes.naming import any_version
+from jobs.lakes.tables import files_of, pinned
 from tests.conftest import run_lake, tables_of
 from tests.lake.tables import delete_by_vector, ingested, rows, table_of
 from tests.lakes import VectorLake
@@ -70,6 +72,8 @@ def test_rows_that_a_deletion_vector_takes_are_not_read(tmp_path: Path) -> None:
     found, said = ingested(tmp_path, str(table), where="query in ('query 0', 'query 1')")
     assert found == rows("bm25", 1, 1)
     assert said[0]["rows_left_out"] == 5
+    (file,) = files_of(pinned(f"delta:{table}", "query in ('query 0', 'query 1')"))
+    assert rows_taken(file) == (1, False)  # one of six, of nine as written
 
 
 def test_a_deletion_vector_is_that_of_its_file_whatever_the_folder_is_called(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jobs import errors
 from jobs.cli import app
 from jobs.decide.ablation import ablate
 from jobs.errors import DamagedError, EciError, InputError
@@ -31,12 +30,12 @@ from jobs.output.query import query
 from jobs.output.runs import latest, whole
 from jobs.output.store import Store
 from jobs.terminal.progress import Silent
+from tests.attack import ATTACK
 from tests.conftest import run_lake
 from tests.lakes import VectorLake, vector_lake, write_triples
 
 pytestmark = pytest.mark.attack("damaged tables")
 
-ATTACK = "ECI_ATTACK" in os.environ
 FLIPS = 1140 if ATTACK else 57
 """Over all kinds together."""
 
@@ -71,12 +70,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
     second = run_lake(out, lake.triples, **settings).run_id
     ablate(str(out), Silent(), only=["temperature"])
     return Root(out, lake, first, second)
-
-
-@pytest.fixture(autouse=True)
-def _said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line is said once a process: each test is to hear it."""
-    monkeypatch.setattr(errors, "_SAID", set())
 
 
 @contextmanager

@@ -6,7 +6,6 @@ The run is stopped when all but the commit is done. One kind of file at a time i
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -31,12 +30,12 @@ from jobs.output.store import Store
 from jobs.pipeline.encoder import job_for
 from jobs.work.layout import WORK_FILES
 from jobs.work.markers import damaged_files, read_marker
+from tests.attack import ATTACK
 from tests.conftest import run_lake, same_bytes, tables_of
 from tests.lakes import VectorLake, vector_lake
 
 pytestmark = pytest.mark.attack("work files, markers and caches of a stopped run")
 
-ATTACK = "ECI_ATTACK" in os.environ
 STAGES = ("vectors", "ingest", "settle", "collect", "vocabulary", "exchange", "score", "distinct", "information", "mixture",
           "moments", "rejects", "draw", "probe", "gains", "factor", "triples")  # fmt: skip
 OPTIONS = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
@@ -68,11 +67,6 @@ def stopped(folder: Path, settings: dict[str, Any], lake: VectorLake) -> Stopped
         with pytest.raises(OSError, match="Input/output error"):
             run_here(folder / "out", lake, settings)
     return Stopped(folder / "out", lake, settings, tables_of(folder / "right", right.run_id))
-
-
-@pytest.fixture(autouse=True)
-def _said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "_SAID", set())
 
 
 @pytest.fixture(scope="module")

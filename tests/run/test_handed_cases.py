@@ -69,7 +69,9 @@ def test_every_case_is_tested_and_is_named_by_its_test(cases: Path) -> None:
         source = (TESTS / test).read_text()
         assert "cases" in source.lower(), test
         folder, _, name = file.rpartition("/")
-        assert name in source or f'"{folder}"' in source or folder.partition("/")[0] in source, (file, test)
+        if TESTS / test == Path(__file__):
+            source = source.partition("def test_every_case_is_tested")[2]  # not where it is named above
+        assert name in source or (folder and folder.partition("/")[0] in source), (file, test)
 
 
 def judged(path: Path) -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ import pytest
 from jobs import machine
 from jobs.config import make_config
 from jobs.errors import InputError
+from jobs.finished.verification import verify
 from jobs.formats.finding import expand
 from jobs.formats.opening import extension_of, stem_of
 from jobs.machine import address_space
@@ -73,6 +74,10 @@ def test_a_run_without_workers_under_an_address_space_limit_is_whole_but_for_its
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    (run_id,) = (path.name for path in (tmp_path / "out" / "runs").iterdir())
+    assert (tmp_path / "out" / "LATEST").read_text().strip() == run_id
+    assert [fault.path for fault in verify(str(tmp_path / "out")).faults] == [f"runs/{run_id}/report.html"]
+    assert not (tmp_path / "out" / "runs" / run_id / "report.html").exists()
     assert "no report was written" in done.stderr and "limited to 16000 MiB (ulimit -v)" in done.stderr, done.stderr
 
 

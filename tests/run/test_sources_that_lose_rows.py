@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_training_files_beside_a_run_are_held_to_the_same(
     assert few.returncode == 2 and few.stderr.startswith("eci: No probe: "), few.stderr
 
 
-def test_a_mixture_of_ids_and_texts_in_one_settings_file(tmp_path: Path) -> None:
+def test_a_mixture_of_ids_and_texts_in_one_settings_file(eci: Callable[..., Any], tmp_path: Path) -> None:
     """The handed case: a BEIR run with a corpus, and records that carry their texts."""
     if not CASES.is_dir():
         pytest.skip("the folder shared/cases is not beside the repository")
@@ -174,15 +175,19 @@ def test_a_mixture_of_ids_and_texts_in_one_settings_file(tmp_path: Path) -> None
         assert int(rank) == seen[query]
         expected["run"] += int(rank) <= 10 and document not in judged[query]
     assert expected == {"llm": 40, "dense": 37, "bm25": 31, "run": 360}
-    inputs = [
-        jobs.Input(triples=str(CASES / "select_sbert-hard-negatives.jsonl")),
-        jobs.Input(triples=str(CASES / "run.trec"), format="beir", qrels=str(CASES / "qrels.tsv")),
-    ]
-    config = jobs.RunConfig(
-        inputs=inputs, out=str(tmp_path / "out"), corpus=str(CASES / "collection.tsv"), queries=str(CASES / "queries.tsv"),
-        folds=4, workers=1, no_probe=True,
-    )  # fmt: skip
-    result = jobs.run(config)
+    names = (
+        "mixset.toml",
+        "collection.tsv",
+        "queries.tsv",
+        "select_sbert-hard-negatives.jsonl",
+        "run.trec",
+        "qrels.tsv",
+    )
+    for name in names:
+        shutil.copyfile(CASES / name, tmp_path / name)
+    ran = eci("run", "mixset.toml", "--folds", 4, "--no-probe", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    result = jobs.rank(str(tmp_path / "OUT"))
     assert (result.totals["rows_in"], result.totals["scored"], result.totals["rejected"]) == (468, 468, 0)
     rows = result.ranking.filter(result.ranking["kind"].to_numpy(zero_copy_only=False) == "source").to_pylist()
     assert {row["source"]: row["n_examples"] for row in rows} == expected

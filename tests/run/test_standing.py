@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import duckdb
 import pytest
 
-from jobs import errors
 from jobs.config import make_config
 from jobs.errors import InputError
 from jobs.finished.result import RunResult
@@ -22,12 +21,12 @@ from jobs.output.runs import latest, read_manifest
 from jobs.output.store import Store
 from jobs.pipeline.run import run
 from jobs.terminal.progress import Silent
+from tests.attack import ATTACK
 from tests.conftest import same_bytes, tables_of
 from tests.lakes import vector_lake
 
 pytestmark = pytest.mark.attack("runs that are not whole, or over other inputs")
 
-ATTACK = "ECI_ATTACK" in os.environ
 OPTIONS = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
 
 
@@ -41,11 +40,6 @@ class Root(NamedTuple):
             make_config({"out": str(self.out), "inputs": [{"triples": str(self.triples)}], **self.settings, **more}),
             progress,
         )
-
-
-@pytest.fixture(autouse=True)
-def _said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "_SAID", set())
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ def test_a_few_texts_are_embedded_here_to_the_same_bytes(tmp_path: Path) -> None
     pairs = [(p.query, " ".join(p.positive.split()[:20])) for p in collect_pairs(40)]
     rows = [(q, p, pairs[(i + 1) % len(pairs)][1], "next") for i, (q, p) in enumerate(pairs)]
     write_triples(tmp_path / "triples.parquet", rows)
+    assert (tmp_path / "triples.parquet").stat().st_size <= SMALL_TEXT_BYTES
     here = run_lake(tmp_path / "here", tmp_path / "triples.parquet", workers=0, folds=4)
     there = run_lake(tmp_path / "there", tmp_path / "triples.parquet", workers=2, folds=4)
     assert same_bytes(tables_of(tmp_path / "here", here.run_id), tables_of(tmp_path / "there", there.run_id)) == []

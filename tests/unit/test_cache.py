@@ -1,7 +1,6 @@
 """The cache gives back what was put in, and trusts no file that is damaged."""
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import pytest
 from jobs.ids import id_array, text_id, unique
 from jobs.output.store import Store
 from jobs.vectors.cache import Cache
+from tests.attack import ATTACK
 
 DIM = 8
-ATTACK = "ECI_ATTACK" in os.environ
 pytestmark = pytest.mark.attack("bits of a cache file")
 
 
