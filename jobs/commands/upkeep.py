@@ -79,7 +79,8 @@ def _expired(out: str, keep_runs: int | None, dry_run: bool) -> dict[str, list[s
 def verify(
     out: Out,
     run_id: Annotated[
-        str | None, typer.Option("--run", help="A run's id (default: all runs, and what lies beside them).")
+        str | None,
+        typer.Option("--run", help="A run's id, or its beginning (default: all runs, and what lies beside them)."),
     ] = None,
     json: Json = False,
 ) -> None:

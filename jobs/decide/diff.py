@@ -13,7 +13,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from jobs.config import Strict
-from jobs.decide.probe_diff import probe_lines, probes
+from jobs.decide.probe_diff import leaders, probe_lines, probes
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.lakes.naming import any_version
@@ -148,8 +148,9 @@ def attention(out: str, run_id: str, strict: Strict) -> list[str]:
         return []
     a, b = Finished.open(out, before), Finished.open(out, run_id)
     found = []
-    if a.sources[:1] != b.sources[:1]:
-        found.append(f"the top source is {b.sources[0]}, it was {a.sources[0]} in run {before}")
+    was, now = leaders(a, b)
+    if was != now:
+        found.append(f"the top source is {now}, it was {was} in run {before}")
     for row in _sources(a, b, True):
         if row["kind"] != "source":
             continue

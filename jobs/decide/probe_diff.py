@@ -43,6 +43,19 @@ def probes(a: Finished, b: Finished) -> dict[str, Any] | None:
     }
 
 
+def leaders(a: Finished, b: Finished) -> tuple[str, str]:
+    """Return the first source of each of two runs: by the probe where both have one, as `eci rank` shows it, else by ECI."""
+    found = [probed_of(run.store, run.manifest) for run in (a, b)]
+    if found[0] is None or found[1] is None:
+        return a.sources[0], b.sources[0]
+    first, second = (
+        next((row["source"] for row in probed.rows if row["kind"] == "source"), run.sources[0])
+        for run, probed in zip((a, b), found, strict=True)
+        if probed is not None
+    )
+    return first, second
+
+
 def _why(run: Finished) -> str:
     return (run.manifest.get("why_no_probe") or "it is of an older version").removeprefix("No probe: ").rstrip(".")
 

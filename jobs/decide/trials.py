@@ -22,7 +22,7 @@ from jobs.output.store import Store
 from jobs.pipeline.files_beside import Scored, scored
 from jobs.probing.answer import Probed
 from jobs.probing.measure import Vectors, measure
-from jobs.probing.results import Trials, results_of
+from jobs.probing.results import NDCG, Trials, judged_by, results_of
 from jobs.probing.sample import AROUND, LEAST_QUERIES, Rows, draw, most_texts, too_few
 from jobs.probing.scored import IDS, ScoredParts, rows_of
 from jobs.probing.trials import budget_of, triples_of
@@ -176,8 +176,8 @@ def _tried(
         return values.reshape(len(of), settings.halvings, *values.shape[1:]), queries
 
     values, queries = trials([[], *tried.values()])
-    means = budget.judged(values[1:], axis=2)[:, :, 0].mean(axis=(1, 2))
-    gains = dict(zip(numbers, means.tolist(), strict=False))
+    means = judged_by(values[1 : 1 + len(numbers)])[1][:, :, NDCG].mean(axis=(1, 2))
+    gains = dict(zip(numbers, means.tolist(), strict=True))
     pairs = best_pairs({name: gains[name] for name, i in numbers.items() if covered[i] >= LEAST_QUERIES}, tried)
     more, queries_of_more = trials(list(pairs.values())) if pairs else (values[:0], [])
     tried |= pairs

@@ -17,8 +17,8 @@ from jobs.output.parquet import read_sealed
 from jobs.output.records import Manifest
 from jobs.output.root import require
 from jobs.output.run_index import is_damaged
-from jobs.output.runs import committed, latest_says, read_manifest
-from jobs.output.sealed import is_page_whole, is_whole
+from jobs.output.runs import committed, latest_says, named, read_manifest
+from jobs.output.sealed import is_page_whole, unsealed
 from jobs.output.store import Store
 from jobs.output.verified import Verdicts
 from jobs.vectors.cache import UNREADABLE, read_cached
@@ -49,13 +49,16 @@ TABLE = "give the same `eci run` again for a new run, or restore it from a backu
 def verify(out: str, run_id: str | None = None) -> Verified:
     """Read everything that a root holds, or all of one run.
 
+    Args:
+        run_id: or the beginning of it, where no other run's begins so.
+
     Raises:
         InputError: there is no such root or run.
     """
     store = Store(out)
     require(store)
     looked = _Looked(store)
-    runs = committed(store) if run_id is None else [run_id]
+    runs = committed(store) if run_id is None else [named(store, run_id)]
     for name in runs:
         looked.run(name, every=run_id is None)
     if run_id is None:
@@ -165,8 +168,10 @@ class _Looked:
             self._sealed(path)
         elif path == layout.VALIDATED:
             self.files += 1
-            if not is_whole(self.store.read_bytes(path)):
-                self._wrong(path, "it is not what its own hash says: make it again")
+            try:
+                unsealed(self.store.read_text(path), layout.VALIDATED_KEYS)
+            except ValueError as error:
+                self._wrong(path, f"damaged: {reason_of(error)}: make it again")
 
 
 def _files(store: Store, folder: str) -> Iterator[str]:

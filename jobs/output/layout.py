@@ -31,6 +31,7 @@ ABLATION_ENCODERS_BEFORE = "ablations/encoders"
 CACHE = "cache/embeddings"
 VALIDATION = "validation"
 VALIDATED = "validation/validation.json"
+VALIDATED_KEYS = ("run_id", "collection", "settings", "split", "choices", "totals", "seconds")
 VALIDATION_LAKE = "lake/validation"
 DEMO_LAKE = "lake"
 REFUSED = "refused.parquet"

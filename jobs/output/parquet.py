@@ -161,8 +161,8 @@ def read_sealed(store: Store, relative: str) -> pa.Table:
     try:
         source = in_memory(store.read_bytes(relative))
         table = read_parquet(source).combine_chunks()
-        kept = (table.schema.metadata or {}).get(SEAL)
-        right = kept is None or kept == _hash_of(table)
+        kept = dict(table.schema.metadata or {})
+        right = kept == {} or kept == {SEAL: _hash_of(table)}
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DamagedError(f"{store.path(relative)}: damaged: {reason_of(error)}; make it again") from error
     if not right:

@@ -5,14 +5,13 @@ A run whose manifest cannot be read is named and passed over: it harms no other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 from jobs.errors import DamagedError, InputError, notice, reason_of
 from jobs.output import layout
 from jobs.output.records import LexicalSide, Manifest
-from jobs.output.sealed import is_sealed, unsealed
+from jobs.output.sealed import unsealed
 from jobs.output.store import Store
 from jobs.output.tables import TABLES, TABLES_LAYOUT
 
@@ -120,11 +119,7 @@ def layout_of(manifest: Manifest) -> int:
 
 def _manifest(text: str, run_id: str) -> Manifest:
     """Return the manifest that a text is. Raises ValueError where it is none."""
-    value: Any = json.loads(text)
-    if is_sealed(value):
-        value = unsealed(text)
-    elif not isinstance(value, dict) or not value.keys() <= UNSEALED:
-        raise ValueError("it is no manifest")
+    value = unsealed(text, UNSEALED)
     wrong = [name for name, kind in NEEDED.items() if not isinstance(value.get(name), kind)]
     if wrong or value.get("run_id") != run_id or not all(_is_file(file) for file in value["files"]):
         raise ValueError("it is not the manifest of this run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 SEAL = "sha256"
@@ -21,34 +21,24 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     return plain | {SEAL: _hash(json.loads(json.dumps(plain)))}
 
 
-def unsealed(text: str) -> dict[str, Any]:
-    """Return the object of a text that `sealed` made, without its hash. Raises ValueError for any other."""
+def unsealed(text: str, known: Collection[str] = ()) -> dict[str, Any]:
+    """Return the object of a text that `sealed` made, without its hash.
+
+    Args:
+        known: what an object of an older version, which has no hash of itself, may hold; without it there is none.
+
+    Raises:
+        ValueError: it is no such object, or not what it was.
+    """
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
     seal = value.pop(SEAL, None)
-    if seal is None:
+    if seal is None and not (known and value.keys() <= {*known}):
         raise ValueError("it has no hash of itself")
-    if seal != _hash(value):
+    if seal is not None and seal != _hash(value):
         raise ValueError("it is not what its own hash says")
     return value
-
-
-def is_whole(data: bytes) -> bool:
-    """Return whether JSON is an object that `sealed` made, or one of an older version that has no hash of itself."""
-    try:
-        value = json.loads(data)
-        if isinstance(value, dict) and SEAL not in value:
-            return True
-        unsealed(data.decode())
-    except ValueError:
-        return False
-    return True
-
-
-def is_sealed(value: object) -> bool:
-    """Return whether a JSON value has a hash of itself, right or wrong."""
-    return isinstance(value, dict) and SEAL in value
 
 
 def _hash(value: Mapping[str, Any]) -> str:

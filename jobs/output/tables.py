@@ -196,7 +196,7 @@ SOURCE_PROBE = Table(
         (
             "gain",
             _DOUBLE,
-            "mean nDCG of held-out queries after half and after all steps, less that of the frozen encoder",
+            "mean nDCG of held-out queries after `steps` steps, less that of the frozen encoder",
         ),
         ("gain_se", _DOUBLE, "its standard error, over queries and trainings"),
         ("gain_low", _DOUBLE, "lower end of its 95 % interval"),
@@ -207,7 +207,7 @@ SOURCE_PROBE = Table(
         ("queries", _LONG, "queries of the sample: all of them judge every source"),
         ("pool", _LONG, "passages that were ranked, half of them for each query"),
         ("halvings", _INT, "divisions of the sample; each source is trained twice in each"),
-        ("steps", _INT, "training steps"),
+        ("steps", _INT, "training steps after which all are judged: those at which the best source gains most"),
         ("rate", _DOUBLE, "learning rate"),
         ("cutoff", _INT, "ranks that nDCG and reciprocal rank look at"),
     ),

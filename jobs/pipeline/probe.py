@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from jobs.config import RunConfig
 from jobs.pipeline import tasks
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
+from jobs.probing.measure import best_look
 from jobs.probing.sample import LEAST_QUERIES
 from jobs.probing.trials import drawn_name, trial_name
 from jobs.ranking.hybrids import best_pairs
@@ -78,7 +81,9 @@ class ProbeStages:
         """Try out the hybrids and the best sources in pairs, and publish what all trials say. `information`: of each source."""
         numbers = self._numbers
         covered = self._done.draw[drawn_name(self._look)]["covered"]
-        gains = {source: self._mean(k) for k, source in enumerate(numbers) if covered[numbers[source]] >= LEAST_QUERIES}
+        means = np.array([self._means(k) for k in range(len(numbers))])
+        best = means[:, best_look(means)].tolist()
+        gains = {source: best[k] for k, source in enumerate(numbers) if covered[numbers[source]] >= LEAST_QUERIES}
         hybrids = {name: list(parts) for name, parts in self._hybrids.items() if all(part in numbers for part in parts)}
         self._try(hybrids, first=len(self._tried))
         self._try(best_pairs(gains, self._tried), first=len(self._tried))
@@ -95,6 +100,7 @@ class ProbeStages:
     def _trials(self, number: int) -> list[Probed]:
         return [self._done.probe[trial_name(number, halving, self._look)] for halving in range(self._probe.halvings)]
 
-    def _mean(self, number: int) -> float:
-        """Return the mean nDCG of a trial over its halvings."""
-        return sum(trial["ndcg"] for trial in self._trials(number)) / self._probe.halvings
+    def _means(self, number: int) -> list[float]:
+        """Return the mean nDCG of a trial over its halvings, at each look."""
+        looks = zip(*(trial["ndcg"] for trial in self._trials(number)), strict=True)
+        return [sum(values) / len(values) for values in looks]

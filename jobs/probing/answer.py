@@ -149,7 +149,7 @@ def harms(probed: Probed) -> list[str]:
         if best["change"] + SURE * best["change_se"] < 0 and -best["change"] > best["gain"] / 2 > 0:
             lines.append(
                 f"{row['source']} helps first and harms later: {points(best['gain'])} points after {best['steps']} steps, "
-                f"{points(best['gain'] + best['change'])} after {row['steps']}."
+                f"{points(best['gain'] + best['change'])} after {curve[-1]['steps']}."
             )
     return lines
 

@@ -44,21 +44,20 @@ class Budget(NamedTuple):
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """The steps after which the gain is measured, ascending."""
-        return tuple(sorted({*(step for step in CURVE if step < self.steps), *self._counted}))
+        """The steps after which nDCG is measured, ascending."""
+        return tuple(sorted({*(step for step in CURVE if step < self.steps), (self.steps + 1) // 2, self.steps}))
 
-    @property
-    def _counted(self) -> tuple[int, int]:
-        return (self.steps + 1) // 2, self.steps
 
-    def judged(self, values: Metrics, axis: int) -> Metrics:
-        """Return the mean over the looks that a source is judged by: after half of the steps and after all of them.
+def best_look(ndcg: Metrics) -> int:
+    """Return the place of the look by which all sources are judged: where the best source is best, of equals the first.
 
-        Sources need not all be at their best after the same number of steps; two looks tell more than the last one.
-        """
-        places = [self.looks.index(step) for step in self._counted]
-        mean: Metrics = np.take(values, places, axis=axis).mean(axis=axis)
-        return mean
+    How long is long enough differs from collection to collection, and the number of steps that one would train for is that which
+    suits the source that one would take. A choice by the mean over all sources is made by the worst of them.
+
+    Args:
+        ndcg: (S, L), the mean of each source at each look.
+    """
+    return int(ndcg.max(axis=0).argmax())
 
 
 def measure(sample: Sample, vectors: Vectors, triples: Codes, halving: int, budget: Budget) -> tuple[Metrics, int]:

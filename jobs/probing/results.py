@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eci_sql.information import rank_bounds
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_PROBE
 from jobs.probing.evidence import evidence_of, informed, ranks_of
-from jobs.probing.measure import Budget
+from jobs.probing.measure import Budget, best_look
 from jobs.probing.sample import Sample, half_of_passages, half_of_queries
 from jobs.probing.statistics import LEVEL, difference, gain, holm, training_variance
 
@@ -52,12 +52,13 @@ def results_of(
     """
     names, halvings = list(trials.tried), len(trials.frozen)
     sides = sides_of(sample, halvings)
-    last = budget.judged(trials.values, axis=2)
-    pairs, decided = _pairs(names, last[:, :, NDCG], sides, tolerance / 100)
-    gains = [gain(last[i, :, NDCG], trials.frozen[:, NDCG], sides) for i in range(len(names))]
+    alone = [parts == [name] for name, parts in trials.tried.items()]
+    look, values = judged_by(trials.values, alone)
+    pairs, decided = _pairs(names, values[:, :, NDCG], sides, tolerance / 100)
+    gains = [gain(values[i, :, NDCG], trials.frozen[:, NDCG], sides) for i in range(len(names))]
     means = [one.value for one in gains]
     about = [informed(information, parts) for parts in trials.tried.values()]
-    evidence = evidence_of(means, about, [parts == [name] for name, parts in trials.tried.items()])
+    evidence = evidence_of(means, about, alone)
     rank = ranks_of(evidence, means, decided)
     _, low, high = rank_bounds(means, decided)
     rows = []
@@ -71,12 +72,12 @@ def results_of(
             "rank": int(rank[i]), "rank_low": int(low[i]), "rank_high": int(high[i]),
             "evidence": float(evidence[i]),
             "gain": gains[i].value, "gain_se": gains[i].se, "gain_low": gains[i].low, "gain_high": gains[i].high,
-            "gain_mrr": float((last[i, :, MRR] - trials.frozen[:, MRR]).mean()),
+            "gain_mrr": float((values[i, :, MRR] - trials.frozen[:, MRR]).mean()),
             "frozen": float(trials.frozen[:, NDCG].mean()),
             "n_queries": trials.queries[names[i]],
             "queries": len(sample.queries),
             "pool": int(sample.pool.sum()),
-            "halvings": halvings, "steps": budget.steps, "rate": budget.rate, "cutoff": budget.cutoff,
+            "halvings": halvings, "steps": budget.looks[look], "rate": budget.rate, "cutoff": budget.cutoff,
         })  # fmt: skip
     shown = [
         {"run_id": run_id, "source_a": a, "source_b": b, **row}
@@ -87,6 +88,17 @@ def results_of(
         pa.Table.from_pylist(shown, PROBE_PAIRS.schema),
         pa.Table.from_pylist(_curve(run_id, trials, sides, budget), PROBE_CURVE.schema),
     )
+
+
+def judged_by(values: NDArray[np.float64], alone: Sequence[bool] | None = None) -> tuple[int, NDArray[np.float64]]:
+    """Return the look by which all are judged, and what was measured there, (S, H, 2, Q).
+
+    Args:
+        values: (S, H, L, 2, Q).  alone: which of the S are sources, that choose the look (default: all).
+    """
+    of = np.flatnonzero(alone) if alone is not None and any(alone) else np.arange(len(values))
+    look = best_look(values[of, :, :, NDCG].mean(axis=(1, 3)))
+    return look, values[:, :, look]
 
 
 def sides_of(sample: Sample, halvings: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_PROBE
 from jobs.probing.drawing import read_sample
 from jobs.probing.judging import Question, judge
 from jobs.probing.measure import Budget, dealt, measure
-from jobs.probing.results import NDCG, Trials, results_of, sides_of
+from jobs.probing.results import NDCG, Trials, judged_by, results_of, sides_of
 from jobs.probing.sample import Sample
 from jobs.work.files import publish, reading, writing
 from jobs.work.job import Job
@@ -54,7 +54,7 @@ def probe_task(job: Job, name: str, parts: list[int], halving: int, probe: Probe
         for values in found:
             columns = [pa.array(metric) for metric in values]
             out.write_batch(pa.RecordBatch.from_arrays(columns, schema=PROBED.schema_of(job)))
-    return {"ndcg": float(budget.judged(found[:, 0], axis=0).mean()), "queries": queries}
+    return {"ndcg": found[:, NDCG].mean(axis=1).tolist(), "queries": queries}
 
 
 def judge_task(
@@ -63,8 +63,9 @@ def judge_task(
     """Say whether the question is answered by the sources that were tried out so far; see `judge`."""
     sample, _ = read_sample(job, name)
     values = np.stack([_read(job, number, probe, look) for number in range(len(tried))])
-    judged = budget_of(probe, job.temperature).judged(values, axis=2)[:, :, NDCG]
-    open_pairs = judge(tried, judged, sides_of(sample, probe.halvings), question, probe.tolerance / 100)
+    open_pairs = judge(
+        tried, judged_by(values)[1][:, :, NDCG], sides_of(sample, probe.halvings), question, probe.tolerance / 100
+    )
     open_pairs += [(source, source) for source in left_out]
     return {"decided": not open_pairs, "open_pairs": open_pairs}
 

@@ -122,11 +122,11 @@ def probe_section(data: ReportData, figures: Figures) -> str:
         return ""
     first = data.probe.rows[0]
     lead = (
-        f"A small adapter was trained for {first['steps']:,} steps with each source's negatives on one half of "
+        f"A small adapter was trained for {_last(data.probe):,} steps with each source's negatives on one half of "
         f"{first['queries']:,} queries and of their passages, and judged by the other half, over a pool of "
         f"{first['pool']:,} passages; so both ways, in {first['halvings']} halvings. A gain is in points of "
-        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), the mean after half and after "
-        "all of the steps."
+        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), after "
+        f"{first['steps']:,} steps, where the best source gains most."
     )
     scores = {row["source"]: row for row in data.ranking}
     digits = digits_of(data.ranking) + 1
@@ -157,6 +157,11 @@ def _row(row: ProbeRow, score: SourceRow | None, digits: int) -> list[Cell]:
         share(score["violation_rate"] if score else None),
         Cell(f"{row['n_queries']:,} of {row['queries']:,}", float(row["n_queries"])),
     ]
+
+
+def _last(probed: Probed) -> int:
+    """Return for how many steps all were trained."""
+    return max(point["steps"] for point in probed.curve)
 
 
 def _steps(probed: Probed) -> str:

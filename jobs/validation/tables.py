@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.errors import DamagedError
+from jobs.errors import DamagedError, reason_of
 from jobs.output import layout
 from jobs.output.parquet import read_sealed, write_sealed
-from jobs.output.sealed import SEAL, is_whole, sealed
+from jobs.output.sealed import sealed, unsealed
 from jobs.output.store import Store
 from jobs.retrieval.bootstrap import Estimate, draw_means
 from jobs.terminal.console import to_json
@@ -90,10 +90,10 @@ def read_tables(out: str) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for name in TABLES:
         tables[name] = read_sealed(store, f"{layout.VALIDATION}/{name}.parquet").to_pylist()
-    said = store.read_bytes(layout.VALIDATED)
-    if not is_whole(said):
-        raise DamagedError(f"{store.path(layout.VALIDATED)}: damaged: it is not what its own hash says; make it again")
-    tables["validation"] = {name: value for name, value in json.loads(said).items() if name != SEAL}
+    try:
+        tables["validation"] = unsealed(store.read_text(layout.VALIDATED), layout.VALIDATED_KEYS)
+    except ValueError as error:
+        raise DamagedError(f"{store.path(layout.VALIDATED)}: damaged: {reason_of(error)}; make it again") from error
     runs = {row["run_id"] for name in TABLES for row in tables[name]} | {tables["validation"]["run_id"]}
     if len(runs) > 1:
         raise DamagedError(

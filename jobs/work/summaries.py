@@ -243,9 +243,9 @@ class Drawn(Summary):
 
 
 class Probed(Summary):
-    """`probe`: mean nDCG of a source after the last step in one halving, and the queries that it was trained on."""
+    """`probe`: mean nDCG of a source at each look in one halving, and the queries that it was trained on."""
 
-    ndcg: float
+    ndcg: list[float]
     queries: int
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.config import Strict, make_config
 from jobs.decide.diff import attention, diff, diff_lines
 from jobs.errors import InputError
+from jobs.finished.committed import Finished
 from jobs.output.query import query
 from jobs.output.store import Store
-from tests.conftest import run_lake
+from tests.conftest import run_lake, signed_again
 from tests.lakes import vector_lake, write_triples
 
 
@@ -105,6 +108,26 @@ def test_a_run_without_a_probe_is_said_to_have_none(probed: Any) -> None:
     assert any("not tried out any more, was " in line for line in said)
     without = diff(str(out), runs[3], runs[4])
     assert without["probe"] is None and "By ECI:" not in diff_lines(without)
+
+
+def test_strict_goes_by_the_probe_where_both_runs_have_one_else_by_eci(probed: Any, tmp_path: Path) -> None:
+    out, runs = tmp_path / "out", probed[1]
+    shutil.copytree(probed[0], out)
+    path = out / "runs" / runs[1] / "source_probe.parquet"
+    table = pq.read_table(path)
+    last = next(k for k in reversed(range(len(table))) if table["kind"][k].as_py() == "source")
+    pq.write_table(table.take([last, *(k for k in range(len(table)) if k != last)]), path)  # the last one leads now
+    signed_again(path.parent)
+    by_eci = [Finished.open(str(out), run).sources[0] for run in runs]
+    leader = table["source"][last].as_py()
+    first = pq.read_table(out / "runs" / runs[0] / "source_probe.parquet").filter(pc.field("kind") == "source")[
+        "source"
+    ][0]
+    assert leader not in (by_eci[1], first.as_py())
+    lax = Strict(violation_rate=1.0, reject_rate=1.0)
+    for k, (was, now) in {0: (first.as_py(), leader), 2: (by_eci[2], by_eci[3]), 3: (by_eci[3], by_eci[4])}.items():
+        said = [] if was == now else [f"the top source is {now}, it was {was} in run {runs[k]}"]
+        assert attention(str(out), runs[k + 1], lax) == said
 
 
 def test_strict_names_the_new_leader_and_the_rates_that_jumped(nights: Any) -> None:

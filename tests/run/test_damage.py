@@ -239,7 +239,7 @@ def test_verify_tells_of_every_file_in_a_line_and_ends_with_1(root: Root) -> Non
         files[0].write_bytes(data[:-1])
         files[1].unlink()
         done = CliRunner().invoke(app, ["verify", "--out", str(root.out)])
-        one = CliRunner().invoke(app, ["verify", "--out", str(root.out), "--run", root.first])
+        one = CliRunner().invoke(app, ["verify", "--out", str(root.out), "--run", root.first[:-1]])
     assert isinstance(done.exception, EciError) and done.exception.exit_code == 1
     lines = done.stdout.splitlines()
     assert len(lines) == 2

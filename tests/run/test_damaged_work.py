@@ -151,7 +151,11 @@ def test_damaged_and_missing_files_are_made_again_and_counted(
             assert same_bytes(tables_of(out, result.run_id), root.right) == [], those
             again = read_manifest(Store(str(out)), result.run_id)["made_again"]
             # what a damaged file was made of is whole, and so is what was made of it
-            assert 0 < again["tasks"] <= len(those) and again["texts"] == 0, (those, again)
+            # (stage triples writes its column into what stage score has published: then both are done again)
+            assert 0 < again["tasks"] <= len(those) + ("scores/published" in those) and again["texts"] == 0, (
+                those,
+                again,
+            )
             assert "is done again: work/" in caplog.text
             found += 1
             shutil.rmtree(out)
@@ -166,7 +170,7 @@ def test_a_damaged_marker_costs_its_task_and_those_behind_it(root: Stopped, tmp_
     marker.write_text(marker.read_text().replace('"rows"', '"r0ws"').replace('"seconds"', '"sec0nds"'))
     result = root.again(tmp_path / "out")
     assert same_bytes(tables_of(tmp_path / "out", result.run_id), root.right) == []
-    assert read_manifest(Store(str(tmp_path / "out")), result.run_id)["made_again"]["tasks"] == 1
+    assert read_manifest(Store(str(tmp_path / "out")), result.run_id)["made_again"]["tasks"] == 1 + (stage == "triples")
 
 
 def test_a_resume_with_whole_files_makes_nothing_again(root: Stopped, tmp_path: Path) -> None:

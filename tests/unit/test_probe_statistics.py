@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.probing.judging import Question, judge
+from jobs.probing.results import NDCG, judged_by
 from jobs.probing.statistics import difference, gain, holm, training_variance
 
 QUERIES, HALVINGS, ROUNDS = 600, 4, 500
@@ -44,6 +45,41 @@ def test_equal_sources_are_told_apart_in_at_most_five_per_cent_of_runs(sources: 
         wrong += bool((holm(np.array(p)) < 0.05).any())
     # 25 are expected where every run has the full 5 %: three standard deviations of chance are 15
     assert wrong <= 40
+
+
+@pytest.mark.parametrize("training", [0.0, 0.004, 0.012])
+@pytest.mark.parametrize("sources", [2, 5])
+def test_a_look_that_the_best_source_chose_tells_equal_sources_apart_no_oftener(sources: int, training: float) -> None:
+    """Four looks, all as good as each other: the choice is by chance alone.
+
+    The trainings to two looks share 0.8 of their variance; from look to look it was 0.9 on six collections.
+    """
+    random = np.random.default_rng(17)
+    wrong, chosen = 0, set()
+    for _ in range(ROUNDS):
+        values, sides = world(random, sources, training * np.sqrt(0.8))
+        looks = np.repeat(values[:, :, None], 4, axis=2)
+        for halving, half in enumerate(sides):
+            own = training * np.sqrt(0.2) * random.standard_normal((sources, 4, 2))
+            looks[:, halving] += own[:, :, half] + 0.05 * random.standard_normal((sources, 4, QUERIES))
+        look, at = judged_by(np.stack([looks, looks], axis=3))
+        chosen.add(look)
+        at = at[:, :, NDCG]
+        part = training_variance(at, sides)
+        p = [difference(at[a], at[b], part).p_value for a in range(sources) for b in range(a)]
+        wrong += bool((holm(np.array(p)) < 0.05).any())
+    assert chosen == {0, 1, 2, 3}
+    assert wrong <= 40
+
+
+def test_the_look_is_that_at_which_the_best_source_is_best_and_hybrids_do_not_choose_it() -> None:
+    means = np.array([[0.1, 0.3, 0.2], [0.0, 0.1, 0.25], [0.9, 0.0, 0.0]])  # by source and look; the last is a hybrid
+    values = np.broadcast_to(means[:, None, :, None, None], (3, 2, 3, 2, 5))
+    assert judged_by(values, [True, True, False])[0] == 1
+    assert judged_by(values)[0] == 0
+    np.testing.assert_allclose(
+        judged_by(values, [True, True, False])[1], np.broadcast_to(means[:, 1, None, None, None], (3, 2, 2, 5))
+    )
 
 
 def test_intervals_hold_the_truth_and_real_differences_are_found() -> None:
