@@ -225,7 +225,11 @@ PROBE_PAIRS = Table(
         ("se", _DOUBLE, "standard error of the difference, over queries and trainings"),
         ("low", _DOUBLE, "lower end of its 95 % interval"),
         ("high", _DOUBLE, "upper end of its 95 % interval"),
-        ("p_value", _DOUBLE, "two-sided, Student t, corrected for the number of pairs (Holm)"),
+        (
+            "p_value",
+            _DOUBLE,
+            "two-sided, Student t, corrected for the number of pairs (Holm) and for the choice of the steps (doubled)",
+        ),
         ("decided", pa.bool_(), "whether the corrected p-value is below 0.05 and the difference above the tolerance"),
     ),
 )

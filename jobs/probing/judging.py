@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from eci_sql.sequential import one_sided_level
-from jobs.probing.statistics import Estimate, difference, training_variance
+from jobs.probing.statistics import CHOICE, Estimate, difference, training_variance
 
 
 class Question(NamedTuple):
@@ -42,7 +42,7 @@ def judge(
         return []
     order = np.argsort(-values.mean(axis=(1, 2)), kind="stable").tolist()
     training = training_variance(values, sides)
-    level = one_sided_level(question.decide, len(names), question.looks, question.probability)
+    level = one_sided_level(question.decide, len(names), question.looks, question.probability) / CHOICE
     pairs = (
         [(order[0], k) for k in order[1:]] if question.decide == "top" else list(zip(order, order[1:], strict=False))
     )

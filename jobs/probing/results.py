@@ -15,7 +15,7 @@ from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_PROBE
 from jobs.probing.evidence import evidence_of, informed, ranks_of
 from jobs.probing.measure import Budget, best_look
 from jobs.probing.sample import Sample, half_of_passages, half_of_queries
-from jobs.probing.statistics import LEVEL, difference, gain, holm, training_variance
+from jobs.probing.statistics import CHOICE, LEVEL, difference, gain, holm, training_variance
 
 NDCG, MRR = 0, 1
 
@@ -116,7 +116,7 @@ def _pairs(
     training = training_variance(values, sides)
     places = list(combinations(range(len(names)), 2))
     found = [difference(values[i], values[k], training) for i, k in places]
-    corrected = holm(np.array([one.p_value for one in found]))
+    corrected = holm(CHOICE * np.array([one.p_value for one in found]))
     pairs = {}
     for (i, k), one, p_value in zip(places, found, corrected.tolist(), strict=True):
         decided[i, k] = decided[k, i] = p_value < 1 - LEVEL and abs(one.value) > tolerance
