@@ -1,4 +1,4 @@
-"""The libraries of table formats, which come with an extra: loaded where a table is read or written, and named where they lack."""
+"""The libraries of table formats, and others that come with an extra: loaded where a table is read or written, and named where they lack."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jobs.errors import EciError, InputError, reason_of
 from jobs.output.store import endpoint_of_environment
 
 
-def library(name: str, address: str) -> Any:
-    """Return a module of the extra. Raises InputError where it is not installed."""
+def library(name: str, address: str, what: str = "a table of a lake", extra: str = "lake") -> Any:
+    """Return a module of an extra. `what`: needs it.  Raises InputError where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            f"{address}: tables of a lake need the package {name.partition('.')[0]}: install 'eci-lake[lake]' ({reason_of(error)})"
+            f"{address}: {what} needs the package {name.partition('.')[0]}: install 'eci-lake[{extra}]' ({reason_of(error)})"
         ) from error
 
 

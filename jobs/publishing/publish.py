@@ -16,7 +16,7 @@ from jobs.output.tables import Table
 from jobs.output.verified import check
 from jobs.publishing.delta import DeltaTarget
 from jobs.publishing.iceberg import IcebergTarget
-from jobs.publishing.tables import batches_of, comments_of, partitions_of, published_tables, rows_in, schema_of
+from jobs.publishing.tables import Made, batches_of, over_all_runs, published_tables, rows_in
 
 TARGETS: dict[str, Any] = {"delta": DeltaTarget, "iceberg": IcebergTarget}
 
@@ -85,7 +85,12 @@ def expire(out: str, run_ids: Iterable[str], dry_run: bool = False) -> dict[str,
 
 
 def _target(kind: str, place: str, table: Table) -> Any:
-    return TARGETS[kind](place, table.name, schema_of(table), comments_of(table), partitions_of(table))
+    return target_at(kind, place, table.name, over_all_runs(table))
+
+
+def target_at(kind: str, place: str, name: str, made: Made) -> Any:
+    """Return one table of ours to write, of either format. Raises InputError where its library is not installed."""
+    return TARGETS[kind](place, name, made)
 
 
 def why_not(error: EciError, out: str, run_id: str, to: str) -> str:

@@ -16,6 +16,7 @@ import jobs
 from jobs.errors import InputError
 from jobs.output.tables import SOURCE_ECI
 from jobs.publishing.iceberg import IcebergTarget
+from jobs.publishing.tables import Made
 from tests.conftest import run_lake
 from tests.lakes import VectorLake
 
@@ -104,7 +105,7 @@ def test_runs_go_from_the_tables(runs: Any, catalog: Any) -> None:
     for run_id in made:
         jobs.publish(str(out), "iceberg:nightly/eci", run_id, scores=True)
     for name in ("source_eci", "scores"):
-        target = IcebergTarget("nightly/eci", name, pa.schema([]), {}, [])
+        target = IcebergTarget("nightly/eci", name, Made(pa.schema([]), {}, "", ""))
         assert target.expire(made[:1], dry_run=True) and target.expire(made[:1], dry_run=False)
         assert not target.expire(made[:1], dry_run=False)
         assert counted(catalog)[name] == {made[1]: TABLES[name]}
