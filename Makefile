@@ -44,7 +44,7 @@ $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(VENV)/ready-lake: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,lake]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,lake,lineage,spark]'
 	touch $@
 
 clean:  ## the environment and the demo's output
