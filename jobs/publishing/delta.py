@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.errors import InputError
-from jobs.lakes.extra import library, reading, storage_options
+from jobs.lakes.extra import library, reading, storage_options, without_panics
 from jobs.output.store import Store
 from jobs.publishing.conflicts import until_alone
 from jobs.publishing.tables import Made, altered
@@ -50,9 +50,7 @@ class DeltaTarget:
             table = self._ready()
             if not rows or self._holds(table, run_id):
                 return 0
-            self._lib.write_deltalake(
-                table, batches(), mode="append", commit_properties=self._commit(run_id), target_file_size=256 << 20
-            )
+            self._write(table, batches(), "append", self._commit(run_id))
             return rows
 
         return until_alone(attempt, self._is_conflict, TRIES, f"{self.address}: cannot be written")
@@ -79,9 +77,7 @@ class DeltaTarget:
             properties = self._lib.CommitProperties(
                 custom_metadata={**told, KEY: key}, max_commit_retries=0, app_transactions=[once]
             )
-            self._lib.write_deltalake(
-                table, batches(), mode="overwrite", commit_properties=properties, target_file_size=256 << 20
-            )
+            self._write(table, batches(), "overwrite", properties)
             return self._open().version(), True
 
         return until_alone(attempt, self._is_conflict, TRIES, f"{self.address}: cannot be written")
@@ -121,6 +117,12 @@ class DeltaTarget:
             return there
 
         return until_alone(attempt, self._is_conflict, TRIES, f"{self.address}: runs cannot be removed")
+
+    def _write(self, table: Any, batches: pa.RecordBatchReader, mode: str, properties: Any) -> None:
+        with without_panics():
+            self._lib.write_deltalake(
+                table, batches, mode=mode, commit_properties=properties, target_file_size=256 << 20
+            )
 
     def _commit(self, run_id: str) -> Any:
         once = self._lib.Transaction(f"eci:{run_id}", 1)

@@ -172,6 +172,32 @@ def test_a_publish_that_is_killed_at_any_moment_is_made_whole_by_the_next(runs: 
     print(f"\npublish: {ROUNDS - 1} kills at random moments, {hit} between two tables; none lost, none doubled")
 
 
+@pytest.mark.parametrize("kilobytes", [8, 48, 96])
+def test_a_full_disk_is_said_and_the_next_publish_completes_what_it_left(
+    runs: Any, tmp_path: Path, eci: Callable[..., Any], kilobytes: int
+) -> None:
+    """Full in the first table, or between two of them."""
+    out, made = runs
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here (needs root)")
+    try:
+        command = ["publish", "--run", made[0], "--to", "delta:disk/lake", "--scores", "--out", out]
+        full = eci(*command)
+        assert full.returncode == 1 and full.stderr.count("\n") == 1 and "Traceback" not in full.stderr
+        assert full.stderr.startswith(f"eci: {disk}/lake/") and "the disk is full" in full.stderr, full.stderr
+        before = counted(disk / "lake") if (disk / "lake").exists() else {}
+        assert all(rows in ({}, {made[0]: TABLES.get(name, 0)}) for name, rows in before.items()), "half a run"
+        assert made[0] in [run["run_id"] for run in json.loads(eci("runs", "--json", "--out", out).stdout)]
+        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        assert eci(*command).returncode == 0
+        assert counted(disk / "lake") == whole(made[:1])
+    finally:
+        subprocess.run(["umount", disk], check=False)
+
+
 def _warm() -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", WARM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
