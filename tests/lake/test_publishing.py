@@ -24,6 +24,7 @@ from jobs.output.store import Store
 from jobs.output.tables import SCORES, SOURCE_ECI
 from jobs.publishing.tables import batches_of
 from tests.conftest import run_lake, tables_of
+from tests.lake.figures import figure
 from tests.lakes import VectorLake
 
 pytest.importorskip("deltalake")
@@ -169,7 +170,7 @@ def test_a_publish_that_is_killed_at_any_moment_is_made_whole_by_the_next(runs: 
         assert all(rows in ({}, {made[0]: TABLES.get(name, 0)}) for name, rows in before.items()), "half a run"
         jobs.publish(str(out), f"delta:{to}", made[0], scores=True)
         assert counted(to) == whole(made[:1])
-    print(f"\npublish: {ROUNDS - 1} kills at random moments, {hit} between two tables; none lost, none doubled")
+    figure(f"publish: {ROUNDS - 1} kills at random moments, {hit} between two tables; none lost, none doubled")
 
 
 @pytest.mark.parametrize("kilobytes", [8, 48, 96])

@@ -20,6 +20,7 @@ import pytest
 import jobs
 from tests.conftest import run_lake
 from tests.docs.readme import ROOT, Readme
+from tests.lake.figures import figure
 from tests.lakes import VectorLake
 
 pytest.importorskip("pyspark")
@@ -72,7 +73,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         session.sparkContext.setLogLevel("ERROR")
         java = session.sparkContext._jvm.System.getProperty("java.version")
         iceberg = "with" if iceberg_jars() else "without"
-        print(f"\nSpark {pyspark.__version__} on Java {java}, {iceberg} Iceberg's runtime")
+        figure(f"Spark {pyspark.__version__} on Java {java}, {iceberg} Iceberg's runtime")
         yield session
         session.stop()
 
