@@ -305,6 +305,10 @@ def test_old_runs_go_from_the_tables_where_gc_is_told_so(
     for path in (tmp_path / "out" / "runs").glob("*/manifest.json"):
         assert json.loads(path.read_text())["settings"]["publish"] == f"delta:{tmp_path / 'lake'}"
     older, newer = sorted(path.name for path in (tmp_path / "out" / "runs").iterdir())
+    # and other places are known by what eci publish has kept
+    for run_id in (older, newer):
+        assert eci("publish", "--run", run_id, "--to", "delta:other", "--out", "out").returncode == 0
+    assert eci("verify", "--out", "out").returncode == 0
     others = pl.read_delta(str(tmp_path / "lake" / "source_eci")).filter(pl.col("run_id") == older)
     others.with_columns(run_id=pl.lit("of another root")).write_delta(
         str(tmp_path / "lake" / "source_eci"), mode="append"
@@ -315,6 +319,7 @@ def test_old_runs_go_from_the_tables_where_gc_is_told_so(
     assert eci("gc", "--keep-runs", "1", "--published", "--out", "out").returncode == 0
     assert counted(tmp_path / "lake")["source_eci"] == {newer: 4, "of another root": 4}
     assert counted(tmp_path / "lake")["source_pairs"] == {newer: 6}
+    assert counted(tmp_path / "other")["source_eci"] == {newer: 4}
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == [newer]
 
 
