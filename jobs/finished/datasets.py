@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from jobs.addresses import is_url
-from jobs.lakes.naming import lies_at, named, place_of, table_of
+from jobs.lakes.naming import lies_at, named, place_of
 from jobs.output.records import PASSED_OVER, InputFile, Manifest, TableUsed
 from jobs.output.tables import TABLES, Table
 
@@ -39,16 +39,16 @@ def inputs_of(
         files: with their digests, which make the versions, or with empty ones before they are read.  given: the addresses of the settings.
         rows: of the triples, where they are known; told where these are one dataset.
     """
-    groups: dict[str, list[InputFile]] = {}
+    groups: dict[str, list[InputFile]] = {f"{table['table']}@{table['version']}": [] for table in tables}
     for file in files:
         if not file["what"].startswith(PASSED_OVER):
             groups.setdefault(_group(file["path"], given), []).append(file)
-    versions = {table_of(f"{table['table']}@{table['version']}"): str(table["version"]) for table in tables}
     alone = sum(any(file["what"] == "triples" for file in group) for group in groups.values()) == 1
     found = []
     for address, group in groups.items():
         counted = rows if alone and any(file["what"] == "triples" for file in group) else None
-        version = versions.get(address) or _version(group)
+        table = named(address)
+        version = _version(group) if table is None else str(table.version)
         size = sum(file["size"] for file in group)
         found.append(Dataset(*_named(address), version, counted, size, len(group)))
     return found
@@ -80,8 +80,9 @@ def published_of(to: str, run_id: str, appended: Mapping[str, int]) -> list[Data
 
 
 def _group(path: str, given: Collection[str]) -> str:
-    if named(path) is not None:
-        return table_of(path)
+    table = named(path)
+    if table is not None:
+        return f"{table.table}@{table.version}"
     return path if path in given else os.path.dirname(path)
 
 
