@@ -29,7 +29,7 @@ crash: $(VENV)/ready  ## kills and failing disks, a hundred rounds; readers thro
 attack: $(VENV)/ready  ## everything that damages, forges, spies or deletes, at length; what was tried, found and cured, by kind
 	ECI_ATTACK=1 $(BIN)/python -m pytest -m attack -n 2 --dist loadfile --no-loadscope-reorder
 
-lake: $(VENV)/ready-lake  ## tables of a lake in and out, with the extra that reads and writes them
+lake: $(VENV)/ready-lake  ## tables of a lake in and out, with what reads and writes them, Spark too; kills, a night's cost, versions
 	ECI_LAKE=1 $(BIN)/python -m pytest tests/lake -s
 
 scale: $(VENV)/ready  ## millions of triples: linear cost, bounded memory
@@ -44,7 +44,7 @@ $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(VENV)/ready-lake: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,lake]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,lake,lineage,spark]'
 	touch $@
 
 clean:  ## the environment and the demo's output

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from jobs.addresses import expanded, refuse_secrets
+from jobs.addresses import expanded, is_url, refuse_secrets
 from jobs.config_errors import explain
 from jobs.errors import InputError, nearest
 from jobs.ids import tidy
@@ -203,6 +203,9 @@ class RunConfig(_Settings):
     )
     publish_scores: bool = Field(False, description="publish the table scores as well")
     metrics: str = Field("", description="a file of metrics for a monitor, such as a node exporter's eci.prom")
+    lineage: str = Field(
+        "", description="OpenLineage events of the run: a file that they are appended to, or an http(s) URL"
+    )
     strict: Strict = Field(Strict(), description="what `eci run --strict` calls a jump")
     allow_rejects: bool = Field(False, description="go on where a source loses most of its rows to rejects")
     skip_bad_files: bool = Field(False, description="record files that cannot be opened in rejects, and go on")
@@ -227,6 +230,13 @@ class RunConfig(_Settings):
             return ":".join(place_of(value))  # whole, since the run's manifest tells it to commands in other folders
         except InputError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("lineage")
+    @classmethod
+    def _told(cls, value: str) -> str:
+        if is_url(value) and not value.startswith(("http://", "https://")):
+            raise ValueError("give a file, or the http(s) URL of an endpoint, such as http://lineage:5000")
+        return expanded(value)
 
     @field_validator("encoder", "metrics")
     @classmethod

@@ -22,7 +22,7 @@ EXAMPLES: dict[str, str] = {
     "corpus": '["corpus.jsonl"]', "queries": '["queries.jsonl"]', "vectors": '["vectors/*.parquet"]',
     "qrels": '["qrels.tsv"]', "columns": '{ positive = "answer", negative = "distractor" }',
     "until_decided": "0.95", "publish": '"delta:eci-tables"', "metrics": '"/var/lib/node_exporter/eci.prom"', "where": "\"source in ('bm25', 'llm')\"",
-    "sample_queries": "10_000",
+    "sample_queries": "10_000", "lineage": '"http://127.0.0.1:5000"',
 }  # fmt: skip
 TABLE_EXAMPLES = {
     "hybrids": ['"dense+llm" = ["dense", "llm"]'],
@@ -58,7 +58,7 @@ def _begin_at(settings: dict[str, Any], folder: str) -> None:
     """Let relative paths begin at a folder. What is of a wrong type stays as it is, to be refused."""
     inputs = settings.get("inputs")
     listed = inputs if isinstance(inputs, list) else []
-    tables = [(settings, ("out", "publish", "metrics", *FILES))] + [
+    tables = [(settings, ("out", "publish", "metrics", "lineage", *FILES))] + [
         (item, INPUT_FILES) for item in listed if isinstance(item, dict)
     ]
     for table, names in tables:

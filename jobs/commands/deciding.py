@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from jobs.errors import InputError
 
 PARTS = "Shares to score, such as dense=0.5,llm=0.5 (default: find the best)."
 FORMATS = "triples, sbert-tuples, sbert-hard-negatives, bge or tevatron."
+TO = "A new folder or URL for the training set; or a table: delta:PATH, iceberg:CATALOG/NAMESPACE.TABLE."
 NEGATIVES = "Most negatives of a row of sbert-tuples (default: --per-query, else 1)."
 ORDER = "Best first by information or weight (default: information if the run has it)."
 ONLY = "Only this kind: sample, temperature, kappa, without, tokenizer, idf or encoder; repeat it."
@@ -49,7 +50,7 @@ def mix(
 
 def select(
     out: Out,
-    to: Annotated[str, typer.Option(callback=filled, help="A new folder or URL for the training set.")],
+    to: Annotated[str, typer.Option(callback=filled, help=TO)],
     format: Annotated[str, typer.Option(help=FORMATS)] = "triples",
     source: Annotated[list[str] | None, typer.Option(help="Take this source only; repeat it for more.")] = None,
     mix: Annotated[str | None, typer.Option(help="Take sources by shares: dense=0.7,llm=0.3, or best.")] = None,
@@ -63,13 +64,13 @@ def select(
     diverse: Annotated[bool, typer.Option("--diverse", help=DIVERSE)] = False,
     by: Annotated[str | None, typer.Option(help=ORDER)] = None,
     negatives: Annotated[int | None, typer.Option(help=NEGATIVES)] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Triples of a file.")] = 100_000,
+    shard_rows: Annotated[int | None, typer.Option(min=1, help="Triples of a file (default: 100,000).")] = None,
     sampled: Sampled = False,
     memory: Memory = None,
     run_id: RunId = None,
     json: Json = False,
 ) -> None:
-    """Write the chosen training triples in a trainer's format.
+    """Write the chosen training triples in a trainer's format, or as a table of a lake.
 
     Example: eci select --per-query 8 --no-violations --format bge --to train-bge --out demo-out
     """
@@ -90,20 +91,26 @@ def select(
         by=by,
         sampled=sampled,
     )
-    manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows, negatives)
+    manifest = write(out, to, format, choice, run_id, bytes_of(memory), shard_rows or 0, negatives)
     if json:
         echo_json(manifest)
         return
     for name, count in manifest["sources"].items():
         say(f"{count:>12,}  {name}")
-    files = manifest["files"]
-    records = sum(file["records"] for file in files)
-    say(
-        f"{manifest['triples']:>12,}  triples, {manifest['order']}, in {records:,} records of "
-        f"{len(files)} {format} file{'s' if len(files) > 1 else ''}: {to}/data (run {manifest['run_id']})"
-    )
+    say(f"{manifest['triples']:>12,}  triples{_written(manifest, to)} (run {manifest['run_id']})")
     if manifest["sample"] is not None:
         say(f"From a sample: {used_of(manifest['sample'])}; nothing is known of the triples of the others.")
+
+
+def _written(manifest: dict[str, Any], to: str) -> str:
+    """Return where a selection went, as the rest of a sentence."""
+    if "table" in manifest:
+        already = "" if manifest["written"] else " already; nothing was written"
+        return f", in {manifest['table']} at version {manifest['version']}{already}"
+    files = manifest["files"]
+    records = sum(file["records"] for file in files)
+    some = f"{len(files)} {manifest['format']} file{'s' if len(files) > 1 else ''}"
+    return f", {manifest['order']}, in {records:,} records of {some}: {to}/data"
 
 
 def ablate(

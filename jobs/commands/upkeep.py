@@ -24,7 +24,7 @@ def gc(
         bool, typer.Option("--unused-encoders", help="Remove caches of encoders that no run names.")
     ] = False,
     published: Annotated[
-        bool, typer.Option("--published", help="Remove the old runs from the tables of their --publish, too.")
+        bool, typer.Option("--published", help="Remove the old runs from the tables that they were published to, too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,

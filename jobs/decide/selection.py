@@ -3,23 +3,25 @@
 Candidates are filtered fold by fold, each query's budget is spent where its triples score best, and the total goes to
 the best of what is left, by group (the sources of a mixture, or all together). With `diverse` the order is greedy by
 log-determinant instead (eci_sql/diversity.py), part by part. Everything large is in DuckDB with a memory limit, or
-mapped from a spool; training_files.py writes what was chosen.
+mapped from a spool; training_files.py and training_table.py write what was chosen.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import connect, statement
+from jobs.addresses import prefix_of
 from jobs.errors import InputError, nearest
 from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
@@ -30,6 +32,9 @@ from jobs.output import layout
 from jobs.output.leftovers import filling, scratch
 from jobs.output.store import Store
 from jobs.output.tables import SCORES
+
+if TYPE_CHECKING:
+    from jobs.ingest.text_spool import TextSpool
 
 NEAR_DUPLICATE = 0.95
 PIECE = 50_000
@@ -220,37 +225,44 @@ def select(
     shard_rows: int = 0,
     negatives: int | None = None,
 ) -> dict[str, Any]:
-    """Write a run's chosen triples to a folder or URL and return the manifest.
+    """Write a run's chosen triples to a folder or URL, or to a table of a lake, and return the manifest.
 
     Files: TO/data/part-NNNNN.parquet or .jsonl (sbert-tuples of several negatives: TO/data/negatives-K/...), and last
     TO/manifest.json, which names the run, the choice, the order, the files.
 
+    Table (`delta:PATH_OR_URL`, `iceberg:CATALOG/NAMESPACE.TABLE`): the rows of the format `triples` in the place of those
+    that it holds, in one commit; what it holds already is not written again. `version` and `written` stand for the files.
+
     Order: the best triple first, of equal ones the smaller id. Where a record holds several triples of a query and
-    positive, they stand best first, and the records in the order of their best triples.
+    positive, they stand best first, and the records in the order of their best triples. A table has no order.
 
     Args:
         memory: bytes to stay within (0: the default share of the machine).  shard_rows: triples of a file (0: 100,000).
         negatives: most negatives of a row of sbert-tuples (None: the choice's per_query, else 1).
 
     Raises:
-        InputError: no such run, source or format; TO holds something already; nothing passes the filters; the run is over
-            a sample of the queries, and the choice does not say `sampled`.
+        InputError: no such run, source or format; TO holds something already (a table: rows that eci select has not
+            written); nothing passes the filters; the run is over a sample of the queries, and the choice does not say
+            `sampled`; another format, or sizes of files, for a table.
+        EciError: a table cannot be written.
     """
     from jobs.decide.training_files import MOST_NEGATIVES, SHARD_ROWS, TUPLES, output_named, rows_of, write_shards
+    from jobs.decide.training_table import table_for
     from jobs.finished.spools import spool_texts
 
     if format_name == TUPLES and negatives is None:
         negatives = min(choice.per_query or 1, MOST_NEGATIVES)
     output = output_named(format_name, negatives)
-    run, store = Finished.open(out, run_id), Store(to)
-    with (
-        filling(store, r"data|manifest\.json", last="manifest.json"),
-        Selection(run, choice, memory or default_memory(), output.record) as selection,
-    ):
-        texts = spool_texts(run, selection.ids(), selection.folder)
-        rows = rows_of(selection.rows(), texts)
-        files = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)
-        manifest = {
+    table = table_for(to, format_name, shard_rows) if prefix_of(to) else None
+    run, store = Finished.open(out, run_id), None if table else Store(to)
+    place = filling(store, r"data|manifest\.json", last="manifest.json") if store else nullcontext()
+    with place, Selection(run, choice, memory or default_memory(), output.record) as selection:
+
+        @cache
+        def texts() -> TextSpool:
+            return spool_texts(run, selection.ids(), selection.folder)
+
+        manifest: dict[str, Any] = {
             "run_id": run.run_id,
             "formula_version": run.manifest["formula_version"],
             "encoder": run.manifest["encoder"],
@@ -261,7 +273,11 @@ def select(
             "sample": run.sample,
             "triples": sum(selection.counts.values()),
             "sources": selection.counts,
-            "files": files,
         }
-        store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
+        if table:
+            manifest |= table.write(manifest, lambda: rows_of(selection.rows(), texts()))
+        if store:
+            rows = rows_of(selection.rows(), texts())
+            manifest["files"] = write_shards(rows, format_name, store, shard_rows or SHARD_ROWS, negatives)
+            store.write_text("manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False))
     return manifest

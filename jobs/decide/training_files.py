@@ -58,7 +58,8 @@ def _tuple(rows: Sequence[Row]) -> dict[str, Any]:
     return {"anchor": rows[0].query.text, "positive": rows[0].positive.text, **dict(negatives)}
 
 
-def _triples(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def records_of_triples(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return rows as records of TRIPLES, one each."""
     found = []
     for row in rows:
         record: dict[str, Any] = {"source": row.source, "weight": row.weight, "information": row.information}
@@ -99,7 +100,7 @@ def _tevatron(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 _S = pa.large_string()
-_TRIPLES = pa.schema(
+TRIPLES = pa.schema(
     [
         *((name, _S) for name in ("query", "positive", "negative")),
         *((name, pa.string()) for name in (*IDS, "source")),
@@ -152,7 +153,7 @@ class TupleOutput(Output):
 
 
 OUTPUTS = {
-    "triples": Output(_triples, _TRIPLES, 1),
+    "triples": Output(records_of_triples, TRIPLES, 1),
     TUPLES: TupleOutput(lambda group: [_tuple(group)]),
     "sbert-hard-negatives": Output(_hard_negatives),
     "bge": Output(_bge),

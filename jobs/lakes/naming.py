@@ -121,3 +121,27 @@ def place_of(to: str) -> tuple[str, str]:
             f"{to!r} is no place of tables; give delta: and a folder or a URL, such as delta:/lake/eci, or iceberg:CATALOG/NAMESPACE"
         )
     return kind, place.rstrip("/") if is_url(place) or kind == "iceberg" else os.path.abspath(place)
+
+
+def table_at(to: str) -> tuple[str, str, str]:
+    """Return where one table is written: the kind, the folder or URL that it lies in (Iceberg: CATALOG/NAMESPACE), its name there.
+
+    Raises:
+        InputError: it is no such table, is named with a version or a file, or holds a secret.
+    """
+    refuse_secret(to, "--to")
+    found = named(expanded(to))
+    root = "" if found is None or found.version is not None or found.where or found.file else found.root.rstrip("/")
+    if found is not None and found.kind == "delta" and root.strip() and not is_url(root):
+        root = os.path.abspath(root)
+    place, _, name = root.rpartition("." if found is not None and found.kind == "iceberg" else "/")
+    if (
+        found is None
+        or not name.strip()
+        or not place.strip()
+        or (found.kind == "iceberg" and not _NAMESPACE.fullmatch(place))
+    ):
+        raise InputError(
+            f"{to!r} is no table to write; give delta: and a folder or a URL, such as delta:/lake/train, or iceberg:CATALOG/NAMESPACE.TABLE"
+        )
+    return found.kind, place, name

@@ -3,7 +3,8 @@
 .eci-root                                 says that this folder is an output root (root.py)
 LATEST, catalog.duckdb                    which run is the newest, and SQL over the tables
 index.html                                all runs, for people (run_index.py)
-runs/RUN_ID/                              a committed run: manifest.json, report.html, and its tables (tables.py)
+runs/RUN_ID/                              a committed run: manifest.json, report.html, its tables (tables.py), and published/
+                                          (where `eci publish --to` brought it)
 ablations/RUN_ID.parquet                  what `eci ablate` found of a run
 ablation-encoders/FINGERPRINT/            its runs with other encoders: each a root of its own
 cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users

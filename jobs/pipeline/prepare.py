@@ -35,7 +35,7 @@ NOT_IDENTITY = frozenset(
     {
         # where it is computed, how much of the machine it takes, and what is said about it
         "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict", "publish", "publish_scores", "metrics",
-        "allow_rejects",
+        "lineage", "allow_rejects",
         # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
         "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
         "judgements",

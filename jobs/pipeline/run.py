@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from jobs.config import RunConfig
 from jobs.errors import DamagedError, EciError, HeldError, InputError, notice, reason_of
+from jobs.finished.lineage import Lineage
 from jobs.finished.metrics import write_metrics
 from jobs.finished.result import RunResult, result_of
 from jobs.ingest.digests import first_changed
@@ -56,14 +57,18 @@ def run(config: RunConfig, progress: Progress | None = None, log: Callable[[str]
     leave_if_imported()
     store = Store(config.out)
     fresh = not store.exists("")
-    config = pinned(config)
-    prepared = prepare(config)
-    claim(store, config.adopt)
-    return _told(config, store, _held(config, prepared, store, fresh, progress or Silent(), log))
+    lineage = Lineage(config)
+    with lineage.ending():
+        config = pinned(config)
+        prepared = prepare(config)
+        lineage.start(({**asdict(file), "digest": ""} for file in prepared.files), prepared.tables)  # type: ignore[typeddict-item]
+        claim(store, config.adopt)
+        result = _held(config, prepared, store, fresh, progress or Silent(), log)
+    return _told(config, store, result, lineage)
 
 
-def _told(config: RunConfig, store: Store, result: RunResult) -> RunResult:
-    """Publish a run and write its metrics; it is committed whatever becomes of that, which is in the result."""
+def _told(config: RunConfig, store: Store, result: RunResult, lineage: Lineage) -> RunResult:
+    """Publish a run, and tell monitors of it; it is committed whatever becomes of that, which is in the result."""
     if config.publish:
         try:
             done = publish(config.out, config.publish, result.run_id, config.publish_scores)
@@ -73,6 +78,8 @@ def _told(config: RunConfig, store: Store, result: RunResult) -> RunResult:
     if config.metrics:
         failed = bool(result.not_published) if config.publish else None
         write_metrics(config.metrics, read_manifest(store, result.run_id), result.unchanged, failed)
+    if config.lineage:
+        lineage.complete(read_manifest(store, result.run_id), result.unchanged, result.published)
     return result
 
 

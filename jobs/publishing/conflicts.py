@@ -37,4 +37,5 @@ def until_alone(
             if not is_conflict(error):
                 break
             time.sleep(random.uniform(0, 2 * wait) * min(tried + 1, LONGEST))
-    raise EciError(f"{failed}: {reason_of(last)}") from last
+    why = reason_of(last)
+    raise EciError(f"{failed}: {f'the disk is full ({why})' if 'No space left' in why else why}") from last

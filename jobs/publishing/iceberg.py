@@ -1,4 +1,4 @@
-"""One Iceberg table over all runs, in a catalog: made, checked, and a run's rows appended in one commit, once.
+"""One Iceberg table of ours, in a catalog: made, checked, and a run's rows appended, or a selection's put in, in one commit, once.
 
 Once: each snapshot names its run, and a commit succeeds only where nothing was committed since the table was looked at; then it
 is looked at anew.
@@ -14,7 +14,7 @@ import pyarrow as pa
 from jobs.errors import InputError
 from jobs.lakes.extra import library, reading
 from jobs.publishing.conflicts import until_alone
-from jobs.publishing.tables import altered
+from jobs.publishing.tables import Made, altered
 
 TRIES = 40
 """How often a table is looked at anew when somebody else has changed it meanwhile."""
@@ -24,18 +24,18 @@ ROWS = 250_000
 """Rows that are held in memory at once: the library streams into no partitioned table."""
 RUN = "eci.run_id"
 """The property of a snapshot that names its run."""
+KEY = "eci.selection"
+"""The property of a snapshot that has the key of its rows, where it puts them in the place of others."""
 _CONFLICTS = ("CommitFailedException", "TableAlreadyExistsError", "NamespaceAlreadyExistsError", "OperationalError")
 
 
 class IcebergTarget:
-    """An Iceberg table that runs are appended to. `place`: CATALOG/NAMESPACE; `name`: what it is called."""
+    """An Iceberg table of ours. `place`: CATALOG/NAMESPACE; `name`: what it is called."""
 
-    def __init__(
-        self, place: str, name: str, schema: pa.Schema, comments: Mapping[str, str], partitions: list[str]
-    ) -> None:
+    def __init__(self, place: str, name: str, made: Made) -> None:
         catalog, _, self._namespace = place.partition("/")
-        self.address, self.name, self._partitions = f"iceberg:{place}.{name}", name, partitions
-        self._schema = pa.schema([f.with_metadata({"doc": comments[f.name]}) for f in schema])
+        self.address, self.name, self._made = f"iceberg:{place}.{name}", name, made
+        self._schema = pa.schema([f.with_metadata({"doc": made.comments[f.name]}) for f in made.schema])
         with reading(self.address, f"open the catalog {catalog!r} (set PYICEBERG_CATALOG__{catalog.upper()}__URI)"):
             self._catalog = library("pyiceberg.catalog", self.address).load_catalog(catalog)
 
@@ -58,6 +58,50 @@ class IcebergTarget:
             return rows
 
         return until_alone(attempt, _is_conflict, TRIES, f"{self.address}: cannot be written", WAIT)
+
+    def replace(
+        self, key: str, told: Mapping[str, str], batches: Callable[[], pa.RecordBatchReader]
+    ) -> tuple[int, bool]:
+        """Put rows in the place of those that the table holds; as `DeltaTarget.replace`, with a snapshot for the version."""
+        every = library("pyiceberg.expressions", self.address).AlwaysTrue()
+
+        def attempt() -> tuple[int, bool]:
+            table = self._ready()
+            if self._held(table) == key:
+                return table.current_snapshot().snapshot_id, False
+            table.metadata.properties["commit.retry.num-retries"] = "0"
+            said = {f"eci.{name.removeprefix('eci_')}": value for name, value in told.items()} | {KEY: key}
+            with table.transaction() as transaction:
+                if table.current_snapshot() is not None:
+                    transaction.delete(every, snapshot_properties=said)
+                for chunk in _chunks(batches()):
+                    transaction.append(chunk, snapshot_properties=said)
+            return self._catalog.load_table(self._identifier).current_snapshot().snapshot_id, True
+
+        return until_alone(attempt, _is_conflict, TRIES, f"{self.address}: cannot be written", WAIT)
+
+    def require_ours(self) -> None:
+        """Raise InputError for a table that is there and that `replace` would refuse."""
+        with reading(self.address, "open"):
+            if self._catalog.table_exists(self._identifier):
+                table = self._catalog.load_table(self._identifier)
+                self._checked(table)
+                self._held(table)
+
+    def _held(self, table: Any) -> str | None:
+        """Return the key of the rows that a table holds, None where it holds none. Raises InputError for those of others."""
+        if table.properties.get("comment") != self._made.comment:
+            raise InputError(altered(self.address, self._made.what, ["it was made for something else"]))
+        snapshot = table.current_snapshot()
+        while snapshot is not None:
+            if (key := snapshot.summary.get(KEY)) is not None:
+                return str(key)
+            if snapshot.summary.operation.value != "replace":  # which leaves the rows as they are
+                wrong = f"snapshot {snapshot.snapshot_id} is another's"
+                raise InputError(altered(self.address, self._made.what, [wrong]))
+            before = snapshot.parent_snapshot_id
+            snapshot = None if before is None else table.snapshot_by_id(before)
+        return None
 
     def expire(self, run_ids: Sequence[str], dry_run: bool) -> bool:
         """Remove the rows of runs; as `DeltaTarget.expire`."""
@@ -85,10 +129,10 @@ class IcebergTarget:
         if not self._catalog.table_exists(self._identifier):
             self._catalog.create_namespace_if_not_exists(self._namespace)
             with self._catalog.create_table_transaction(self._identifier, self._schema) as made:
-                made.set_properties({"comment": f"{self.name} of eci-lake, over all runs"})
-                if self._partitions:
+                made.set_properties({"comment": self._made.comment})
+                if self._made.partitions:
                     with made.update_spec() as spec:
-                        for column in self._partitions:
+                        for column in self._made.partitions:
                             spec.add_identity(column)
         table = self._catalog.load_table(self._identifier)
         if self._checked(table):
@@ -109,10 +153,10 @@ class IcebergTarget:
         ]
         wrong += [f"column {name!r} is none that a run has" for name in there if name not in ours]
         names = [field.name for field in table.spec().fields]
-        if names != self._partitions:
-            wrong.append(f"it is not partitioned by {', '.join(self._partitions) or 'nothing'}")
+        if names != list(self._made.partitions):
+            wrong.append(f"it is not partitioned by {', '.join(self._made.partitions) or 'nothing'}")
         if wrong:
-            raise InputError(altered(self.address, wrong))
+            raise InputError(altered(self.address, self._made.what, wrong))
         return not ours.keys() <= there.keys()
 
 

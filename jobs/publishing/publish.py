@@ -16,7 +16,8 @@ from jobs.output.tables import Table
 from jobs.output.verified import check
 from jobs.publishing.delta import DeltaTarget
 from jobs.publishing.iceberg import IcebergTarget
-from jobs.publishing.tables import batches_of, comments_of, partitions_of, published_tables, rows_in, schema_of
+from jobs.publishing.places import places_of, remember
+from jobs.publishing.tables import Made, batches_of, over_all_runs, published_tables, rows_in
 
 TARGETS: dict[str, Any] = {"delta": DeltaTarget, "iceberg": IcebergTarget}
 
@@ -50,6 +51,7 @@ def publish(out: str, to: str | None = None, run_id: str | None = None, scores: 
         raise InputError(f"run {whole} was to be published nowhere; say where with --to, such as --to delta:/lake/eci")
     with_scores = bool(settings.get("publish_scores")) if scores is None else scores
     (kind, place), appended = place_of(to), {}
+    remember(store, manifest, f"{kind}:{place}")
     for table in published_tables(with_scores):
         target = _target(kind, place, table)
         check(store, run_folder(whole), [file for file in manifest["files"] if file["table"] == table.name])
@@ -73,8 +75,9 @@ def expire(out: str, run_ids: Iterable[str], dry_run: bool = False) -> dict[str,
         EciError: a table cannot be changed.
     """
     places: dict[str, list[str]] = {}
-    for run_id, manifest in whole_runs(Store(out), list(run_ids)).items():
-        if to := manifest["settings"].get("publish"):
+    store = Store(out)
+    for run_id, manifest in whole_runs(store, list(run_ids)).items():
+        for to in places_of(store, manifest):
             places.setdefault(to, []).append(run_id)
     found = {}
     for to, runs in places.items():
@@ -85,7 +88,12 @@ def expire(out: str, run_ids: Iterable[str], dry_run: bool = False) -> dict[str,
 
 
 def _target(kind: str, place: str, table: Table) -> Any:
-    return TARGETS[kind](place, table.name, schema_of(table), comments_of(table), partitions_of(table))
+    return target_at(kind, place, table.name, over_all_runs(table))
+
+
+def target_at(kind: str, place: str, name: str, made: Made) -> Any:
+    """Return one table of ours to write, of either format. Raises InputError where its library is not installed."""
+    return TARGETS[kind](place, name, made)
 
 
 def why_not(error: EciError, out: str, run_id: str, to: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -23,6 +24,17 @@ GROWING = (REJECTS, SCORES)
 """Tables with rows by row of the input: partitioned by the day of their run."""
 DAY = pa.field("run_day", pa.date32())
 DAY_COMMENT = "the day when the run was committed (UTC)"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table that eci-lake makes: its columns, what each holds, its comment, what messages call it, its partitions."""
+
+    schema: pa.Schema
+    comments: Mapping[str, str]
+    comment: str
+    what: str
+    partitions: tuple[str, ...] = ()
 
 
 def published_tables(scores: bool) -> tuple[Table, ...]:
@@ -45,18 +57,23 @@ def partitions_of(table: Table) -> list[str]:
     return [DAY.name] if table in GROWING else []
 
 
+def over_all_runs(table: Table) -> Made:
+    """Return a table over all runs."""
+    return Made(
+        schema_of(table), comments_of(table), f"{table.name} of eci-lake, over all runs", "the table that runs are published to",
+        tuple(partitions_of(table)),
+    )  # fmt: skip
+
+
 def rows_in(manifest: Manifest, table: Table) -> int:
     """Return how many rows a run has in a table."""
     return sum(file["rows"] for file in manifest["files"] if file["table"] == table.name)
 
 
-def altered(address: str, wrong: list[str]) -> str:
-    """Return the sentence for a table that is not as a run's is."""
+def altered(address: str, what: str, wrong: list[str]) -> str:
+    """Return the sentence for a table that is not as ours is. `what`: what ours is."""
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return (
-        f"{address}: not the table that runs are published to: {wrong[0]}{more}; somebody has altered it, or a newer eci-lake has: "
-        "mend it, or publish to another place"
-    )
+    return f"{address}: not {what}: {wrong[0]}{more}; somebody has altered it, or a newer eci-lake has: mend it, or name another place"
 
 
 def batches_of(store: Store, manifest: Manifest, table: Table) -> pa.RecordBatchReader:

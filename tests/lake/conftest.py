@@ -1,11 +1,21 @@
-"""What the tests of Iceberg share."""
+"""What the tests of Iceberg share, and what `make lake` says at its end."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.lake.figures import SAID, versions
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if "ECI_LAKE" in os.environ:
+        terminalreporter.section("make lake")
+        for line in (*SAID, f"readers and writers: {versions()}"):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

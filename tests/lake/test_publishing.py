@@ -24,6 +24,7 @@ from jobs.output.store import Store
 from jobs.output.tables import SCORES, SOURCE_ECI
 from jobs.publishing.tables import batches_of
 from tests.conftest import run_lake, tables_of
+from tests.lake.figures import figure
 from tests.lakes import VectorLake
 
 pytest.importorskip("deltalake")
@@ -169,7 +170,33 @@ def test_a_publish_that_is_killed_at_any_moment_is_made_whole_by_the_next(runs: 
         assert all(rows in ({}, {made[0]: TABLES.get(name, 0)}) for name, rows in before.items()), "half a run"
         jobs.publish(str(out), f"delta:{to}", made[0], scores=True)
         assert counted(to) == whole(made[:1])
-    print(f"\npublish: {ROUNDS - 1} kills at random moments, {hit} between two tables; none lost, none doubled")
+    figure(f"publish: {ROUNDS - 1} kills at random moments, {hit} between two tables; none lost, none doubled")
+
+
+@pytest.mark.parametrize("kilobytes", [8, 48, 96])
+def test_a_full_disk_is_said_and_the_next_publish_completes_what_it_left(
+    runs: Any, tmp_path: Path, eci: Callable[..., Any], kilobytes: int
+) -> None:
+    """Full in the first table, or between two of them."""
+    out, made = runs
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here (needs root)")
+    try:
+        command = ["publish", "--run", made[0], "--to", "delta:disk/lake", "--scores", "--out", out]
+        full = eci(*command)
+        assert full.returncode == 1 and full.stderr.count("\n") == 1 and "Traceback" not in full.stderr
+        assert full.stderr.startswith(f"eci: {disk}/lake/") and "the disk is full" in full.stderr, full.stderr
+        before = counted(disk / "lake") if (disk / "lake").exists() else {}
+        assert all(rows in ({}, {made[0]: TABLES.get(name, 0)}) for name, rows in before.items()), "half a run"
+        assert made[0] in [run["run_id"] for run in json.loads(eci("runs", "--json", "--out", out).stdout)]
+        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        assert eci(*command).returncode == 0
+        assert counted(disk / "lake") == whole(made[:1])
+    finally:
+        subprocess.run(["umount", disk], check=False)
 
 
 def _warm() -> subprocess.Popen[str]:
@@ -278,6 +305,10 @@ def test_old_runs_go_from_the_tables_where_gc_is_told_so(
     for path in (tmp_path / "out" / "runs").glob("*/manifest.json"):
         assert json.loads(path.read_text())["settings"]["publish"] == f"delta:{tmp_path / 'lake'}"
     older, newer = sorted(path.name for path in (tmp_path / "out" / "runs").iterdir())
+    # and other places are known by what eci publish has kept
+    for run_id in (older, newer):
+        assert eci("publish", "--run", run_id, "--to", "delta:other", "--out", "out").returncode == 0
+    assert eci("verify", "--out", "out").returncode == 0
     others = pl.read_delta(str(tmp_path / "lake" / "source_eci")).filter(pl.col("run_id") == older)
     others.with_columns(run_id=pl.lit("of another root")).write_delta(
         str(tmp_path / "lake" / "source_eci"), mode="append"
@@ -288,6 +319,7 @@ def test_old_runs_go_from_the_tables_where_gc_is_told_so(
     assert eci("gc", "--keep-runs", "1", "--published", "--out", "out").returncode == 0
     assert counted(tmp_path / "lake")["source_eci"] == {newer: 4, "of another root": 4}
     assert counted(tmp_path / "lake")["source_pairs"] == {newer: 6}
+    assert counted(tmp_path / "other")["source_eci"] == {newer: 4}
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == [newer]
 
 

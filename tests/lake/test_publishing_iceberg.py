@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import jobs
 from jobs.errors import InputError
 from jobs.output.tables import SOURCE_ECI
 from jobs.publishing.iceberg import IcebergTarget
+from jobs.publishing.tables import Made
 from tests.conftest import run_lake
 from tests.lakes import VectorLake
 
@@ -104,7 +106,7 @@ def test_runs_go_from_the_tables(runs: Any, catalog: Any) -> None:
     for run_id in made:
         jobs.publish(str(out), "iceberg:nightly/eci", run_id, scores=True)
     for name in ("source_eci", "scores"):
-        target = IcebergTarget("nightly/eci", name, pa.schema([]), {}, [])
+        target = IcebergTarget("nightly/eci", name, Made(pa.schema([]), {}, "", ""))
         assert target.expire(made[:1], dry_run=True) and target.expire(made[:1], dry_run=False)
         assert not target.expire(made[:1], dry_run=False)
         assert counted(catalog)[name] == {made[1]: TABLES[name]}
@@ -116,3 +118,24 @@ def test_a_catalog_that_is_none_is_said_in_one_line(runs: Any) -> None:
     ) as refused:
         jobs.publish(str(runs[0]), "iceberg:nowhere/eci")
     assert "\n" not in str(refused.value)
+
+
+def test_a_full_disk_is_said_and_the_next_publish_completes_what_it_left(
+    runs: Any, catalog: Any, tmp_path: Path, eci: Callable[..., Any]
+) -> None:
+    out, made = runs
+    disk = tmp_path / "warehouse"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here (needs root)")
+    try:
+        command = ["publish", "--run", made[0], "--to", "iceberg:nightly/eci", "--scores", "--out", out]
+        full = eci(*command)
+        assert full.returncode == 1 and full.stderr.count("\n") == 1, full.stderr
+        assert full.stderr.startswith("eci: iceberg:nightly/eci.") and "the disk is full" in full.stderr, full.stderr
+        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        done = eci(*command)
+        assert done.returncode == 0, done.stderr
+        assert {name: counted(catalog)[name] for name in TABLES} == {n: {made[0]: r} for n, r in TABLES.items()}
+    finally:
+        subprocess.run(["umount", disk], check=False)

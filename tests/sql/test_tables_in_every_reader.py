@@ -98,7 +98,9 @@ def of_dask(place: str) -> pa.Table:
 
 
 def of_spark(place: str) -> pa.Table:
-    sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
+    pytest.importorskip("pyspark", minversion="4.0")  # that of `make lake` has no toArrow
+    from pyspark import sql
+
     session = sql.SparkSession.builder.master("local[1]").config("spark.sql.session.timeZone", "UTC").getOrCreate()
     return session.read.parquet(place).toArrow()
 

@@ -118,7 +118,7 @@ IDENTITY = {"kappa": 0.25, "lam": 2.0, "tokenizer": "char3", "folds": 8, "hybrid
             "decide_by": "probe"}  # fmt: skip
 ELSEWHERE = {"out": "other", "workers": 2, "memory": "8GB", "scheduler": "tcp://host:8786", "cluster": "dask.Cluster",
              "cluster_options": {"queue": "cpu"}, "strict": {"reject_rate": 0.5}, "skip_bad_files": True, "adopt": True,
-             "allow_rejects": True, "publish": "delta:/lake/eci", "publish_scores": True, "metrics": "eci.prom"}  # fmt: skip
+             "allow_rejects": True, "publish": "delta:/lake/eci", "publish_scores": True, "metrics": "eci.prom", "lineage": "events.jsonl"}  # fmt: skip
 FOUND = {"judgements", "inputs", "corpus", "queries", "vectors", "encoder", "temperature", "buckets"}
 
 
