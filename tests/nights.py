@@ -45,7 +45,7 @@ class Nights:
 
     def read(self, result: RunResult) -> tuple[int, int]:
         read = read_manifest(Store(str(self.out)), result.run_id)["stages"]["ingest"]
-        return read["tasks"], read.get("kept", 0)
+        return read["tasks"], read["kept"]
 
     def kept(self) -> dict[str, list[str]]:
         """The tasks that something is kept of, with their files."""

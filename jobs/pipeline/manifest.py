@@ -101,7 +101,7 @@ def make_manifest(
             "seconds": round(sum(s.get("seconds", 0) for s in own), 3),
             "cpu_seconds": round(sum(s.get("cpu_seconds", 0) for s in own), 3),
             "peak_bytes": max((s.get("peak_bytes", 0) for s in own), default=0),
-            **({"kept": len(tasks) - len(own)} if len(own) < len(tasks) else {}),  # type: ignore[typeddict-item]
+            "kept": len(tasks) - len(own),
         }
         for name, tasks in done.stages().items()
         for own in [[s for s in tasks.values() if s.get("done_by", job.run_id) == job.run_id]]
