@@ -15,7 +15,7 @@ def gc(
     out: Out,
     keep_runs: Annotated[int | None, typer.Option(help="How many of the newest runs stay (default: all).")] = None,
     cache_days: Annotated[
-        float | None, typer.Option(min=0, help="Remove cached vectors written longer ago than this.")
+        float | None, typer.Option(min=0, help="Remove from the cache what was written longer ago than this.")
     ] = None,
     cache_size: Annotated[
         str | None, typer.Option(help="Most that the cache may hold, such as 20GB; the oldest go first.")
@@ -104,7 +104,7 @@ def verify(
         raise EciError(f"{len(found.faults):,} of {found.files:,} files are damaged or missing")
 
 
-MANY = ("cache file", "attempt")  # counted only
+MANY = ("cache file", "input as it was read", "attempt")  # counted only
 
 
 def init(

@@ -1,7 +1,7 @@
 """`eci verify`: every file that eci has written and kept in an output root is read whole, and what is damaged or missing named.
 
 Covers: LATEST, manifests, published tables, reports, the index of runs, ablations, the tables of a validation, the catalog,
-the embedding cache. Nothing is changed, nothing that is remembered of an earlier reading is believed.
+the embedding cache, and what was read of the inputs. Nothing is changed, nothing that is remembered of an earlier reading is believed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from jobs.output.sealed import is_page_whole, unsealed
 from jobs.output.store import Store
 from jobs.output.verified import Verdicts
 from jobs.vectors.cache import UNREADABLE, read_cached
+from jobs.work.job import KEPT
+from jobs.work.markers import damaged_files, marker_at
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class _Looked:
         for fingerprint in store.names(layout.CACHE):
             for path in _files(store, layout.cache_of(fingerprint)):
                 self._cached(path)
+        for path in _markers(store):
+            self._read(path)
 
     def _catalog(self) -> None:
         self.files += 1
@@ -162,6 +166,17 @@ class _Looked:
         except UNREADABLE:
             self._wrong(path, CACHED)
 
+    def _read(self, path: str) -> None:
+        """Look at what a task has kept of an input file. `path`: of its marker."""
+        self.files += 1
+        marker = marker_at(self.store, path)
+        if marker is None or marker.summary is None:
+            self._wrong(path, CACHED)
+            return
+        self.files += len(marker.files)
+        for damaged in damaged_files(self.store, marker):
+            self._wrong(damaged, CACHED)
+
     def _validated(self, path: str) -> None:
         """Look at a file of a validation."""
         if path.endswith(".parquet"):
@@ -172,6 +187,13 @@ class _Looked:
                 unsealed(self.store.read_text(path), layout.VALIDATED_KEYS)
             except ValueError as error:
                 self._wrong(path, f"damaged: {reason_of(error)}: make it again")
+
+
+def _markers(store: Store) -> Iterator[str]:
+    """Yield the paths of the markers of what was read of the inputs."""
+    for folder in (f"{layout.READ}/{stage}" for stage in KEPT):
+        names = filter(layout.READ_FILE.fullmatch, store.names(folder))
+        yield from (f"{folder}/{name}" for name in names if name.endswith(".json"))
 
 
 def _files(store: Store, folder: str) -> Iterator[str]:

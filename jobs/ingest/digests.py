@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from jobs.errors import InputError
 from jobs.formats.columnar import GONE
@@ -29,22 +30,51 @@ HERE = Store("/")
 """The files of this machine."""
 
 
+class Known(NamedTuple):
+    """A file that a task reads, and what it holds."""
+
+    file: File
+    digest: Digest
+
+
 def digest_task(job: Job, name: str, files: list[File]) -> Digested:
     """Take the digests of some files. Raises InputError for one that is not as it was planned."""
-    return {"digests": {f"{file.what} {file.path}": digest_of(file) for file in files}}
+    verdicts = Verdicts(HERE)
+    return {"digests": {f"{file.what} {file.path}": digest_of(file, verdicts) for file in files}}
 
 
-def digest_of(file: File) -> Digest:
-    """Return the digest of a file. Raises InputError for one that changes meanwhile."""
+def digest_of(file: File, verdicts: Verdicts | None = None) -> Digest:
+    """Return the digest of a file. Raises InputError for one that changes meanwhile.
+
+    `verdicts`: hashes that are remembered of local files; one that seems the same is not read for its digest.
+    """
     before = _seen(file)
     etag = _etag(file.path)
     try:
-        digest = f"etag:{etag}" if etag else f"sha256:{_hash(file.path)}"
+        digest = f"etag:{etag}" if etag else f"sha256:{_remembered(file, verdicts) or _hash(file.path)}"
     except OSError:
         digest = UNREAD
     if _seen(file) != before:
         raise _changed(file)
     return {"digest": digest, "seen": before}
+
+
+def _remembered(file: File, verdicts: Verdicts | None) -> str | None:
+    local = verdicts is not None and _is_local(file.path)
+    return verdicts.hash_of(_here(file.path), file.size) if verdicts is not None and local else None
+
+
+@contextmanager
+def unchanged(files: Sequence[Known]) -> Iterator[None]:
+    """Read files in this block: it is read what their digests say. Raises InputError for one that is changed meanwhile."""
+    before = [_seen(file) for file, _ in files]
+    for (file, known), seen in zip(files, before, strict=True):
+        if seen != known["seen"] and digest_of(file)["digest"] != known["digest"]:
+            raise _changed(file)
+    yield
+    for (file, _), seen in zip(files, before, strict=True):
+        if _seen(file) != seen:
+            raise _changed(file)
 
 
 def require_same(files: Iterable[File], digests: Mapping[str, Digest]) -> None:

@@ -6,7 +6,7 @@ different texts takes the first one in the order of files and rows; how often th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from jobs.formats.base import Options, Unit
 from jobs.formats.texts_by_id import read_texts
 from jobs.ids import NO_ID, Side, as_arrow, first_of_run, from_arrow, id_array, lookup, user_key
+from jobs.ingest.digests import Known, unchanged
 from jobs.ingest.distinct_texts import TextSink, distinct_texts, ids_by_code, with_users
 from jobs.ingest.rejects import work_rejects
 from jobs.work.files import reading, writing
@@ -39,10 +40,13 @@ class Index:
         return ids, state
 
 
-def lookup_task(job: Job, name: str, unit: Unit, side: Side, options: Options) -> TextsRead:
-    """Read one unit of a corpus or of queries: its texts by bucket, its part of the index, its rejects."""
+def lookup_task(
+    job: Job, name: str, unit: Unit, side: Side, options: Options, files: Sequence[Known] = ()
+) -> TextsRead:
+    """Read one unit of a corpus or of queries: its texts by bucket, its part of the index, its rejects. `files`: as of `ingest_task`."""
     rows, rejects = 0, []
     with (
+        unchanged(files),
         TextSink(job, LOOKUP_TEXTS, name) as sink,
         writing(job, INDEX_PARTS, name) as out,
     ):

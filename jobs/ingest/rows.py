@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from jobs.formats.columnar import left_out
 from jobs.formats.sbert_hard_negatives import SbertHardNegatives, passages_are_ids
 from jobs.ids import Side, as_arrow, folds_of
 from jobs.ingest.checks import Checked, check
+from jobs.ingest.digests import Known, unchanged
 from jobs.ingest.distinct_texts import TextSink
 from jobs.ingest.index import Index, open_index
 from jobs.ingest.rejects import bad_file, work_rejects
@@ -29,13 +30,23 @@ from jobs.work.summaries import RowsRead
 
 
 def ingest_task(
-    job: Job, name: str, number: int, unit: Unit, format_name: str, options: Options, indexed: Mapping[Side, str]
+    job: Job,
+    name: str,
+    unit: Unit,
+    format_name: str,
+    options: Options,
+    indexed: Mapping[Side, str],
+    files: Sequence[Known] = (),
 ) -> RowsRead:
-    """Read one unit, its ids in the indexes that are named by side; returns counts of rows (by source, and of good ones by fold) and of rejects."""
+    """Read one unit, its ids in the indexes that are named by side; returns counts of rows (by source, and of good ones by fold) and of rejects.
+
+    `files`: those that are read, of which nothing is kept where they change meanwhile.
+    """
     sources, ids_alone = Counter[str](), Counter[str]()
     by_source: dict[str, dict[str, int]] = {}
     rejects, rows, by_fold = [], 0, np.zeros(job.folds, dtype=np.int64)
     with ExitStack() as stack:
+        stack.enter_context(unchanged(files))
         sink = stack.enter_context(TextSink(job, INGEST_TEXTS, name))
         out = stack.enter_context(writing(job, TRIPLES, name))
         indexes: dict[Side, Index] = {
@@ -44,7 +55,7 @@ def ingest_task(
         options = _with_ids(unit, format_name, options, indexes)
         for batch in format_named(format_name).read(unit, options):
             checked = check(batch.rows, indexes)
-            by_fold += _write(job, out, checked, number)
+            by_fold += _write(job, out, checked)
             sink.add(checked.texts)
             rejects += [batch.rejects, checked.rejects]
             for frame in (batch.rejects, checked.rejects):
@@ -90,7 +101,7 @@ def bad_file_task(job: Job, name: str, error: str) -> RowsRead:
             "by_fold": [0] * job.folds, "ids_alone": {}, "rejected_by_source": {}, "left_out": 0}  # fmt: skip
 
 
-def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: int) -> np.ndarray:
+def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked) -> np.ndarray:
     """Write a batch's rows by fold; returns how many each fold has, int64 (folds,)."""
     folds = folds_of(np.ascontiguousarray(checked.ids[:, 0]), job.folds)
     order = np.argsort(folds, kind="stable")
@@ -101,7 +112,6 @@ def _write(job: Job, out: pa.RecordBatchFileWriter, checked: Checked, number: in
             "positive_id": as_arrow(ids[:, 1]),
             "negative_id": as_arrow(ids[:, 2]),
             "source": checked.source.to_arrow().cast(pa.string()).take(pa.array(order)),
-            "unit": pa.array(np.full(len(order), number, dtype=np.int32)),
             "row": pa.array(checked.rows[order]),
         },
         schema=TRIPLES.schema_of(job),

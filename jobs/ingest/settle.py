@@ -19,7 +19,7 @@ from jobs.ids import from_arrow, positions_of
 from jobs.ingest.parts import queries_by_band, write_parts
 from jobs.work.files import reading, writing
 from jobs.work.job import Job
-from jobs.work.layout import PARTS, REQUESTS, SETTLE_REJECTS, TRIPLES, Origin
+from jobs.work.layout import PARTS, REQUESTS, SETTLE_REJECTS, TRIPLES, TRIPLES_SCHEMA, Origin
 from jobs.work.summaries import Settled
 
 PIECE_ROWS = 500_000
@@ -29,7 +29,7 @@ def settle_task(job: Job, name: str, fold: int, units: list[Origin], rows: int, 
     """Settle one fold. Returns counts, and of each part its rows, and its band where parts are cut at bands.
 
     Args:
-        units: the ingest tasks.
+        units: the ingest tasks, in the order of their numbers.
         rows: of the fold, over all units.
         banded: whether parts end at the sample positions 1/2, 1/4, 1/8, ..., so that nested samples are whole parts.
     """
@@ -40,7 +40,7 @@ def settle_task(job: Job, name: str, fold: int, units: list[Origin], rows: int, 
         writing(job, REQUESTS, name) as requests,
         writing(job, SETTLE_REJECTS, name) as rejects,
     ):
-        rest = TRIPLES.schema_of(job).empty_table()
+        rest = TRIPLES_SCHEMA.empty_table()
         for piece in range(pieces):
             accepted, rejected = _settle(job, _read_piece(job, fold, units, piece, pieces), found)
             rejects.write_table(rejected)
@@ -81,8 +81,9 @@ def _settle(job: Job, incoming: pa.Table, found: _Found) -> tuple[pa.Table, pa.T
         settled = con.sql(statement("settle")).to_arrow_table()
     reason = settled["reason"].cast(pa.string())
     copies = pc.fill_null(pc.equal(reason, "duplicate"), False)
-    kept_rows, refused = TRIPLES.schema_of(job), SETTLE_REJECTS.schema_of(job)
-    accepted = _in_sample_order(settled.filter(pc.is_null(reason)).select(kept_rows.names).cast(kept_rows))
+    refused = SETTLE_REJECTS.schema_of(job)
+    taken = settled.filter(pc.is_null(reason)).select(TRIPLES_SCHEMA.names).cast(TRIPLES_SCHEMA)
+    accepted = _in_sample_order(taken)
     rejected = settled.filter(pc.and_(pc.is_valid(reason), pc.invert(copies))).select(refused.names).cast(refused)
     found.rows += len(settled)
     found.duplicates += int(pc.sum(copies).as_py() or 0)
@@ -95,10 +96,12 @@ def _settle(job: Job, incoming: pa.Table, found: _Found) -> tuple[pa.Table, pa.T
 
 
 def _batches(job: Job, fold: int, units: list[Origin]) -> Iterator[pa.RecordBatch]:
-    for unit in units:
+    for number, unit in enumerate(units):
         with reading(job, TRIPLES, unit.task) as file:
             for chunk in range(unit.chunks):
-                yield file.get_batch(chunk * job.folds + fold)
+                batch = file.get_batch(chunk * job.folds + fold)
+                of = pa.array(np.full(len(batch), number, dtype=np.int32))
+                yield batch.append_column("unit", of).select(TRIPLES_SCHEMA.names)
 
 
 def _read_piece(job: Job, fold: int, units: list[Origin], piece: int, pieces: int) -> pa.Table:
@@ -109,7 +112,7 @@ def _read_piece(job: Job, fold: int, units: list[Origin], piece: int, pieces: in
         batches = (
             b.filter(pa.array(positions_of(from_arrow(b["query_id"])) // np.uint64(width) == piece)) for b in batches
         )
-    return pa.Table.from_batches(batches, TRIPLES.schema_of(job))
+    return pa.Table.from_batches(batches, TRIPLES_SCHEMA)
 
 
 def _in_sample_order(table: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ A table is opened once a process and version. Covers: what readers of input need
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -58,6 +59,27 @@ def as_its_table_has_it(path: str, file: Any) -> Any:
     """Return an open Parquet file, or, where its path is that of a table's file, that file as the table has it."""
     given = named(path)
     return file if given is None or not given.file else TableFile(snapshot_of(given), given, file)
+
+
+def as_read(address: str) -> list[Any] | None:
+    """Return what decides, beside its bytes and the condition, on the rows of a table's file: in any version the same for the same rows.
+
+    None for a file of no table.
+    """
+    given = named(address)
+    if given is None or not given.file:
+        return None
+    snapshot = snapshot_of(given)
+    said = snapshot.files[given.file]
+    gone = None if said.deleted is None else hashlib.sha256(said.deleted.to_numpy().tobytes()).hexdigest()
+    return [
+        [[field.name, str(field.type)] for field in snapshot.schema],
+        sorted([name, str(value.type), repr(value.as_py())] for name, value in said.constants.items()),
+        gone,
+        sorted([name, list(places)] for name, places in snapshot.stored.items()),
+        sorted(snapshot.by_id.items()),
+        snapshot.strict,
+    ]
 
 
 def snapshot_of(given: Named) -> Snapshot:

@@ -50,7 +50,8 @@ class Rules:
 class Removed:
     """One thing that went (or would), its path in the root, its bytes.
 
-    Kinds: `run`, `ablations`, `work`, `attempt`, `cache file`, `cache of unused encoder`, `ablation's encoder`.
+    Kinds: `run`, `ablations`, `work`, `attempt`, `cache file`, `input as it was read`, `cache of unused encoder`,
+    `ablation's encoder`.
     """
 
     kind: str
@@ -202,10 +203,11 @@ def _cache(store: Store, rules: Rules) -> Iterator[Removed]:
         for file in _cache_files(store, layout.CACHE)
         if file.path.removeprefix(f"{layout.CACHE}/").split("/")[0] not in gone
     ]
-    for file in _surplus(files, rules):
-        if not rules.dry_run:
-            store.remove(file.path)
-        yield Removed("cache file", file.path, file.size)
+    read = _read_files(store)
+    for file in _surplus([*files, *read], rules):
+        for path in () if rules.dry_run else read.get(file, [file.path]):
+            store.remove(path)
+        yield Removed("input as it was read" if file in read else "cache file", file.path, file.size)
 
 
 def _ablation_encoders(store: Store, rules: Rules) -> Iterator[Removed]:
@@ -269,6 +271,21 @@ def _used_encoders(store: Store, rules: Rules) -> set[str] | None:
 def _cache_files(store: Store, folder: str) -> list[_File]:
     """Return the files of the cache below a folder; attempt files and others are left out."""
     return [file for file in _files(store, folder) if layout.CACHE_FILE.fullmatch(file.path)]
+
+
+def _read_files(store: Store) -> dict[_File, list[str]]:
+    """Return what is kept of input files, a task's files as one, each with the paths in it, what says that they are whole first."""
+    found: dict[str, list[_File]] = {}
+    for file in _files(store, layout.READ):
+        folder, _, name = file.path.rpartition("/")
+        if (of := layout.READ_FILE.fullmatch(name)) is not None:
+            found.setdefault(f"{folder}/{of['task']}", []).append(file)
+    return {
+        _File(path, sum(file.size for file in files), max(file.written for file in files)): sorted(
+            (file.path for file in files), key=lambda path: not path.endswith(".json")
+        )
+        for path, files in found.items()
+    }
 
 
 def _size(store: Store, relative: str) -> int:

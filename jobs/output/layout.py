@@ -8,6 +8,7 @@ runs/RUN_ID/                              a committed run: manifest.json, report
 ablations/RUN_ID.parquet                  what `eci ablate` found of a run
 ablation-encoders/FINGERPRINT/            its runs with other encoders: each a root of its own
 cache/embeddings/FINGERPRINT/bucket=BBB/  vectors of an encoder, never read by users
+cache/inputs/STAGE/                       what the newest run has read of its input files, by their content
 validation/                               what `eci validate` measured
 lake/                                     triples that `eci demo` and `eci validate` have made
 refused.parquet                           what was rejected of the run that was stopped last for it
@@ -30,6 +31,7 @@ ABLATION_ENCODERS = "ablation-encoders"
 ABLATION_ENCODERS_BEFORE = "ablations/encoders"
 """Where older versions have these roots: among the files of a table, so that no reader could open the folder."""
 CACHE = "cache/embeddings"
+READ = "cache/inputs"
 VALIDATION = "validation"
 VALIDATED = "validation/validation.json"
 VALIDATED_KEYS = ("run_id", "collection", "settings", "split", "choices", "totals", "seconds")
@@ -54,6 +56,7 @@ LAKE_FILE = re.compile(r"\d{3}\.parquet")
 SCORES_FILE = re.compile(r"scores/fold[-=](?P<fold>\d+)[-/]part-(?P<part>\d+)\.parquet")
 ATTEMPT_FILE = re.compile(r"\.attempt-[0-9a-f]{12}-.+")
 CACHE_FILE = re.compile(CACHE + r"/[^/]+/bucket=\d{3}/[0-9a-f]{32}\.parquet")
+READ_FILE = re.compile(r"(?P<task>[0-9a-f]{32}(-\d+)?)(\.[a-z]+)?\.(arrow|json)")
 """What the names look like of what eci makes and may remove: nothing else is ever removed."""
 
 OWN = (LATEST, CATALOG, INDEX, RUNS, WORK, ABLATIONS, ABLATION_ENCODERS, VALIDATION, REFUSED)

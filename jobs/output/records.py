@@ -87,12 +87,17 @@ class EncoderUsed(TypedDict):
 
 
 class StageTimes(TypedDict):
-    """A stage: its tasks, their seconds together by the clock and of processors, the highest resident memory of one."""
+    """A stage: its tasks, their seconds together by the clock and of processors, the highest resident memory of one.
+
+    `kept`: tasks that were not done because an earlier run has done them; they are none of `tasks`. Manifests of before do not
+    have it.
+    """
 
     tasks: int
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    kept: int
 
 
 class Totals(TypedDict):

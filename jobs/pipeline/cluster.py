@@ -267,7 +267,7 @@ class Cluster:
         """Return a finished task's summary. Raises EciError as `failing`."""
         with failing(job, key, self.resumed):
             summary: Summary = future.result()
-        self.resumed.executed(job, key)
+        self.resumed.executed(job, key, summary)
         return summary
 
 

@@ -14,7 +14,6 @@ from jobs.output.records import ProbeRow
 from jobs.output.run_index import top_of
 from jobs.output.tables import JUDGEMENTS, SOURCE_ECI, SOURCE_PAIRS, SOURCE_PROBE
 from jobs.pipeline.manifest import judgements_table, make_manifest
-from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.stages import Ran
 from jobs.ranking.hybrids import kind_and_parts, shares_named
 from jobs.ranking.rank import rank_tables
@@ -23,13 +22,13 @@ from jobs.work.files import publish, read_unfinished
 from jobs.work.summaries import MEASURED, Information, Mixture
 
 
-def conclude(ran: Ran, config: RunConfig, prepared: Prepared, key: str) -> None:
+def conclude(ran: Ran, config: RunConfig, key: str) -> None:
     """Rank the sources and commit the run. `key`: of its identity (`work_key`).
 
     Raises:
         EciError: the rows are not all accounted for.
     """
-    job, created = ran.job, datetime.now(UTC)
+    job, prepared, created = ran.job, ran.prepared, datetime.now(UTC)
     found, counts = _found(ran)
     scored = [source for source in ran.sources if source in found]
     mixtures = [shares_named(_numbers(best), scored) for best in ran.done.mixture.values()]

@@ -89,4 +89,5 @@ def job_for(config: RunConfig, folder: str, buckets: int, run_id: str = "", choi
         threads=threads_of(config),
         share=config.share(),
         part_texts=max(LEAST_PART_TEXTS, PART_BYTES // (4 * choice.dim)),
+        kept=layout.READ if run_id else "",
     )

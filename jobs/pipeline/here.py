@@ -92,7 +92,7 @@ class Here:
             with failing(job, key, self.resumed):
                 advance = partial(self.progress.advance, stage)
                 done[key] = self._thread.submit(execute, job, *key, task, installed(), advance).result()
-            self.resumed.executed(job, key)
+            self.resumed.executed(job, key, done[key])
             self.progress.finished(*key, done[key])
             left[stage] -= 1
             if not left[stage]:

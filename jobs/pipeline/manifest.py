@@ -97,12 +97,14 @@ def make_manifest(
     """
     stages: dict[str, StageTimes] = {
         name: {
-            "tasks": len(tasks),
-            "seconds": round(sum(s.get("seconds", 0) for s in tasks.values()), 3),
-            "cpu_seconds": round(sum(s.get("cpu_seconds", 0) for s in tasks.values()), 3),
-            "peak_bytes": max((s.get("peak_bytes", 0) for s in tasks.values()), default=0),
+            "tasks": len(own),
+            "seconds": round(sum(s.get("seconds", 0) for s in own), 3),
+            "cpu_seconds": round(sum(s.get("cpu_seconds", 0) for s in own), 3),
+            "peak_bytes": max((s.get("peak_bytes", 0) for s in own), default=0),
+            "kept": len(tasks) - len(own),
         }
         for name, tasks in done.stages().items()
+        for own in [[s for s in tasks.values() if s.get("done_by", job.run_id) == job.run_id]]
     }
     digests = done.digests()
     settings = config.model_dump(mode="json", by_alias=True, exclude={"out", "adopt", "cluster_options"})

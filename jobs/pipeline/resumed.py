@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from jobs.errors import notice
 from jobs.work.files import Files
-from jobs.work.job import Job
+from jobs.work.job import KEPT, Job
 from jobs.work.markers import Marker, damaged_files, read_marker, remove_marker, same_outcome
-from jobs.work.summaries import Summary
+from jobs.work.summaries import Found, Summary
 
 Key = tuple[str, str]
 """A task of a run: its stage and its name."""
@@ -22,17 +23,27 @@ PUBLISHES_AGAIN = "triples"
 
 
 class Resumed:
-    """What is known of the finished tasks of a run. `made_again`: tasks that were done again, as their files were damaged."""
+    """What is known of the finished tasks of a run.
+
+    `made_again`: tasks that were done again, as their files were damaged.  `kept`: those of the run whose files stay for the
+    next one; `made` are those of them that were done now.
+    """
 
     def __init__(self, threads: int) -> None:
         """Take the number of files to read at a time."""
         self._threads, self._trusted = threads, True
         self._damaged: dict[Key, Marker] = {}
         self.made_again = 0
+        self.kept: set[Key] = set()
+        self.made: set[Key] = set()
 
     def done(self, job: Job, keys: Iterable[Key]) -> dict[Key, Summary]:
-        """Return the summaries of those tasks of a stage that are done, and whose files are whole; the others are to be done."""
-        markers = {key: found for key in keys if (found := read_marker(job, *key)) is not None}
+        """Return the summaries of those tasks of a stage that are done, and whose files are whole; the others are to be done.
+
+        Those of the stages in KEPT look for themselves.
+        """
+        own = [key for key in keys if key[0] not in KEPT]
+        markers = {key: found for key in own if (found := read_marker(job, *key)) is not None}
         if not markers:
             return {}
         if not self._trusted:
@@ -53,8 +64,11 @@ class Resumed:
             notice(f"{key[0]} {key[1]} is done again: {what} was damaged or missing")
         return done
 
-    def executed(self, job: Job, key: Key) -> None:
+    def executed(self, job: Job, key: Key, summary: Summary) -> None:
         """Take note that a task was done now: what an earlier attempt made of its files holds if they are the same again."""
+        if key[0] in KEPT:
+            self._looked(key, summary.get("found"))
+            return
         before = self._damaged.pop(key, None)
         if before is None:
             self._trusted = False
@@ -63,8 +77,22 @@ class Resumed:
         now = read_marker(job, *key)
         self._trusted &= now is not None and same_outcome(before, now)
 
+    def _looked(self, key: Key, found: Found | None) -> None:
+        """Take note of what a task has found of itself. `found`: as of its summary; None where there was nothing.
+
+        What is gone and done anew is what its name says, so that what was made of it holds.
+        """
+        self.kept.add(key)
+        if found == "whole":
+            return
+        self.made.add(key)
+        if found is not None:
+            self._trusted &= found == "same again"
+            self.made_again += 1
+            notice(f"{key[0]} {key[1]} is done again: what was kept of it was damaged or missing")
+
     def _damaged_files(self, job: Job, marker: Marker) -> Files:
-        found = damaged_files(job, marker)
+        found = damaged_files(job.store, marker)
         if any(path.startswith(f"{job.publish}/") for path in found):
             since = {path: said for other in self._markers(job, PUBLISHES_AGAIN) for path, said in other.files.items()}
             found = {path: now for path, now in found.items() if since.get(path) != now}
@@ -76,10 +104,9 @@ class Resumed:
 
     def damaged_now(self, job: Job) -> str | None:
         """Return the path of a damaged file of a finished task, if there is one: why another task may have failed."""
-        for stage in job.store.names(job.work):
-            if f"{job.work}/{stage}" == job.publish or "." in stage:
-                continue
-            for marker in self._markers(job, stage):
-                for path in self._damaged_files(job, marker):
-                    return job.store.path(path)
+        stages = [s for s in job.store.names(job.work) if f"{job.work}/{s}" != job.publish and "." not in s]
+        kept = (found for key in sorted(self.kept) if (found := read_marker(job, *key)) is not None)
+        for marker in chain(kept, *(self._markers(job, stage) for stage in stages)):
+            for path in self._damaged_files(job, marker):
+                return job.store.path(path)
         return None

@@ -30,6 +30,7 @@ from jobs.output.verified import check as check_files
 from jobs.pipeline.conclusion import conclude
 from jobs.pipeline.encoder import job_for
 from jobs.pipeline.here import runner_for
+from jobs.pipeline.kept import let_go, take_back
 from jobs.pipeline.losses import stands_with
 from jobs.pipeline.main_guard import leave_if_imported
 from jobs.pipeline.prepare import Prepared, prepare
@@ -121,18 +122,21 @@ def _run(
         return standing
     job = _job(config, prepared, store, key)
     progress = Recorded(progress, store, job.work, log)
+    runner = runner_for(config, job.threads, progress, prepared.files)
     try:
-        with runner_for(config, job.threads, progress, prepared.files) as runner:
+        with runner:
             ran = Stages(config, prepared, job, runner).run()
-        conclude(ran, config, prepared, key)
+        conclude(ran, config, key)
         check()
         finish(store, job.run_id, before)
+        let_go(store, runner.resumed.kept)
         store.remove(job.work)
         store.remove(layout.REFUSED)
     except (HeldError, DamagedError):
         raise
     except InputError:
         # what the input or the settings did wrong leaves nothing behind
+        take_back(store, runner.resumed.made)
         store.remove(job.work)
         store.remove(job.publish)
         raise

@@ -17,6 +17,7 @@ from jobs.pipeline import tasks
 from jobs.pipeline.cluster import Cluster, Stage
 from jobs.pipeline.expected import stage_seconds
 from jobs.pipeline.here import Here
+from jobs.pipeline.kept import Naming
 from jobs.pipeline.losses import first_detail, losses, refuse
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.probe import ProbeStages
@@ -40,12 +41,14 @@ class Ran:
 
     Attributes:
         job: as it was, with the fingerprint of the user's own vectors where there are some.
+        prepared: as it was, with its tasks named by what they read.
         sources: those that ingest met, by name.  hybrids: the sources of each.
         information: of each source, then of each hybrid.
         made_again: finished tasks of an earlier attempt that were done again, as their files were damaged or missing.
     """
 
     job: Job
+    prepared: Prepared
     done: Done
     sources: list[str]
     hybrids: dict[str, tuple[str, ...]]
@@ -91,7 +94,16 @@ class Stages:
             self.probing.conclude({name: found["information"] for name, found in of_sources if found["n_examples"]})
         if self.config.information:
             self._inform()
-        return Ran(self.job, self.done, self.sources, self.hybrids, information, sample, self.runner.resumed.made_again)
+        return Ran(
+            self.job,
+            self.prepared,
+            self.done,
+            self.sources,
+            self.hybrids,
+            information,
+            sample,
+            self.runner.resumed.made_again,
+        )
 
     def _expect(self) -> None:
         """Tell the progress what is ahead; of a run that may stop early nobody knows."""
@@ -111,15 +123,17 @@ class Stages:
     def _read(self) -> None:
         """Read everything that the run was given. Raises InputError for a file that is changed meanwhile."""
         self._stage("inputs", tasks.inputs_tasks(self.prepared))
+        naming = Naming(self.prepared, self.job, self.done.digests())
+        self.prepared = naming.prepared()
         if self.prepared.texts:
-            self._stage("lookup", tasks.lookup_tasks(self.prepared))
+            self._stage("lookup", tasks.lookup_tasks(self.prepared, naming))
             self._stage("index", tasks.index_tasks(self.prepared))
         if self.prepared.vectors:
             self._stage("vectors", tasks.vectors_tasks(self.prepared))
             require_usable(self.done.vectors)
             digest = sum(int(s["digest"], 16) for s in self.done.vectors.values()) % (1 << 128)
             self.job = replace(self.job, fingerprint=f"vectors-{digest:032x}"[:24])
-        self._stage("ingest", tasks.ingest_tasks(self.prepared))
+        self._stage("ingest", tasks.ingest_tasks(self.prepared, naming))
         require_same(self.prepared.files, self.done.digests())
         if self.job.encoder is not None:
             alone = sum((Counter(summary["ids_alone"]) for summary in self.done.ingest.values()), Counter[str]())

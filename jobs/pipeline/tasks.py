@@ -15,6 +15,7 @@ from jobs.ingest.inputs import File
 from jobs.ingest.rows import bad_file_task, ingest_task
 from jobs.ingest.settle import settle_task
 from jobs.ingest.vocabulary import vocabulary_task
+from jobs.pipeline.kept import Naming
 from jobs.pipeline.prepare import Prepared
 from jobs.pipeline.worker import Task, reporting, task
 from jobs.probing.drawing import Seen, draw_task
@@ -74,9 +75,12 @@ def inputs_tasks(prepared: Prepared) -> dict[str, Task[Digested]]:
     return {f"{number:06d}": task(digest_task, files=files) for number, files in enumerate(groups)}
 
 
-def lookup_tasks(prepared: Prepared) -> dict[str, Task[TextsRead]]:
+def lookup_tasks(prepared: Prepared, naming: Naming) -> dict[str, Task[TextsRead]]:
     """Return a task for each unit of --corpus and --queries."""
-    return {t.name: task(lookup_task, unit=t.unit, side=t.side, options=t.options) for t in prepared.texts}
+    return {
+        t.name: task(lookup_task, unit=t.unit, side=t.side, options=t.options, files=naming.read_by(t))
+        for t in prepared.texts
+    }
 
 
 def index_tasks(prepared: Prepared) -> dict[str, Task[Indexed]]:
@@ -92,20 +96,20 @@ def vectors_tasks(prepared: Prepared) -> dict[str, Task[VectorsRead]]:
     return {v.name: task(vectors_task, unit=v.unit, indexed=prepared.indexed) for v in prepared.vectors}
 
 
-def ingest_tasks(prepared: Prepared) -> dict[str, Task[RowsRead]]:
+def ingest_tasks(prepared: Prepared, naming: Naming) -> dict[str, Task[RowsRead]]:
     """Return a task for each unit of the inputs, and one for each file that cannot be opened."""
     return {
         item.name: task(bad_file_task, error=item.error)
         if item.unit is None
         else task(
             ingest_task,
-            number=number,
             unit=item.unit,
             format_name=item.format,
             options=item.options,
             indexed=item.indexes,
+            files=naming.read_by(item),
         )
-        for number, item in enumerate(prepared.inputs)
+        for item in prepared.inputs
     }
 
 

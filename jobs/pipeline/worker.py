@@ -18,8 +18,8 @@ from typing import Any, Concatenate, Generic, ParamSpec
 
 from jobs.errors import EciError
 from jobs.work.files import recording
-from jobs.work.job import Job
-from jobs.work.markers import read_marker, write_marker
+from jobs.work.job import KEPT, Job
+from jobs.work.markers import Marker, damaged_files, read_marker, same_outcome, write_marker
 from jobs.work.summaries import S, Summary
 
 TOPIC = "eci-progress"
@@ -75,6 +75,8 @@ def installed() -> str:
 def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, report: Report | None = None) -> Summary:
     """Run one task: its function, then its marker. A task that is marked already is not run again.
 
+    What a task of the stages in KEPT has left for an earlier run is looked at here, and not by the driver.
+
     Args:
         driver: the driver's version of eci-lake.  report: takes rows; None in a worker, which sends them to the driver,
             and whose memory is measured anew for each task.
@@ -88,8 +90,8 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
     if report is None:
         _end_with_driver()
     done = read_marker(job, stage, name)
-    if done is not None and done.summary is not None:
-        return done.summary
+    if done is not None and done.summary is not None and not (stage in KEPT and damaged_files(job.store, done)):
+        return done.summary | ({"found": "whole"} if stage in KEPT else {})  # type: ignore[return-value]
     import pyarrow as pa
 
     pa.set_cpu_count(job.threads)
@@ -102,7 +104,11 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
     summary["seconds"] = round(time.monotonic() - started, 3)
     summary["cpu_seconds"] = round(time.process_time() - busy, 3)
     summary["peak_bytes"] = _peak_bytes()
+    if stage in KEPT:
+        summary["done_by"] = job.run_id
     write_marker(job, stage, name, summary, files)
+    if done is not None:
+        summary["found"] = "same again" if same_outcome(done, Marker(summary, files)) else "another"
     return summary
 
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from jobs.output.store import Store
 
+KEPT = ("lookup", "ingest")
+"""The stages whose tasks are named by the content that they read: what they leave serves later runs as well."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -17,6 +20,7 @@ class Job:
     Attributes:
         out: the output root.  work: the run's work folder.  publish: the folder that becomes `runs/<run_id>`.
         encoder: an encoder's name or folder, None with --vectors.  dim: the vectors' dimension.
+        kept: the folder of what stages in KEPT leave, "" where that goes with the work folder.
         threads: threads of one worker.  share: memory of one worker, bytes.  part_texts: most texts of a fold's part.
     """
 
@@ -36,6 +40,7 @@ class Job:
     threads: int
     share: int
     part_texts: int
+    kept: str = ""
 
     @property
     def vector_type(self) -> np.dtype[Any]:
@@ -49,4 +54,4 @@ class Job:
 
     def at(self, stage: str, name: str) -> str:
         """Return the path of a work file, relative to OUT."""
-        return f"{self.work}/{stage}/{name}"
+        return f"{self.kept if self.kept and stage in KEPT else self.work}/{stage}/{name}"

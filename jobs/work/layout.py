@@ -105,7 +105,9 @@ def exchange_schema(job: Job) -> pa.Schema:
 
 
 _IDS = [("query_id", ID_TYPE), ("positive_id", ID_TYPE), ("negative_id", ID_TYPE)]
-TRIPLES_SCHEMA = pa.schema([*_IDS, ("source", pa.string()), ("unit", pa.int32()), ("row", pa.int64())])
+READ_SCHEMA = pa.schema([*_IDS, ("source", pa.string()), ("row", pa.int64())])
+TRIPLES_SCHEMA = READ_SCHEMA.insert(4, pa.field("unit", pa.int32()))
+"""A triple with the number of the unit that it was read of."""
 TEXTS_SCHEMA = pa.schema(
     [("id", ID_TYPE), ("side", pa.string()), ("user_id", pa.large_string()), ("text", pa.large_string())]
 )
@@ -144,7 +146,7 @@ LOOKUP_REJECTS = WorkFile("lookup", "rejects", _UNREAD, "the whole", ("rejects",
 INDEX_PARTS = WorkFile("lookup", "index", _INDEX, "as the file was read", ("index",))
 INDEX = WorkFile("index", "", _INDEX, "the whole, by key", ("vectors", "ingest"), compressed=False)
 VECTORS = WorkFile("vectors", "", vectors_schema, "chunk * buckets + bucket", ("exchange",))
-TRIPLES = WorkFile("ingest", "triples", TRIPLES_SCHEMA, "chunk * folds + fold", ("settle",))
+TRIPLES = WorkFile("ingest", "triples", READ_SCHEMA, "chunk * folds + fold", ("settle",))
 INGEST_TEXTS = WorkFile("ingest", "texts", TEXTS_SCHEMA, "chunk * buckets + bucket", ("collect",))
 INGEST_REJECTS = WorkFile("ingest", "rejects", _UNREAD, "the whole", ("rejects",))
 PARTS = WorkFile("settle", "parts", _PARTS, "part", ("score", "triples"))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from jobs.errors import EciError
 from jobs.output.parquet import Crc32
 from jobs.output.sealed import sealed, unsealed
+from jobs.output.store import Store
 from jobs.output.verified import hash_of
 from jobs.work.files import Files
 from jobs.work.job import Job
@@ -31,8 +32,13 @@ def marker_of(job: Job, stage: str, name: str) -> str:
 
 def read_marker(job: Job, stage: str, name: str) -> Marker | None:
     """Return the marker of a finished task, or None."""
+    return marker_at(job.store, marker_of(job, stage, name))
+
+
+def marker_at(store: Store, path: str) -> Marker | None:
+    """Return the marker that lies at a path, or None."""
     try:
-        found = unsealed(job.store.read_text(marker_of(job, stage, name)))
+        found = unsealed(store.read_text(path))
         return Marker(cast(Summary, found["summary"]), found["files"])
     except FileNotFoundError:
         return None
@@ -51,12 +57,12 @@ def remove_marker(job: Job, stage: str, name: str) -> None:
     job.store.remove(marker_of(job, stage, name))
 
 
-def damaged_files(job: Job, marker: Marker) -> Files:
+def damaged_files(store: Store, marker: Marker) -> Files:
     """Read the files of a finished task; return those that are not as they were written, as they are now ([]: not there)."""
     found: Files = {}
     for path, said in marker.files.items():
         try:
-            now: list[Any] = list(hash_of(job.store, path, Crc32() if len(said[1]) == 8 else None))
+            now: list[Any] = list(hash_of(store, path, Crc32() if len(said[1]) == 8 else None))
         except (OSError, EciError):
             now = []
         if now != said:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 
 class PublishedFile(TypedDict):
@@ -23,15 +23,20 @@ class Summary(TypedDict):
     """What every summary has beside its own, once the task is done.
 
     By the clock, of all its threads, and the process's highest resident memory; the files that it has published.
+    Of stages in KEPT: the run that has done it, and what was found of it before, which no marker holds.
     """
 
     seconds: NotRequired[float]
     cpu_seconds: NotRequired[float]
     peak_bytes: NotRequired[int]
     published: NotRequired[list[PublishedFile]]
+    done_by: NotRequired[str]
+    found: NotRequired[Found]
 
 
-MEASURED = ("seconds", "cpu_seconds", "peak_bytes")
+Found = Literal["whole", "same again", "another"]
+"""What was found of a task that had been done before: its files as they were, or damaged, and then made again: the same, or another."""
+MEASURED = ("seconds", "cpu_seconds", "peak_bytes", "done_by", "found")
 
 
 class Digest(TypedDict):

@@ -1,5 +1,5 @@
 """`make bench`: ratios to the limits of this machine, all of a table from one run. JSON of the score stage, of the probe,
-then encoders, then a table of what every run pays, with bounds: it fails where one is broken."""
+then encoders, then tables of what every run pays, and what later nights do, with bounds: it fails where one is broken."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from tests.bench import costs, encoders
+from tests.bench import costs, encoders, later_nights
 from tests.bench.probe import measure_probe
 from tests.bench.score import measure
 
@@ -20,7 +20,7 @@ def main() -> None:
     sys.stdout.write(json.dumps({"bench": "probe", **measure_probe()}) + "\n")
     sys.stdout.flush()
     encoders.main([])
-    sys.exit(costs.main())
+    sys.exit(costs.main() | later_nights.main())
 
 
 if __name__ == "__main__":

@@ -101,14 +101,19 @@ def _disk(name: str, triples: Path, vectors: Path, out: Path, dim: int, sources:
     ]
 
 
+def show(lines: list[Line]) -> int:
+    """Print a table; returns 1 where a bound is broken."""
+    sys.stdout.write(f"{'':<66} {'value':>8} {'bound':>8}\n")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+    return int(any(line.value > line.bound for line in lines))
+
+
 def main() -> int:
-    """Print the table; returns 1 where a bound is broken."""
+    """Print what starting and disk take; returns 1 where a bound is broken."""
     os.environ.pop("ECI_OUT", None)
     with tempfile.TemporaryDirectory() as folder:
-        sys.stdout.write(f"{'':<66} {'value':>8} {'bound':>8}\n")
-        lines = [*start(Path(folder)), *disk(Path(folder))]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return int(any(line.value > line.bound for line in lines))
+        return show([*start(Path(folder)), *disk(Path(folder))])
 
 
 if __name__ == "__main__":

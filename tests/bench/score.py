@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.moments import BLOCK_ROWS, ROW_BITS, add_residuals
 from jobs.machine import available_cores
+from jobs.work.job import KEPT
 from tests.scale.lake import DIM, generate
 
 
@@ -61,7 +62,8 @@ def _timed(function: Any) -> float:
 
 def stage_seconds(work: Path, stage: str, clock: str = "cpu_seconds") -> tuple[float, list[dict[str, Any]]]:
     """Core-seconds (or, with "seconds", those by the clock) of a stage's tasks together, and their summaries."""
-    found = [json.loads(path.read_text()) for path in sorted((work / stage).glob("*.json"))]
+    folder = work.parents[1] / "cache/inputs" / stage if stage in KEPT else work / stage
+    found = [json.loads(path.read_text())["summary"] for path in sorted(folder.glob("*.json"))]
     return sum(summary[clock] for summary in found), found
 
 

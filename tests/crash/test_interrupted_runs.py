@@ -114,7 +114,7 @@ def test_a_killed_worker_costs_its_tasks_and_nothing_else(
 ) -> None:
     out = tmp_path / "out"
     process = start(small_lake, out, workers=2)
-    wait_for(out / "work" / "*" / "ingest" / "000000.json")
+    wait_for(out / "cache" / "inputs" / "ingest" / "*.json")
     workers_of(process.pid)[0].kill()
     code, _, err = finish(process)
     assert code == 0, err

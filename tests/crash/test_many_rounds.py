@@ -146,7 +146,7 @@ def test_a_worker_that_stops_answering_does_not_hold_the_run(
 ) -> None:
     process = start(small_lake, tmp_path / "out", workers=2, small=True, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s")
     end = time.monotonic() + 60
-    while not list((tmp_path / "out" / "work").glob("*/ingest/*.json")) and time.monotonic() < end:
+    while not list((tmp_path / "out" / "cache").glob("inputs/ingest/*.json")) and time.monotonic() < end:
         time.sleep(0.05)
     for worker in workers_of(process.pid)[:1]:
         os.kill(worker.pid, signal.SIGSTOP)

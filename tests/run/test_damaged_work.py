@@ -110,21 +110,22 @@ def test_every_flipped_bit_of_a_work_file_is_found(root: Stopped, counted: Calla
         make_config({"inputs": [{"triples": "x"}], "out": str(root.out), "vectors": str(root.lake.vectors)}, "t"),
         f"work/{work_of(root.out).name}",
         2,
+        "a run",
     )
     kinds = set()
-    for marker_path in sorted(work_of(root.out).glob("*/*.json")):
+    for marker_path in sorted([*work_of(root.out).glob("*/*.json"), *root.out.glob("cache/inputs/*/*.json")]):
         stage, name = marker_path.parent.name, marker_path.stem
         marker = read_marker(job, stage, name)
         assert marker is not None and marker.summary is not None
         own = {path: said for path, said in marker.files.items() if stage != "score" or "publish" not in path}
-        assert damaged_files(job, marker._replace(files=own)) == {}
+        assert damaged_files(job.store, marker._replace(files=own)) == {}
         for path in own:
             kinds.add((stage, "publish" if "/publish/" in path else path.rpartition("/")[2].partition(".")[2]))
             before = (root.out / path).read_bytes()
             for _ in range(25 if ATTACK else 2):
                 flip(root.out / path, numbers)
                 tried += 1
-                assert list(damaged_files(job, marker._replace(files=own))) == [path]
+                assert list(damaged_files(job.store, marker._replace(files=own))) == [path]
                 (root.out / path).write_bytes(before)
         before = marker_path.read_bytes()
         flip(marker_path, numbers)
@@ -166,7 +167,8 @@ def test_damaged_and_missing_files_are_made_again_and_counted(
 def test_a_damaged_marker_costs_its_task_and_those_behind_it(root: Stopped, tmp_path: Path, stage: str) -> None:
     """What its files were is not known any more, so nothing that was made of them is believed."""
     shutil.copytree(root.out, tmp_path / "out")
-    marker = sorted((work_of(tmp_path / "out") / stage).glob("*.json"))[0]
+    kept = tmp_path / "out/cache/inputs" / stage
+    marker = sorted((kept if kept.exists() else work_of(tmp_path / "out") / stage).glob("*.json"))[0]
     marker.write_text(marker.read_text().replace('"rows"', '"r0ws"').replace('"seconds"', '"sec0nds"'))
     result = root.again(tmp_path / "out")
     assert same_bytes(tables_of(tmp_path / "out", result.run_id), root.right) == []
@@ -276,8 +278,8 @@ def test_a_file_removed_while_a_run_goes_on_is_named_and_the_next_one_makes_it_a
         path.unlink()
     looked = resumed.damaged_files
 
-    def blind(job: Any, marker: Any) -> Any:
-        found = looked(job, marker)
+    def blind(store: Any, marker: Any) -> Any:
+        found = looked(store, marker)
         for path in marker.files:
             if "/settle/" in path and (out / path).exists() and blinded:
                 (out / path).unlink()

@@ -327,7 +327,7 @@ def test_the_workers_of_a_killed_driver_end_with_it_and_the_next_run_is_not_dist
 ) -> None:
     out = tmp_path / "out"
     process = start(small_lake, out, workers=2)
-    wait_for(out / "work" / "*" / "ingest" / "000000.json")
+    wait_for(out / "cache" / "inputs" / "ingest" / "*.json")
     while not (workers := workers_of(process.pid)):  # it may be starting one anew
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)

@@ -31,7 +31,7 @@ def write_fold(job: Job) -> None:
         pa.array([text_id(side, str(i)) for i in numbers.tolist()], pa.binary(16))
         for side, numbers in (("query", query), ("passage", positive), ("passage", negative))
     ]
-    columns += [pa.array(rng.choice(["a", "b"], ROWS)), pa.array(np.zeros(ROWS, np.int32)), pa.array(np.arange(ROWS))]
+    columns += [pa.array(rng.choice(["a", "b"], ROWS)), pa.array(np.arange(ROWS))]
     table = pa.table(columns, schema=TRIPLES.schema_of(job))
     with writing(job, TRIPLES, "u") as out:
         for batch in table.to_batches(max_chunksize=ROWS // CHUNKS):
