@@ -28,7 +28,7 @@ from jobs.pipeline.requirements import require_texts_of_heads
 
 BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
-WORK_LAYOUT = 10  # to be raised when the files in work/ change: what an older version has begun is then begun again
+WORK_LAYOUT = 11  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
 # What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
 NOT_IDENTITY = frozenset(
