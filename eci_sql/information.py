@@ -62,7 +62,8 @@ def factor_of(mean_matrix: FloatArray, lam: float, dim: int | None = None) -> Fl
     system = mean_matrix * ((dim or len(mean_matrix)) / lam)
     system[np.diag_indices(len(system))] += 1.0
     try:
-        return np.asarray(cholesky(system, lower=True, overwrite_a=True, check_finite=True), dtype=np.float64)
+        # the transpose is the same matrix in the order that LAPACK takes, without a copy
+        return np.asarray(cholesky(system.T, lower=True, overwrite_a=True, check_finite=True), dtype=np.float64)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise MetricError(f"the information matrix has no log-determinant: {error}") from error
 
