@@ -46,40 +46,43 @@ class Difference:
     decided: bool
 
 
-def factor_of(mean_matrix: FloatArray, lam: float) -> FloatArray:
-    """Lower Cholesky factor of I + (d/lambda) M, (d, d) float64.
+def factor_of(mean_matrix: FloatArray, lam: float, dim: int | None = None) -> FloatArray:
+    """Lower Cholesky factor of I + (d/lambda) M, of the shape of M, float64.
 
     Args:
         mean_matrix: M, (d, d) float64, symmetric, positive semi-definite.
         lam: the ridge lambda, above 0.
+        dim: d, where M is a smaller matrix of the same eigenvalues above 0.
 
     Raises:
         MetricError: the matrix is not finite or far from positive semi-definite.
     """
     from scipy.linalg import cholesky
 
-    dim = len(mean_matrix)
-    system = mean_matrix * (dim / lam)
-    system[np.diag_indices(dim)] += 1.0
+    system = mean_matrix * ((dim or len(mean_matrix)) / lam)
+    system[np.diag_indices(len(system))] += 1.0
     try:
-        return np.asarray(cholesky(system, lower=True, overwrite_a=True, check_finite=True), dtype=np.float64)
+        # the transpose is the same matrix in the order that LAPACK takes, without a copy
+        return np.asarray(cholesky(system.T, lower=True, overwrite_a=True, check_finite=True), dtype=np.float64)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise MetricError(f"the information matrix has no log-determinant: {error}") from error
 
 
-def information(mean_matrix: FloatArray, lam: float) -> float:
-    """(1/d) logdet(I + (d/lambda) M), in nats per dimension (eci_sql/README.md).
+def information(mean_matrix: FloatArray, lam: float, dim: int | None = None) -> float:
+    """(1/d) logdet(I + (d/lambda) M), in nats per dimension (eci_sql/README.md); 0 of no rows and columns.
 
     Args:
         mean_matrix: (d, d) float64, symmetric, positive semi-definite.
         lam: the ridge lambda, above 0.
+        dim: d, where M is a smaller matrix of the same eigenvalues above 0.
 
     Raises:
         MetricError: the matrix is not finite or far from positive semi-definite.
     """
-    dim = len(mean_matrix)
-    factor = factor_of(mean_matrix, lam)
-    value = 2.0 * float(np.log(np.diagonal(factor)).sum()) / dim
+    if not len(mean_matrix):
+        return 0.0
+    factor = factor_of(mean_matrix, lam, dim)
+    value = 2.0 * float(np.log(np.diagonal(factor)).sum()) / (dim or len(mean_matrix))
     if not np.isfinite(value):
         raise MetricError(f"the log-determinant of the information matrix is {value}")
     return max(value, 0.0)
@@ -101,9 +104,9 @@ def score(plus_sum: FloatArray, minus_sum: FloatArray, n: int, lam: float) -> Sc
     return score_means(plus_sum / n, minus_sum / n, lam)
 
 
-def score_means(mean_plus: FloatArray, mean_minus: FloatArray, lam: float) -> Score:
-    """Score of the mean matrices M+ and M-, both (d, d) float64."""
-    return Score.of(information(mean_plus, lam), information(mean_minus, lam))
+def score_means(mean_plus: FloatArray, mean_minus: FloatArray, lam: float, dim: int | None = None) -> Score:
+    """Score of the mean matrices M+ and M-, both (d, d) float64, or smaller as of `information`."""
+    return Score.of(information(mean_plus, lam, dim), information(mean_minus, lam, dim))
 
 
 def spectrum(mean_matrix: FloatArray) -> tuple[float, float]:

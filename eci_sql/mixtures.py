@@ -1,13 +1,13 @@
-"""Mixtures of sources: pooled hybrids, given shares, and the best shares.
+"""Mixtures of sources: given shares, and the best shares.
 
 Covers: M_mix = sum alpha_s M_s needs no new embedding.
-Does not cover: the score of one matrix and the intervals (information.py).
+Does not cover: the score of one matrix and the intervals (information.py), pooled hybrids (folds.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from math import isqrt
 
 import numpy as np
 import scipy
@@ -15,20 +15,13 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from eci_sql.errors import MetricError
+from eci_sql.folds import Folds, Mixed
 from eci_sql.information import Score, score_means
-from eci_sql.moments import FloatArray, IntArray, dim_of, sum_packed, unpack_upper
+from eci_sql.moments import FloatArray
 
 _PAIRED = 4  # sources, best first, whose pairs are starts
 _GAIN = 1e-12  # relative; a smaller gain over a simpler mixture is rounding
 _NEAR, _CONVERGED = 1e-9, 1e-15  # of the relative objective: every ascent, then the best one's end
-
-
-class Folds(NamedTuple):
-    """What `delete_one` takes: packed sums (F, P) int64 of either sign, examples (F,) int64."""
-
-    plus: IntArray
-    minus: IntArray
-    n: IntArray
 
 
 @dataclass(frozen=True)
@@ -40,20 +33,7 @@ class Mixture:
     start: str
 
 
-def pooled(parts: Sequence[Folds]) -> Folds:
-    """All examples of several sources as one source: alpha_s = N_s / sum N, exactly.
-
-    Raises:
-        MetricError: sums too large for int64.
-    """
-    plus, minus = (
-        np.stack([sum_packed(np.stack(fold)) for fold in zip(*sums, strict=True)])
-        for sums in ([part.plus for part in parts], [part.minus for part in parts])
-    )
-    return Folds(plus, minus, np.sum([part.n for part in parts], axis=0, dtype=np.int64))
-
-
-def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tuple[Score, FloatArray]:
+def delete_one_mix(alpha: FloatArray, parts: Sequence[Folds], lam: float) -> tuple[Score, FloatArray]:
     """Score of a mixture with fixed shares, and its ECI without each fold.
 
     The shares stay as they are when a fold goes: at an optimum the first-order effect of choosing
@@ -61,7 +41,7 @@ def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tup
 
     Args:
         alpha: (S,) float64 shares.
-        parts: S sources, taken one at a time, so that a generator keeps one in memory.
+        parts: S sources. Of those with a share the sums over all folds are in memory.
         lam: the ridge lambda.
 
     Returns:
@@ -71,38 +51,23 @@ def delete_one_mix(alpha: FloatArray, parts: Iterable[Folds], lam: float) -> tup
         MetricError: alpha is not on the simplex, or as `information`.
     """
     _check_shares(alpha)
-    means: FloatArray | None = None
-    examples = np.zeros(0, dtype=np.int64)
-    for share, part in zip(alpha, parts, strict=True):
-        if share > 0.0:
-            if means is None:
-                means = np.zeros((len(part.n) + 1, 2, part.plus.shape[1]))
-                examples = np.zeros(len(part.n), dtype=np.int64)
-            _add_without(means, float(share), part)
-            examples += part.n
-    if means is None:
+    used = [(float(share), part) for share, part in zip(alpha, parts, strict=True) if share > 0.0]
+    if not used:
         raise MetricError("a mixture needs at least one source")
-    dim = dim_of(means.shape[2])
 
-    def scored(row: int) -> Score:
-        return score_means(unpack_upper(means[row, 0], dim), unpack_upper(means[row, 1], dim), lam)
+    signs = [Mixed([part.signs[sign] for _, part in used]) for sign in (0, 1)]
 
+    def scored(without: int | None) -> Score:
+        rest = [int(part.n.sum()) - (0 if without is None else int(part.n[without])) for _, part in used]
+        shares = [share / n if n > 0 else 0.0 for (share, _), n in zip(used, rest, strict=True)]
+        return Score.of(*(sign.information(shares, lam, without) for sign in signs))
+
+    examples = np.sum([part.n for _, part in used], axis=0)
     leave_out = [scored(fold).eci if n else float("nan") for fold, n in enumerate(examples)]
-    return scored(-1), np.array(leave_out)
+    return scored(None), np.array(leave_out)
 
 
-def _add_without(means: FloatArray, share: float, part: Folds) -> None:
-    """Add a part's packed means to (F + 1, 2, P): without each fold, and of all folds in the last row."""
-    plus, minus, n = sum_packed(part.plus), sum_packed(part.minus), int(part.n.sum())
-    for fold in range(len(part.n) + 1):
-        last = fold == len(part.n)
-        rest = n if last else n - int(part.n[fold])
-        if rest > 0:
-            means[fold, 0] += (plus if last else plus - part.plus[fold]) * (share / rest)
-            means[fold, 1] += (minus if last else minus - part.minus[fold]) * (share / rest)
-
-
-def best_mixture(mean_plus: FloatArray, mean_minus: FloatArray, lam: float) -> Mixture:
+def best_mixture(mean_plus: FloatArray, mean_minus: FloatArray, lam: float, dim: int | None = None) -> Mixture:
     """Shares that maximise ECI over the simplex.
 
     Sequential quadratic programming (SLSQP) with analytic gradients from every source alone, from
@@ -111,15 +76,17 @@ def best_mixture(mean_plus: FloatArray, mean_minus: FloatArray, lam: float) -> M
     Sources are put in an order of their content first: the answer does not depend on theirs.
 
     Args:
-        mean_plus, mean_minus: (S, d, d) float64.
+        mean_plus, mean_minus: (S, d, d) float64, or smaller ones of the same spectrum (`Mixed.means`).
         lam: the ridge lambda.
+        dim: d, where they are smaller.
 
     Raises:
         MetricError: no sources, or as `information`.
     """
+    dim = dim or mean_plus.shape[1]
     if len(mean_plus) == 0:
         raise MetricError("a mixture needs at least one source")
-    alone = [score_means(p, m, lam).eci for p, m in zip(mean_plus, mean_minus, strict=True)]
+    alone = [score_means(p, m, lam, dim).eci for p, m in zip(mean_plus, mean_minus, strict=True)]
     order = sorted(
         range(len(alone)),
         key=lambda s: (-alone[s], mean_plus[s].tobytes(), mean_minus[s].tobytes()),
@@ -127,7 +94,7 @@ def best_mixture(mean_plus: FloatArray, mean_minus: FloatArray, lam: float) -> M
     vertex = np.eye(len(order))[0]
     best = Mixture(vertex, alone[order[0]], "alone")
     if best.eci > 0.0 and len(order) > 1:
-        objective = _Objective(mean_plus[order], mean_minus[order], lam, best.eci)
+        objective = _Objective(mean_plus[order], mean_minus[order], lam, dim, best.eci)
         for start, alpha in _starts(len(order)):
             end = objective.ascend(alpha, _NEAR)
             value = objective.value(end)
@@ -151,9 +118,9 @@ def _starts(sources: int) -> Iterator[tuple[str, FloatArray]]:
 class _Objective:
     """ECI over the simplex and its gradient, relative to `unit` so that tolerances are too."""
 
-    def __init__(self, plus: FloatArray, minus: FloatArray, lam: float, unit: float) -> None:
+    def __init__(self, plus: FloatArray, minus: FloatArray, lam: float, dim: int, unit: float) -> None:
         self._signs = (plus.reshape(len(plus), -1), minus.reshape(len(minus), -1))
-        self._dim, self._lam, self._unit = plus.shape[1], lam, unit
+        self._dim, self._lam, self._unit = dim, lam, unit
 
     def value(self, alpha: FloatArray) -> float:
         """ECI of the mixture."""
@@ -193,16 +160,16 @@ class _Objective:
 
     def _information(self, alpha: FloatArray, sums: FloatArray) -> tuple[float, FloatArray]:
         """(1/d) logdet A and its gradient (1/lambda) tr(A^-1 M_s), with A = I + (d/lambda) M."""
-        dim = self._dim
-        system = (alpha @ sums).reshape(dim, dim) * (dim / self._lam)
-        system[np.diag_indices(dim)] += 1.0
+        side = isqrt(sums.shape[1])
+        system = (alpha @ sums).reshape(side, side) * (self._dim / self._lam)
+        system[np.diag_indices(side)] += 1.0
         factor, failed = lapack.dpotrf(system.T, lower=1, clean=1, overwrite_a=1)
         if failed:
             raise MetricError("the information matrix of a mixture is not positive definite")
-        value = 2.0 * float(np.log(np.diagonal(factor)).sum()) / dim
+        value = 2.0 * float(np.log(np.diagonal(factor)).sum()) / self._dim
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
         inverse *= 2.0  # one triangle stands for both, the diagonal for itself
-        inverse[np.diag_indices(dim)] /= 2.0
+        inverse[np.diag_indices(side)] /= 2.0
         return value, sums @ inverse.T.reshape(-1) / self._lam
 
 

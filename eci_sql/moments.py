@@ -8,7 +8,7 @@ kernel. A row is rounded to units of 2^-ROW_BITS, so a running sum is in units o
 published is rounded once more, to units of 2^-UNIT_BITS, when the sum of a fold is complete.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import isqrt
 
@@ -22,6 +22,7 @@ SUM_BITS = 2 * ROW_BITS
 UNIT_BITS = 40
 BLOCK_ROWS = 2048
 
+_CACHE_LINES = 16  # of a matrix, at a dimension of 4,096
 _CACHE_ROWS = 128  # rows whose scratch stays in the second-level cache at a dimension of 1,024
 _EXACT_FLOAT = 2.0**53
 _LARGEST_SUM = 2**62
@@ -30,6 +31,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 VectorArray = NDArray[np.float32]
 RefArray = NDArray[np.integer]
+RowArray = NDArray[np.int32]
 
 
 def residual_rows(
@@ -87,8 +89,7 @@ def add_residuals(
     Raises:
         MetricError: as `add_outer`, or a ref outside `vectors`.
     """
-    if any(len(ref) and not 0 <= ref.min() <= ref.max() < len(vectors) for ref in refs):
-        raise MetricError(f"a triple refers to a vector outside the {len(vectors)} given")
+    _require_inside(vectors, refs)
     slope, scale = _factors(s_pos, s_neg, weight)
     rows = np.empty((min(len(weight), BLOCK_ROWS), vectors.shape[1]), dtype=np.float64)
     scratch = np.empty((3, min(len(weight), _CACHE_ROWS), vectors.shape[1]), dtype=np.float32)
@@ -142,17 +143,22 @@ def _add_block(total: IntArray, block: FloatArray) -> None:
     # that comes out below 2^53 proves that every sum was exact, its own included.
     trace = float(np.trace(product))
     if not np.isfinite(trace):
-        raise MetricError("a weighted residual is not finite: check vectors and weights")
+        raise MetricError(_NOT_FINITE)
     if trace < _EXACT_FLOAT:
         _add_exact(total, product)
     elif len(block) == 1:
-        raise MetricError(
-            f"a weighted residual has squared length {trace * 2.0**-SUM_BITS:.3g}: the vectors are not of unit length"
-        )
+        raise MetricError(_too_long(trace))
     else:
         half = len(block) // 2
         _add_block(total, block[:half])
         _add_block(total, block[half:])
+
+
+_NOT_FINITE = "a weighted residual is not finite: check vectors and weights"
+
+
+def _too_long(trace: float) -> str:
+    return f"a weighted residual has squared length {trace * 2.0**-SUM_BITS:.3g}: the vectors are not of unit length"
 
 
 def _add_exact(total: IntArray, product: FloatArray) -> None:
@@ -160,6 +166,106 @@ def _add_exact(total: IntArray, product: FloatArray) -> None:
     if np.any(np.diagonal(total) > _LARGEST_SUM - diagonal):
         raise MetricError("a sum of squared residuals exceeds 2^62 units of 2^-44: use more folds")
     total += product.astype(np.int64)
+
+
+def is_few(rows: int, dim: int) -> bool:
+    """Return whether so many rows are kept as they are: they take less room than their sum, and less time to score."""
+    return rows <= dim // 2
+
+
+class Gathered:
+    """The sum of the outer products of rows that come part by part: the rows themselves while they are few, else the matrix."""
+
+    def __init__(self, dim: int) -> None:
+        """Start with no rows of d values."""
+        self._dim, self._count = dim, 0
+        self._kept: list[RowArray] = []
+        self._total: IntArray | None = None
+
+    def add(
+        self,
+        vectors: VectorArray,
+        refs: tuple[RefArray, RefArray, RefArray],
+        s_pos: FloatArray,
+        s_neg: FloatArray,
+        weight: FloatArray,
+    ) -> None:
+        """Add residuals; arguments and errors are those of `add_residuals`."""
+        self._count += len(weight)
+        if self._total is None and is_few(self._count, self._dim):
+            _require_inside(vectors, refs)
+            queries, positives, negatives = (vectors[ref] for ref in refs)
+            rows = residual_rows(queries, positives, negatives, s_pos, s_neg, weight)
+            _require_exact(rows)
+            self._kept.append(rows.astype(np.int32))
+        else:
+            add_residuals(self._matrix(), vectors, refs, s_pos, s_neg, weight)
+
+    def _matrix(self) -> IntArray:
+        if self._total is None:
+            self._total = np.zeros((self._dim, self._dim), dtype=np.int64)
+            for rows in self._kept:
+                add_outer(self._total, rows.astype(np.float64))
+            self._kept = []
+        return self._total
+
+    @property
+    def rows(self) -> RowArray | None:
+        """The rows, (n, d) int32 in units of 2^-ROW_BITS; None where they are too many."""
+        return np.concatenate([np.zeros((0, self._dim), np.int32), *self._kept]) if self._total is None else None
+
+    def upper(self) -> IntArray:
+        """Return the sum's upper triangle, as `upper_of`."""
+        return upper_of(self._matrix())
+
+    def packed(self) -> IntArray:
+        """Return the sum as `pack_upper`."""
+        return rounded(self.upper())
+
+
+def _require_inside(vectors: VectorArray, refs: tuple[RefArray, RefArray, RefArray]) -> None:
+    if any(len(ref) and not 0 <= ref.min() <= ref.max() < len(vectors) for ref in refs):
+        raise MetricError(f"a triple refers to a vector outside the {len(vectors)} given")
+
+
+def _require_exact(rows: FloatArray) -> None:
+    """Raise MetricError as `add_outer` would of a row."""
+    longest = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
+    if not np.isfinite(longest):
+        raise MetricError(_NOT_FINITE)
+    if longest >= _EXACT_FLOAT:
+        raise MetricError(_too_long(longest))
+
+
+def packed_of_rows(folds: Sequence[FloatArray], dim: int) -> IntArray:
+    """Sum of `pack_upper` of the `add_outer` of each fold's few rows, (n, d) float64 holding integers: the same bits.
+
+    A few lines of the matrix at a time, which stay in the cache: a fold has next to nothing to add to each entry.
+    """
+    if sum(float(np.einsum("ij,ij->", rows, rows)) for rows in folds) >= _EXACT_FLOAT / 4:
+        return _packed_by_matrix(folds, dim)
+    packed = np.empty(dim * (dim + 1) // 2, dtype=np.int64)
+    at = 0
+    for lines in _slices(dim, _CACHE_LINES):
+        total = np.zeros((lines.stop - lines.start, dim - lines.start))
+        for rows in folds:
+            product = rows[:, lines].T @ rows[:, lines.start :]
+            product += 2.0 ** (SUM_BITS - UNIT_BITS - 1)  # as `rounded` does it: exact, as all of it is below 2^53
+            product *= 2.0 ** (UNIT_BITS - SUM_BITS)
+            total += np.floor(product, out=product)
+        for line, values in enumerate(total):
+            packed[at : at + len(values) - line] = values[line:]
+            at += len(values) - line
+    return packed
+
+
+def _packed_by_matrix(folds: Sequence[FloatArray], dim: int) -> IntArray:
+    packed = np.zeros(dim * (dim + 1) // 2, dtype=np.int64)
+    for rows in folds:
+        total = np.zeros((dim, dim), dtype=np.int64)
+        add_outer(total, rows)
+        add_packed(packed, pack_upper(total))
+    return packed
 
 
 def pack_upper(matrix: IntArray) -> IntArray:
@@ -209,18 +315,16 @@ def dim_of(packed_len: int) -> int:
     return dim
 
 
-def sum_packed(packed: IntArray) -> IntArray:
-    """Sum of packed matrices over the first axis: (k, P) int64 to (P,) int64, exactly.
+def add_packed(total: IntArray, packed: IntArray) -> None:
+    """Add a packed sum to another, (P,) int64 each, exactly and in place.
 
     Raises:
         MetricError: a diagonal sum would exceed 2^62, which bounds every other entry too.
     """
-    dim = dim_of(packed.shape[1])
-    diagonal = packed[:, _diagonal(dim)].sum(axis=0, dtype=np.float64)
-    if np.any(diagonal > float(_LARGEST_SUM)):
+    diagonal = _diagonal(dim_of(len(total)))
+    if np.any(total[diagonal] > _LARGEST_SUM - packed[diagonal]):
         raise MetricError("a sum of packed moments exceeds 2^62 units of 2^-40")
-    total: IntArray = packed.sum(axis=0, dtype=np.int64)
-    return total
+    total += packed
 
 
 @lru_cache(maxsize=8)

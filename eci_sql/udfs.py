@@ -161,14 +161,19 @@ def register_information(connection: duckdb.DuckDBPyConnection) -> None:
 
     Works on any sum of rows of `moments` too; n = 0 gives 0.
     """
-    _register_information(connection, "BIGINT[]", lambda matrix: matrix.values.to_numpy())
+
+    def one(matrix: Any, n: int, lam: float) -> float:
+        packed = matrix.values.to_numpy()
+        return information(unpack_upper(packed, dim_of(len(packed))) / n, lam)
+
+    _register_information(connection, "BIGINT[]", one)
 
 
 @dataclass
 class Matrices:
-    """Packed matrices that SQL names by numbers: `packed` makes the one of a number, (P,) int64, when it is asked for."""
+    """Matrices that SQL names by numbers: `information` gives that of one, of its examples and lambda."""
 
-    packed: Callable[[int], np.ndarray] = field(init=False)
+    information: Callable[[int, int, float], float] = field(init=False)
 
 
 def register_numbered(connection: duckdb.DuckDBPyConnection) -> Matrices:
@@ -178,17 +183,13 @@ def register_numbered(connection: duckdb.DuckDBPyConnection) -> Matrices:
         The matrices that it looks at, to be filled before it is called.
     """
     matrices = Matrices()
-    _register_information(connection, "INTEGER", lambda number: matrices.packed(number.as_py()))
+    _register_information(connection, "INTEGER", lambda number, n, lam: matrices.information(number.as_py(), n, lam))
     return matrices
 
 
 def _register_information(
-    connection: duckdb.DuckDBPyConnection, kind: str, packed_of: Callable[[Any], np.ndarray]
+    connection: duckdb.DuckDBPyConnection, kind: str, one: Callable[[Any, int, float], float]
 ) -> None:
-    def one(matrix: Any, n: int, lam: float) -> float:
-        packed = packed_of(matrix)
-        return information(unpack_upper(packed, dim_of(len(packed))) / n, lam)
-
     def eci_information(matrices: pa.Array, examples: pa.Array, lams: pa.Array) -> pa.Array:
         rows = zip(matrices, examples.to_pylist(), lams.to_pylist(), strict=True)
         return pa.array([one(matrix, n, lam) if n else 0.0 for matrix, n, lam in rows], pa.float64())

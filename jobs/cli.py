@@ -23,6 +23,7 @@ from jobs.commands import deciding, encoders, publishing, reading, running, upke
 from jobs.commands.boundary import take_in
 from jobs.commands.overview import Grouped, print_overview
 from jobs.errors import EciError, is_full
+from jobs.machine import keep_memory
 from jobs.terminal.absent import leave_out
 from jobs.terminal.escape import ShownFormatter, shown, shown_lines
 
@@ -103,6 +104,7 @@ def main() -> None:
     # hashes tell of damage, not of somebody who writes files and hashes anew: nothing is made that all may write to
     os.umask(os.umask(0o022) | 0o002)
     try:
+        keep_memory()
         sys.argv[1:] = take_in(sys.argv[1:], os.environ)
         app(standalone_mode=True)
     except EciError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 from collections.abc import Iterator
@@ -55,6 +56,27 @@ def _group_limits(membership: Path, mounted: Path) -> Iterator[int]:
                 break
             with suppress(OSError, ValueError):
                 yield int((folder / ("memory.limit_in_bytes" if first_version else "memory.max")).read_text())
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
+KEPT_BYTES = 128 << 20
+"""Memory at the end of its heap that a process keeps for its next arrays."""
+LARGEST_KEPT = 32 << 20
+"""Bytes of the largest array that is kept so: no more is taken by glibc."""
+
+
+def keep_memory() -> bool:
+    """Let this process keep the memory of arrays that it is done with; returns whether it does.
+
+    The C library gives large blocks back to the kernel, which clears them when they are asked for again. One heap for all
+    threads: those of others than the main one are too small to keep such blocks. Only with glibc; elsewhere nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    wanted = {_MMAP_THRESHOLD: LARGEST_KEPT, _TRIM_THRESHOLD: KEPT_BYTES, _ARENA_MAX: 1}
+    return all(mallopt(name, value) for name, value in wanted.items())
 
 
 def address_space() -> int | None:

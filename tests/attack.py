@@ -63,4 +63,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"{'kind':<{width}}" + "".join(f"{name:>10}" for name in COLUMNS))
     for kind, counts in sorted(found.items()) + [("all", sum(found.values(), Counter()))]:
         terminalreporter.write_line(f"{kind:<{width}}" + "".join(f"{counts[name]:>10,}" for name in COLUMNS))
-    terminalreporter.write_line(f"{failed} of the tests failed; what they tried is not counted")
+    if failed:
+        terminalreporter.write_line(f"{failed} of the tests failed; what they tried is not counted")

@@ -33,7 +33,11 @@ def as_layout_2(out: Path, run_id: str) -> None:
         for row in pq.read_table(path).to_pylist():
             found = by_fold(row["source"])
             for fold in np.flatnonzero(found.n).tolist():
-                sums = {"plus": found.plus[fold], "minus": found.minus[fold], "n_examples": int(found.n[fold])}
+                sums = {
+                    "plus": found.plus.fold(fold),
+                    "minus": found.minus.fold(fold),
+                    "n_examples": int(found.n[fold]),
+                }
                 rows.append(row | {"fold": fold} | sums)
     write_parquet(str(path), [pa.Table.from_pylist(rows, FOLD_SUMS)], FOLD_SUMS, rows=run.folds)
     manifest = unsealed((folder / "manifest.json").read_text())

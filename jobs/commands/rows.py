@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from jobs.errors import InputError, nearest
 from jobs.output.store import file_at
-from jobs.terminal.console import make_console, to_json
+from jobs.terminal.console import PLAIN_WIDTH, terminal_of, to_json
 from jobs.terminal.escape import shown, shown_lines
 from jobs.terminal.fitting import GAP, wrapped
 
@@ -103,7 +103,8 @@ def _write_table(reader: pa.RecordBatchReader, stream: TextIO) -> None:
         rows += [list(map(_cell, row.values())) for row in batch.to_pylist(maps_as_pydicts="lossy")]
         if len(rows) > MOST_ROWS:
             break
-    for line in table_lines(names, rows[:MOST_ROWS], numeric, make_console().width):
+    console = terminal_of()
+    for line in table_lines(names, rows[:MOST_ROWS], numeric, console.width if console else PLAIN_WIDTH):
         stream.write(line + "\n")
     if len(rows) > MOST_ROWS:
         stream.write(f"... the first {MOST_ROWS} rows; --format tsv, csv or json gives all\n")

@@ -37,15 +37,15 @@ def say(*lines: str, hanging: int = 0, err: bool = False) -> None:
 
     On a terminal they are broken between words, and go on after `hanging` blanks.
     """
-    from jobs.terminal.console import make_console
+    from jobs.terminal.console import terminal_of
     from jobs.terminal.escape import shown
     from jobs.terminal.fitting import wrapped
 
-    console = make_console(stderr=err)
+    console = terminal_of(stderr=err)
     # progress and notices that nobody reads any more stop no work
     with suppress(*([BrokenPipeError] if err else [])):
         for line in map(shown, lines):
-            for part in wrapped(line, console.width, hanging) if console.is_terminal else [line]:
+            for part in wrapped(line, console.width, hanging) if console else [line]:
                 typer.echo(part, err=err)
 
 
@@ -62,12 +62,15 @@ def perhaps_unread() -> Iterator[None]:
 
 def _print_table(columns: Sequence[Column]) -> None:
     """Print a table between empty lines."""
-    from rich.text import Text
-
-    from jobs.terminal.console import make_console
+    from jobs.terminal.console import PLAIN_WIDTH, terminal_of
     from jobs.terminal.fitting import LEAST_TABLE, fitted
 
-    console = make_console()
+    console = terminal_of()
+    if console is None:
+        typer.echo("\n".join(["", *fitted(columns, PLAIN_WIDTH), ""]))
+        return
+    from rich.text import Text
+
     lines = fitted(columns, console.width)
     head = console.width >= LEAST_TABLE
     console.print()
@@ -160,15 +163,15 @@ def _print_next(decision: Decision, out: str, found: dict[str, Any]) -> None:
     from jobs.output import layout
     from jobs.output.store import Store
     from jobs.probing.decision import next_commands
-    from jobs.terminal.console import make_console
+    from jobs.terminal.console import terminal_of
     from jobs.terminal.fitting import command_lines
 
     sources = [row["source"] for row in found["ranking"] if row["kind"] == "source"]
     sampled = found["sample"]["queries"] < found["sample"]["all_queries"]
     say(f"Next, for {decision.sources[0]}, the first of the tie:" if decision.tie else "Next:")
-    console = make_console()
+    console = terminal_of()
     for command in next_commands(decision, out, found["run_id"], sources, sampled):
-        for line in command_lines(command, console.width if console.is_terminal else sys.maxsize):
+        for line in command_lines(command, console.width if console else sys.maxsize):
             typer.echo(line)
     report = layout.report_in(layout.run_folder(found["run_id"]))
     if Store(out).exists(report):

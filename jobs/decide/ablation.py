@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from eci_sql.information import Score, score
-from eci_sql.moments import pack_upper, sum_packed, unpack_upper
+from eci_sql.moments import Gathered, add_packed, unpack_upper
 from jobs.config import make_config
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
@@ -176,30 +176,33 @@ def sample_rows(run: Finished, by_fold: ByFold) -> list[dict[str, Any]]:
         for source in run.sources:
             sums = by_fold(source)
             for size in sizes:
-                plus, minus = (unpack_upper(sum_packed(packed[:size]), run.dim) for packed in sums[:2])
+                plus, minus = (unpack_upper(sign.first(size), run.dim) for sign in sums.signs)
                 if n := int(sums.n[:size].sum()):
                     found[size][source] = score(plus, minus, n, run.lam).eci
     return [row_of(run, "sample", f"{size} of {run.folds} folds", eci) for size, eci in found.items()]
 
 
-Sums = dict[tuple[int, str, bool], np.ndarray]
+Key = tuple[int, str, bool]
 
 
 def perturbed_rows(
     run: Finished, spool: VectorSpool, variants: Sequence[Variant], progress: Progress
 ) -> list[dict[str, Any]]:
     """Return the rows of some perturbations of the weights, by one pass over the run's triples."""
-    totals: Sums = {}
+    totals: dict[Key, np.ndarray] = {}
     judgements = run.judgements()
     for _, paths in groupby(run.files("scores"), lambda path: layout.scores_place(path)[0]):
-        fold: Sums = {}
+        fold: dict[Key, Gathered] = {}
         for path in paths:
             _add_part(run.read(path), spool, variants, judgements, fold)
             progress.finished("ablate", path)
-        for key, matrix in fold.items():
+        for key, gathered in fold.items():
             # rounded by fold, as the run's own sums are
-            packed = pack_upper(matrix)
-            totals[key] = sum_packed(np.stack([totals[key], packed])) if key in totals else packed
+            packed = gathered.packed()
+            if key in totals:
+                add_packed(totals[key], packed)
+            else:
+                totals[key] = packed
     nothing = np.zeros(run.dim * (run.dim + 1) // 2, dtype=np.int64)
     rows = []
     for v, variant in enumerate(variants):
@@ -218,7 +221,7 @@ def _linear(plus: np.ndarray, minus: np.ndarray, n: int, lam: float) -> Score:
 
 
 def _add_part(
-    part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], judgements: Judgements, sums: Sums
+    part: pa.Table, spool: VectorSpool, variants: Sequence[Variant], judgements: Judgements, sums: dict[Key, Gathered]
 ) -> None:
     judged = judgements.consistency(*(from_arrow(part[name]) for name in ("query_id", "negative_id")))
     consistency = judged.to_numpy(zero_copy_only=False)
@@ -228,14 +231,14 @@ def _add_part(
     own = np.nan_to_num(part["lexical_overlap"].to_numpy().astype(np.float64))
     for v, variant in enumerate(variants):
 
-        def matrix(source: str, plus: bool, v: int = v) -> np.ndarray:
-            return sums.setdefault((v, source, plus), np.zeros((dim, dim), dtype=np.int64))
+        def of(source: str, plus: bool, v: int = v) -> Gathered:
+            return sums.setdefault((v, source, plus), Gathered(dim))
 
         overlap = own if variant.lexical is None else variant.lexical.overlap(ids, refs[0], refs[2])
         weight = (
             part["weight"].to_numpy() if variant.ablation == "none" else variant.weights(part, overlap, consistency)
         )
-        add_signed(matrix, part, vectors, refs, weight)
+        add_signed(of, part, vectors, refs, weight)
 
 
 def encoder_row(run: Finished, encoder: str, progress: Progress) -> dict[str, Any]:

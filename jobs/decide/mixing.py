@@ -8,7 +8,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from eci_sql.information import interval, jackknife_se, paired_difference
-from eci_sql.mixtures import best_mixture
+from eci_sql.mixtures import best_mixture, delete_one_mix
+from eci_sql.moments import is_few
 from jobs.errors import InputError
 from jobs.finished.committed import Finished
 from jobs.finished.fold_sums import fold_sums
@@ -79,16 +80,21 @@ def mix(
     with threadpool_limits(1, "blas"), scratch() as folder:
         if not given:
             names = [names[i] for i in best_alone(lambda i: run.totals(names[i]), len(names), run.lam)]
-        plus, minus = means_of(lambda i: run.totals(names[i]), len(names))
-        alpha = np.array(list(given.values())) if given else best_mixture(plus, minus, run.lam).alpha
-        used = [names[i] for i in np.flatnonzero(alpha)]
-        by_fold = fold_sums(run, [*used, single], folder)
-        mixed = mix_of(lambda i: by_fold(names[i]), alpha, run.lam, plus)
-        alone = mix_of(lambda _: by_fold(single), np.ones(1), run.lam)
+        examples = run.examples()
+        # few rows are scored as they are, many by the sums that the run has published
+        few = is_few(sum(examples[name] for name in names), run.dim)
+        by_fold = fold_sums(run, {*names, single}, folder) if few else run.totals
+        plus, minus = means_of([by_fold(name) for name in names])
+        alpha = np.array(list(given.values())) if given else best_mixture(plus, minus, run.lam, run.dim).alpha
+        used = np.flatnonzero(alpha)
+        if not few:
+            by_fold = fold_sums(run, [*(names[i] for i in used), single], folder)
+        mixed = mix_of([by_fold(names[i]) for i in used], alpha[used], run.lam, plus[used])
+        alone, alone_leave_out = delete_one_mix(np.ones(1), [by_fold(single)], run.lam)
     se = jackknife_se(mixed.leave_out)
     low, high = interval(mixed.score.eci, se, int(np.count_nonzero(~np.isnan(mixed.leave_out))))
-    gain = paired_difference(mixed.score.eci, mixed.leave_out, alone.score.eci, alone.leave_out)
-    shares |= {name: float(share) for name, share in zip(names, mixed.alpha, strict=True)}
+    gain = paired_difference(mixed.score.eci, mixed.leave_out, alone.eci, alone_leave_out)
+    shares |= {name: float(share) for name, share in zip(names, alpha, strict=True)}
     parts_used = [{"source": name, "alpha": share} for name, share in shares.items() if share > 0.0]
     return {
         "run_id": run.run_id,
@@ -102,7 +108,7 @@ def mix(
         "misinformation": mixed.score.misinformation,
         "purity": mixed.score.purity,
         "best_source": single,
-        "best_source_eci": alone.score.eci,
+        "best_source_eci": alone.eci,
         "gain": gain.difference,
         "gain_se": gain.se,
         "gain_lo": gain.lo,

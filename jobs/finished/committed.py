@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from eci_sql.mixtures import Folds
-from eci_sql.moments import sum_packed
+from eci_sql.folds import FoldMatrices, Folds
 from jobs.errors import InputError, nearest
 from jobs.ids import from_arrow, unique_inverse
 from jobs.ingest.judgements import Judgements
@@ -137,7 +136,8 @@ class Finished:
         """Return one source's sums over all folds, as those of a single fold."""
         columns = ["n_examples", "plus", "minus"]
         table = self.read(MOMENTS.files, columns=columns, filters=[("source", "==", source)])
-        plus, minus = (sum_packed(matrices_of(table, name))[None] for name in ("plus", "minus"))
+        one_row = [FoldMatrices.of(matrices_of(table, name)).whole[None] for name in ("plus", "minus")]
+        plus, minus = (FoldMatrices.of(packed) for packed in one_row)
         return Folds(plus, minus, np.array([table["n_examples"].to_numpy().sum()]))
 
     def published_folds(self, source: str) -> Folds:

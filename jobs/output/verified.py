@@ -98,6 +98,20 @@ def check(store: Store, folder: str, files: Iterable[TableFile]) -> None:
     verdicts.keep()
 
 
+def check_sizes(store: Store, folder: str, files: Iterable[TableFile]) -> None:
+    """Check that the files of a run about to be committed are there and whole, without reading them: their hashes were taken
+    as they were written, moments ago, or when the run was gone on with.
+
+    Raises:
+        DamagedError: one is of another size than the manifest says, or not there.
+    """
+    for file in files:
+        path = f"{folder}/{file['path']}"
+        with _named(store, path):
+            if store.seen(path)[0] != file["bytes"]:
+                raise _damaged(store, path)
+
+
 @contextmanager
 def _named(store: Store, path: str) -> Iterator[None]:
     try:

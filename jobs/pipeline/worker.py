@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from jobs.errors import EciError
+from jobs.machine import keep_memory
 from jobs.work.files import recording
 from jobs.work.job import KEPT, Job
 from jobs.work.markers import Marker, damaged_files, read_marker, same_outcome, write_marker
@@ -88,7 +89,7 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
         host = socket.gethostname()
         raise EciError(f"the worker on {host} has eci-lake {installed()}, this run {driver}: install the same on both")
     if report is None:
-        _end_with_driver()
+        _settle_in()
     done = read_marker(job, stage, name)
     if done is not None and done.summary is not None and not (stage in KEPT and damaged_files(job.store, done)):
         return done.summary | ({"found": "whole"} if stage in KEPT else {})  # type: ignore[return-value]
@@ -113,6 +114,12 @@ def execute(job: Job, stage: str, name: str, task: Task[Any], driver: str, repor
 
 
 @cache
+def _settle_in() -> None:
+    """Set this worker's process up, once: it keeps its memory, and ends with its driver."""
+    keep_memory()
+    _end_with_driver()
+
+
 def _end_with_driver() -> None:
     """Let the system end this process when the driver that has started it is gone: one that was killed tells nobody.
 

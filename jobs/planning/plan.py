@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from eci_sql.moments import is_few
 from jobs.config import RunConfig
 from jobs.formats import format_named
 from jobs.formats.columnar import COLUMNAR, container_of, rows_taken
@@ -23,7 +24,7 @@ from jobs.ingest.pinning import pinned
 from jobs.output.records import NamedSource
 from jobs.output.store import Store
 from jobs.pipeline.encoder import threads_of
-from jobs.pipeline.expected import REST_SECONDS, probe_cost, row_seconds
+from jobs.pipeline.expected import REST_SECONDS, matrix_seconds, probe_cost, row_seconds
 from jobs.pipeline.here import is_small
 from jobs.pipeline.prepare import Prepared, prepare
 from jobs.planning.estimate import Estimate, Sample, sample_of
@@ -56,7 +57,8 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     dim, workers = prepared.encoder.dim, config.cores()
     embed = new / (speed * workers) if speed else 0.0
     trials, seconds = probe_cost(config, dim, estimate.queries, sample.sources)
-    other = (row_seconds(estimate.rows, dim) + trials * seconds) / workers + REST_SECONDS
+    matrices = matrix_seconds(estimate.rows, dim, sample.sources, config.folds)
+    other = (row_seconds(estimate.rows, dim) + matrices + trials * seconds) / workers + REST_SECONDS
     return {
         "files": sum(not file.passed_over for file in prepared.files),
         "bytes_in": sum(file.size for file in prepared.files if not file.passed_over),
@@ -86,7 +88,9 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "sources_in_sample": sample.sources,
         "bytes_published": _published(config, prepared, estimate),
         "bytes_cache": new * dim * 2,
-        "bytes_work": texts * dim * (2 if prepared.encoder.name else 4) + estimate.rows * 80,
+        "bytes_work": texts * dim * (2 if prepared.encoder.name else 4)
+        + estimate.rows * 80
+        + _sums_bytes(estimate.rows, dim, sample.sources, config.folds),
         "workers": workers,
         "without_workers": is_small(config, prepared.files),
         "threads_per_worker": threads_of(config),
@@ -97,6 +101,12 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         + 3 * prepared.buckets
         + len(shared_files(prepared.buckets)),
     }
+
+
+def _sums_bytes(rows: int, dim: int, sources: int, folds: int) -> int:
+    """Return about how many bytes the sums by source and fold take until the commit: few rows as they are, else matrices."""
+    of_a_fold = rows / max(sources * folds, 1)
+    return round(sources * folds * (of_a_fold * dim * 4 if is_few(round(of_a_fold), dim) else dim * (dim + 1) * 8))
 
 
 def _published(config: RunConfig, prepared: Prepared, estimate: Estimate) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from eci_sql.information import Score, score_means, spectrum
-from eci_sql.mixtures import Folds, best_mixture, delete_one_mix
-from eci_sql.moments import dim_of, sum_packed, unpack_upper
-from jobs.scoring.moments import folds_of_table, read_source
+from eci_sql.folds import Folds, Mixed
+from eci_sql.information import Score, spectrum
+from eci_sql.mixtures import best_mixture, delete_one_mix
+from jobs.scoring.sums import read_source
 from jobs.work.job import Job
 from jobs.work.summaries import Mixture
 
@@ -24,30 +23,22 @@ def mixture_task(job: Job, name: str, numbers: list[int], scored: list[str]) -> 
     """Find the best mixture of the sources with these numbers, from the sums of the score tasks `scored`."""
 
     def read(number: int) -> Folds:
-        return folds_of_table(read_source(job, numbers[number], scored), job.folds)
+        return read_source(job, [numbers[number]], scored).sums
 
     with threadpool_limits(1, "blas"):
         found = best_of(read, len(numbers), job.lam)
     return found.as_dict()
 
 
-def means_of(read: Callable[[int], Folds], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean matrices M+ and M- of `count` sources, float64 (S, d, d), one source in memory at a time."""
-    plus, minus = [], []
-    for number in range(count):
-        part = read(number)
-        n, dim = max(int(part.n.sum()), 1), dim_of(part.plus.shape[1])
-        plus.append(unpack_upper(sum_packed(part.plus), dim) / n)
-        minus.append(unpack_upper(sum_packed(part.minus), dim) / n)
-    return np.stack(plus), np.stack(minus)
-
-
-def _only(read: Callable[[int], Folds], number: int, _: int) -> Folds:
-    return read(number)
+def means_of(parts: Sequence[Folds]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean matrices M+ and M- of sources, float64 (S, d, d), or smaller ones of the same spectrum."""
+    n = [max(int(part.n.sum()), 1) for part in parts]
+    plus, minus = (Mixed([part.signs[sign] for part in parts]).means(n) for sign in (0, 1))
+    return plus, minus
 
 
 @dataclass(frozen=True)
-class Mixed:
+class ScoredMixture:
     """A scored mixture: shares float64 (S,), score, ECI without each fold float64 (F,), trace and effective rank."""
 
     alpha: np.ndarray
@@ -72,20 +63,20 @@ class Mixed:
         }
 
 
-def best_of(read: Callable[[int], Folds], count: int, lam: float) -> Mixed:
+def best_of(read: Callable[[int], Folds], count: int, lam: float) -> ScoredMixture:
     """Return the best mixture of `count` sources, of more than MOST the MOST best ones; `read` gives one's sums by fold.
 
     Raises:
         MetricError: as `best_mixture`.
     """
     kept = best_alone(read, count, lam)
-    if len(kept) < count:
-        found = best_of(lambda number: read(kept[number]), MOST, lam)
-        alpha = np.zeros(count)
-        alpha[kept] = found.alpha
-        return replace(found, alpha=alpha)
-    plus, minus = means_of(read, count)
-    return mix_of(read, best_mixture(plus, minus, lam).alpha, lam, plus)
+    parts = [read(number) for number in kept]
+    plus, minus = means_of(parts)
+    best = best_mixture(plus, minus, lam, parts[0].plus.dim)
+    found = mix_of(parts, best.alpha, lam, plus)
+    alpha = np.zeros(count)
+    alpha[kept] = found.alpha
+    return replace(found, alpha=alpha)
 
 
 def best_alone(read: Callable[[int], Folds], count: int, lam: float) -> list[int]:
@@ -97,14 +88,13 @@ def best_alone(read: Callable[[int], Folds], count: int, lam: float) -> list[int
         return list(range(count))
     scores = np.empty(count)
     for number in range(count):
-        (plus,), (minus,) = means_of(partial(_only, read, number), 1)
-        scores[number] = score_means(plus, minus, lam).eci
+        part = read(number)
+        n = max(int(part.n.sum()), 1)
+        scores[number] = Score.of(*(sign.information(n, lam) for sign in part.signs)).eci
     return sorted(np.argsort(-scores, kind="stable")[:MOST].tolist())
 
 
-def mix_of(read: Callable[[int], Folds], alpha: np.ndarray, lam: float, mean_plus: np.ndarray | None = None) -> Mixed:
-    """Return the mixture with the given shares, float64 (S,). `mean_plus`: the sources' M+, where they are at hand."""
-    plus = means_of(read, len(alpha))[0] if mean_plus is None else mean_plus
-    used = np.flatnonzero(alpha)
-    score, leave_out = delete_one_mix(alpha[used], (read(int(number)) for number in used), lam)
-    return Mixed(alpha, score, leave_out, *spectrum(np.tensordot(alpha, plus, axes=1)))
+def mix_of(parts: Sequence[Folds], alpha: np.ndarray, lam: float, mean_plus: np.ndarray) -> ScoredMixture:
+    """Return the mixture with the given shares, float64 (S,). `mean_plus`: the parts' M+, of `means_of`."""
+    score, leave_out = delete_one_mix(alpha, parts, lam)
+    return ScoredMixture(alpha, score, leave_out, *spectrum(np.tensordot(alpha, mean_plus, axes=1)))

@@ -12,7 +12,7 @@ from eci_sql.information import eci_v1, interval, jackknife_se, paired_differenc
 from jobs.output.tables import FORMULA_VERSION, MOMENTS, SOURCE_ECI, SOURCE_PAIRS
 from jobs.ranking.hybrids import BEST, mixed_counts
 from jobs.ranking.looks import leave_out_of
-from jobs.scoring.moments import read_source, whole
+from jobs.scoring.sums import published_row, read_source
 from jobs.work.files import publish
 from jobs.work.job import Job
 from jobs.work.summaries import Moments
@@ -20,7 +20,7 @@ from jobs.work.summaries import Moments
 
 def moments_task(job: Job, name: str, sources: int, scored: list[str]) -> Moments:
     """Publish the moments table, a source at a time. `sources`: how many.  `scored`: score tasks."""
-    tables = (whole(read_source(job, number, scored)) for number in range(sources))
+    tables = (published_row(read_source(job, [number], scored)) for number in range(sources))
     published = publish(job, MOMENTS.files, tables, MOMENTS.schema, rows=1)
     return {"rows": published["rows"], "published": [published]}
 

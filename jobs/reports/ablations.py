@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
 from jobs.reports.data import ReportData, by_eci, digits_of
 from jobs.reports.drawing import ACCENT, WARN
 from jobs.reports.grid import Row, Square, columns, grid
 from jobs.reports.html_parts import esc, folded, name, num, section, table, text
 from jobs.reports.marks import Chart, Figures, Room, drawn, inline, listing, made_of, names_axis
 from jobs.reports.names import labels, named
+from jobs.reports.vega import Layer, channel, datum, layered, options
 
 MOST_ROWS = 500
 MOST_CASES = 60
@@ -55,20 +54,20 @@ def agreement(data: ReportData) -> Chart | None:
 def _draw(values: list[dict[str, Any]], room: Room) -> Any:
     names = labels([value["case"] for value in values], room.most)
     low = min([0.0, *(value["kendall"] for value in values)])
-    legend = alt.Legend(orient="top", title=None, labelLimit=300, columns=1 if room.narrow else 2)
-    base = alt.Chart(inline([{**value, "label": names[value["case"]]} for value in values])).encode(
-        y=alt.Y("label:N", sort=[names[value["case"]] for value in values], axis=names_axis(room)),
-        x=alt.X(
+    legend = options(orient="top", title=None, labelLimit=300, columns=1 if room.narrow else 2)
+    base = Layer(inline([{**value, "label": names[value["case"]]} for value in values])).encode(
+        y=channel("label:N", sort=[names[value["case"]] for value in values], axis=names_axis(room)),
+        x=channel(
             "kendall:Q",
-            scale=alt.Scale(domain=[low, 1], nice=True),
-            axis=alt.Axis(title="Kendall tau with the run's ranking", tickCount=4),
+            scale=options(domain=[low, 1], nice=True),
+            axis=options(title="Kendall tau with the run's ranking", tickCount=4),
         ),
-        color=alt.Color("best:N", scale=alt.Scale(domain=[SAME, OTHER], range=[ACCENT, WARN]), legend=legend),
+        color=channel("best:N", scale=options(domain=[SAME, OTHER], range=[ACCENT, WARN]), legend=legend),
     )
-    rules = base.mark_rule(strokeWidth=1.5).encode(x2=alt.datum(0))
-    shape = alt.Shape("best:N", scale=alt.Scale(domain=[SAME, OTHER], range=["circle", "diamond"]), legend=legend)
-    points = base.mark_point(aria=True, filled=True, size=90, opacity=1).encode(shape=shape, description="said:N")
-    return alt.layer(rules, points).properties(height=22 * len(values), width=room.width - room.names - 14)
+    rules = base.mark("rule", strokeWidth=1.5).encode(x2=datum(0))
+    shape = channel("best:N", scale=options(domain=[SAME, OTHER], range=["circle", "diamond"]), legend=legend)
+    points = base.mark("point", aria=True, filled=True, size=90, opacity=1).encode(shape=shape, description="said:N")
+    return layered(rules, points, height=22 * len(values), width=room.width - room.names - 14)
 
 
 def ablated_sources(data: ReportData) -> str:

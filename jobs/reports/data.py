@@ -29,7 +29,7 @@ from jobs.output.tables import (
     TEXTS,
     Table,
 )
-from jobs.output.verified import check, read_published
+from jobs.output.verified import read_published
 from jobs.probing.answer import Probed
 from jobs.probing.cautions import Facts
 
@@ -97,7 +97,7 @@ class ReportData:
 
 
 def read_report(store: Store, folder: str, manifest: Manifest, memory: int, threads: int) -> ReportData:
-    """Read what the report needs.
+    """Read what the report needs, of files that were checked.
 
     Args:
         store: the output root.
@@ -109,7 +109,6 @@ def read_report(store: Store, folder: str, manifest: Manifest, memory: int, thre
         DamagedError: a table is not what the manifest says.
         OSError, duckdb.Error, pyarrow.ArrowException: a table cannot be read.
     """
-    check(store, folder, manifest["files"])
     probe = _probe(store, folder, manifest)
     place = {row["source"]: row["rank"] for row in probe.rows} if probe else {}
     ranking: list[SourceRow] = sorted(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import altair as alt
-
 from jobs.output.records import SourceRow, value_of
 from jobs.reports.data import ReportData
 from jobs.reports.drawing import INK, MUTED, REST
@@ -14,6 +12,7 @@ from jobs.reports.html_parts import Cell, esc, folded, name, section, table
 from jobs.reports.marks import LINES, MOST_LINES, Chart, Figures, Room, drawn, held, inline, listing, made_of
 from jobs.reports.names import labels, named
 from jobs.reports.triple import scores, texts
+from jobs.reports.vega import Layer, channel, fixed, layered, options
 
 ROW = 22
 NUMBERS = 40
@@ -83,14 +82,14 @@ def _draw(orders: list[Predictor], names: list[str], strong: list[str], room: Ro
          "said": f"{s}: number {order.places[s]} by {order.title}"}
         for s in names for i, order in enumerate(orders)
     ]  # fmt: skip
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, last], nice=False))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0.4, len(names) + 0.6], reverse=True, nice=False))
-    color = alt.Color("color:N", scale=None)
+    x = channel("x:Q", axis=None, scale=options(domain=[0, last], nice=False))
+    y = channel("y:Q", axis=None, scale=options(domain=[0.4, len(names) + 0.6], reverse=True, nice=False))
+    color = channel("color:N", scale=None)
 
     def lines(of: list[dict[str, Any]], stroke: float) -> list[Any]:
-        base = alt.Chart(inline(of)).encode(x=x, y=y, color=color, detail="source:N")
-        spots = base.mark_point(aria=True, filled=True, size=70, opacity=1).encode(description="said:N")
-        return [base.mark_line(strokeWidth=stroke), spots] if of else []
+        base = Layer(inline(of)).encode(x=x, y=y, color=color, detail="source:N")
+        spots = base.mark("point", aria=True, filled=True, size=70, opacity=1).encode(description="said:N")
+        return [base.mark("line", strokeWidth=stroke), spots] if of else []
 
     grey, bold = ([v for v in values if (v["source"] in strong) is kept] for kept in (False, True))
     layers = [*lines(grey, 1.25), *lines(bold, 2.5)]
@@ -99,16 +98,16 @@ def _draw(orders: list[Predictor], names: list[str], strong: list[str], room: Ro
     tops = [{"at": round(i * step), "text": text} for i, text in enumerate(heads)]
     for i, top in enumerate(tops):
         align: Any = "left" if i == 0 and room.narrow else "right" if i == last and room.narrow else "center"
-        mark = alt.Chart(inline([top])).mark_text(color=MUTED, align=align, baseline="bottom")
-        layers.append(mark.encode(x=alt.value(top["at"]), y=alt.value(-4), text="text:N"))
+        mark = Layer(inline([top])).mark("text", color=MUTED, align=align, baseline="bottom")
+        layers.append(mark.encode(x=fixed(top["at"]), y=fixed(-4), text="text:N"))
     for column, align, dx in ((0, "right", -12), (last, "left", 12)):
         if column and room.narrow:
             break
         side = [{"y": orders[column].places[s], "x": column, "label": f"{orders[column].places[s]}  {shown[s]}" if column else
                  f"{shown[s]}  {orders[column].places[s]}"} for s in names]  # fmt: skip
-        layers.append(alt.Chart(inline(side)).mark_text(align=align, dx=dx, color=INK).encode(x=x, y=y, text="label:N"))
+        layers.append(Layer(inline(side)).mark("text", align=align, dx=dx, color=INK).encode(x=x, y=y, text="label:N"))
     space = held(width, margin, 0 if room.narrow else margin, ROW * len(names))
-    return alt.layer(space, *layers).properties(width=width, height=ROW * len(names))
+    return layered(space, *layers, width=width, height=ROW * len(names))
 
 
 def _heads(titles: list[str], step: float) -> list[str]:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import altair as alt
-
 from jobs.output.records import SourceRow
 from jobs.reports.data import BIN, ReportData
 from jobs.reports.drawing import ACCENT, GRID, INK, WARN
 from jobs.reports.html_parts import section
 from jobs.reports.marks import Chart, Figures, Room, drawn, inline, listing, made_of
 from jobs.reports.names import labels
+from jobs.reports.vega import Layer, channel, fixed, layered, options
 
 ROW = 56
 """Pixels of a row: its words, and below them its shape."""
@@ -108,23 +107,23 @@ def _draw(ridges: list[Ridge], room: Room, kinds: tuple[str, str], title: str, l
             ]  # fmt: skip
         words = ridge.short if room.narrow else ridge.said
         texts.append({"y": i + 0.16, "name": names[ridge.source], "said": f"{names[ridge.source]} · {words}"})
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, len(ridges)], reverse=True, nice=False))
-    x = alt.X("x:Q", axis=alt.Axis(title=title, tickCount=5, grid=True), scale=alt.Scale(nice=False))
-    colors = alt.Scale(domain=list(kinds), range=[WARN, ACCENT] if line is not None else [ACCENT, WARN])
-    legend = alt.Legend(orient="top", title=None, symbolType="square", labelLimit=320, columns=1)
-    color = alt.Color("kind:N", scale=colors, legend=legend)
-    base = alt.Chart(inline(values)).encode(x=x, y=y, color=color, detail="row:N")
-    shapes = base.mark_area(interpolate="step-after", fillOpacity=0.45).encode(y2="base:Q")
-    edges = base.mark_line(interpolate="step-after", strokeWidth=1.5)
-    floor = alt.Chart(inline([{"y": i + 0.94} for i in range(len(ridges))])).mark_rule(color=GRID).encode(y=y)
-    said = alt.Chart(inline(texts)).mark_text(align="left", color=INK, dx=2).encode(x=alt.value(0), y=y, text="said:N")
+    y = channel("y:Q", axis=None, scale=options(domain=[0, len(ridges)], reverse=True, nice=False))
+    x = channel("x:Q", axis=options(title=title, tickCount=5, grid=True), scale=options(nice=False))
+    colors = options(domain=list(kinds), range=[WARN, ACCENT] if line is not None else [ACCENT, WARN])
+    legend = options(orient="top", title=None, symbolType="square", labelLimit=320, columns=1)
+    color = channel("kind:N", scale=colors, legend=legend)
+    base = Layer(inline(values)).encode(x=x, y=y, color=color, detail="row:N")
+    shapes = base.mark("area", interpolate="step-after", fillOpacity=0.45).encode(y2="base:Q")
+    edges = base.mark("line", interpolate="step-after", strokeWidth=1.5)
+    floor = Layer(inline([{"y": i + 0.94} for i in range(len(ridges))])).mark("rule", color=GRID).encode(y=y)
+    said = Layer(inline(texts)).mark("text", align="left", color=INK, dx=2).encode(x=fixed(0), y=y, text="said:N")
     layers = [floor, shapes, edges]
     if line is not None:
         sides = [{"x": at, "y": i + 0.3, "y2": i + 0.94} for i in range(len(ridges)) for at in (0.0, line)]
-        zero, best = (alt.Chart(inline([side for side in sides if side["x"] == at])) for at in (0.0, line))
-        layers.append(zero.mark_rule(color=INK).encode(x=x, y=y, y2="y2:Q"))
-        layers.append(best.mark_rule(color=INK, strokeDash=[3, 3]).encode(x=x, y=y, y2="y2:Q"))
-    return alt.layer(*layers, said).properties(width=room.width - 12, height=ROW * len(ridges))
+        zero, best = (Layer(inline([side for side in sides if side["x"] == at])) for at in (0.0, line))
+        layers.append(zero.mark("rule", color=INK).encode(x=x, y=y, y2="y2:Q"))
+        layers.append(best.mark("rule", color=INK, strokeDash=[3, 3]).encode(x=x, y=y, y2="y2:Q"))
+    return layered(*layers, said, width=room.width - 12, height=ROW * len(ridges))
 
 
 def _closed(bins: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

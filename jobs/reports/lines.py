@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import altair as alt
-
 from jobs.reports.drawing import INK, REST
 from jobs.reports.marks import LINES, Room, held, inline, spread
 from jobs.reports.names import labels
+from jobs.reports.vega import Layer, channel, fixed, layered, options
 
 LINE = 15
 """Pixels between two names."""
@@ -38,8 +37,8 @@ def ended(lines: Sequence[Line], room: Room, height: int, x: Any, title: str, sp
     room_above = (high - low or 1.0) * 0.05
     domain = [low - room_above * (low < 0), high + room_above]
     width = room.width - room.names - 66
-    y = alt.Y("y:Q", scale=alt.Scale(domain=domain, nice=False),
-              axis=alt.Axis(title=title, tickCount=5, minExtent=34, maxExtent=34))  # fmt: skip
+    y = channel("y:Q", scale=options(domain=domain, nice=False),
+              axis=options(title=title, tickCount=5, minExtent=34, maxExtent=34))  # fmt: skip
 
     def rows(of: Sequence[Line]) -> list[dict[str, Any]]:
         return [
@@ -49,23 +48,23 @@ def ended(lines: Sequence[Line], room: Room, height: int, x: Any, title: str, sp
         ]  # fmt: skip
 
     grey, strong = [line for line in lines if line.color is None], [line for line in lines if line.color is not None]
-    color = alt.Color("color:N", scale=None)
-    base = alt.Chart(inline(rows(strong))).encode(x=x, detail="source:N", color=color)
+    color = channel("color:N", scale=None)
+    base = Layer(inline(rows(strong))).encode(x=x, detail="source:N", color=color)
     layers = [
         held(width, 0, room.names + 18, height),
-        alt.Chart(inline([{"y": 0}])).mark_rule(color=INK, strokeWidth=1).encode(y=y),
+        Layer(inline([{"y": 0}])).mark("rule", color=INK, strokeWidth=1).encode(y=y),
     ]
     if grey:
         layers.append(
-            alt.Chart(inline(rows(grey))).mark_line(strokeWidth=1.25, color=REST).encode(x=x, y=y, detail="source:N")
+            Layer(inline(rows(grey))).mark("line", strokeWidth=1.25, color=REST).encode(x=x, y=y, detail="source:N")
         )
     layers += [
-        *([base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")] if spans else []),
-        base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(aria=True, filled=True, size=50, opacity=1).encode(y=y, description="said:N"),
+        *([base.mark("rule", strokeWidth=1.5).encode(y="low:Q", y2="high:Q")] if spans else []),
+        base.mark("line", strokeWidth=2).encode(y=y),
+        base.mark("point", aria=True, filled=True, size=50, opacity=1).encode(y=y, description="said:N"),
         *_names(strong, names, domain, width, height),
     ]
-    return alt.layer(*layers).properties(width=width, height=height)
+    return layered(*layers, width=width, height=height)
 
 
 def _names(lines: Sequence[Line], names: dict[str, str], domain: list[float], width: int, height: int) -> list[Any]:
@@ -75,15 +74,13 @@ def _names(lines: Sequence[Line], names: dict[str, str], domain: list[float], wi
     places = spread(ends, LINE, 6, height - 6)
     found: list[Any] = []
     for line, end, place in zip(lines, ends, places, strict=True):
-        at = alt.Chart(inline([{"name": names[line.source]}]))
+        at = Layer(inline([{"name": names[line.source]}]))
         found.append(
-            at.mark_rule(color=LINES[line.color or 0], strokeWidth=1).encode(
-                x=alt.value(width + 3), x2=alt.value(width + 14), y=alt.value(end), y2=alt.value(place)
+            at.mark("rule", color=LINES[line.color or 0], strokeWidth=1).encode(
+                x=fixed(width + 3), x2=fixed(width + 14), y=fixed(end), y2=fixed(place)
             )
         )
         found.append(
-            at.mark_text(align="left", color=INK, limit=0).encode(
-                x=alt.value(width + 18), y=alt.value(place), text="name:N"
-            )
+            at.mark("text", align="left", color=INK, limit=0).encode(x=fixed(width + 18), y=fixed(place), text="name:N")
         )
     return found

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
 from jobs.reports.data import finite
 from jobs.reports.drawing import ACCENT, REST, TIED, svg
 from jobs.reports.html_parts import figure
+from jobs.reports.vega import Layer, Spec, channel, fixed, options
 
 MOST_LINES = 6
 LINES = tuple(f"var(--s{i})" for i in range(1, MOST_LINES + 1))
@@ -43,9 +42,9 @@ class Room:
 WIDE, NARROW = Room("wide", 760, 194, 26), Room("narrow", 340, 116, 14)
 
 
-def names_axis(room: Room) -> alt.Axis:
+def names_axis(room: Room) -> Spec:
     """Return the axis of names at the left of a chart, as wide as the room has it."""
-    return alt.Axis(
+    return options(
         title=None, domain=False, ticks=False, labelPadding=8, labelLimit=room.names - 8,
         minExtent=room.names, maxExtent=room.names,
     )  # fmt: skip
@@ -78,7 +77,7 @@ def drawn(figures: Figures, name: str, caption: str = "") -> str:
 
 def made_of(name: str, draw: Callable[[Room], Any], description: str) -> Chart:
     """Return a figure; its description is what a screen reader says."""
-    wide, narrow = (draw(room).to_dict(validate=False) for room in (WIDE, NARROW))
+    wide, narrow = (draw(room) for room in (WIDE, NARROW))
     return Chart(name, wide, narrow, description)
 
 
@@ -100,13 +99,9 @@ def states_of(values: Sequence[dict[str, Any]]) -> list[str]:
 
 def by_state(states: list[str], legend: bool = True, columns: int = 3) -> dict[str, Any]:
     """Return colour and shape of the field `state`: shapes tell it without colours."""
-    shown = alt.Legend(orient="top", title=None, labelLimit=300, columns=columns) if legend else None
-    color = alt.Color(
-        "state:N", scale=alt.Scale(domain=states, range=[STATES[state] for state in states]), legend=shown
-    )
-    shape = alt.Shape(
-        "state:N", scale=alt.Scale(domain=states, range=[SHAPES[state] for state in states]), legend=shown
-    )
+    shown = options(orient="top", title=None, labelLimit=300, columns=columns) if legend else None
+    color = channel("state:N", scale=options(domain=states, range=[STATES[state] for state in states]), legend=shown)
+    shape = channel("state:N", scale=options(domain=states, range=[SHAPES[state] for state in states]), legend=shown)
     return {"color": color, "shape": shape}
 
 
@@ -129,14 +124,12 @@ def spread(places: Sequence[float], least: float, low: float, high: float) -> li
 def held(width: int, left: int, right: int, height: int) -> Any:
     """Return an unseen rectangle that keeps room for names beside a plot, however wide the reader's font is."""
     return (
-        alt.Chart(inline([{}]))
-        .mark_rect(opacity=0)
-        .encode(x=alt.value(-left), x2=alt.value(width + right), y=alt.value(0), y2=alt.value(height))
+        Layer(inline([{}]))
+        .mark("rect", opacity=0)
+        .encode(x=fixed(-left), x2=fixed(width + right), y=fixed(0), y2=fixed(height))
     )
 
 
-def inline(values: list[dict[str, Any]]) -> alt.InlineData:
+def inline(values: list[dict[str, Any]]) -> Spec:
     """Return rows as a chart's data; what is not finite becomes null."""
-    return alt.InlineData(
-        values=[{k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for row in values]
-    )
+    return {"values": [{k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for row in values]}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
 from jobs.output.records import SourceRow
 from jobs.reports.data import ReportData, digits_of
 from jobs.reports.drawing import ACCENT, WARN
@@ -13,6 +11,7 @@ from jobs.reports.html_parts import count, name, num, section, share, span, tabl
 from jobs.reports.lines import Line, ended
 from jobs.reports.marks import MOST_LINES, Chart, Figures, Room, drawn, inline, listing, made_of, names_axis
 from jobs.reports.names import labels
+from jobs.reports.vega import Layer, Spec, channel, layered, options
 
 BAR = 24
 
@@ -22,19 +21,17 @@ def best_mixture(data: ReportData) -> SourceRow | None:
     return max((row for row in data.ranking if row["kind"] == "mixture"), key=lambda row: row["eci"], default=None)
 
 
-def bars(
-    values: list[tuple[str, float, str]], room: Room, color: str, axis: alt.Axis, domain: list[float] | None
-) -> Any:
+def bars(values: list[tuple[str, float, str]], room: Room, color: str, axis: Spec, domain: list[float] | None) -> Any:
     """Return bars with their figures at their ends. `values`: (name, length, figure)."""
     names = labels([value[0] for value in values], room.most)
     rows = [{"label": names[one], "length": length, "figure": figure} for one, length, figure in values]
-    base = alt.Chart(inline(rows)).encode(
-        y=alt.Y("label:N", sort=list(names.values()), axis=names_axis(room)),
-        x=alt.X("length:Q", axis=axis, scale=alt.Scale(domain=domain) if domain else alt.Undefined),
+    base = Layer(inline(rows)).encode(
+        y=channel("label:N", sort=list(names.values()), axis=names_axis(room)),
+        x=channel("length:Q", axis=axis, **({"scale": options(domain=domain)} if domain else {})),
     )
-    figures = base.mark_text(align="left", dx=5).encode(text="figure:N")
-    chart = base.mark_bar(color=color, cornerRadius=2, height=14) + figures
-    return chart.properties(height=BAR * len(rows), width=room.width - room.names - 66)
+    figures = base.mark("text", align="left", dx=5).encode(text="figure:N")
+    lengths = base.mark("bar", color=color, cornerRadius=2, height=14)
+    return layered(lengths, figures, height=BAR * len(rows), width=room.width - room.names - 66)
 
 
 def mixture(data: ReportData) -> Chart | None:
@@ -46,7 +43,7 @@ def mixture(data: ReportData) -> Chart | None:
     values = [(part["source"], part["alpha"], f"{part['alpha']:.1%}") for part in parts if part["alpha"] > 0]
     if len(values) < 2:
         return None
-    axis = alt.Axis(title="share of the mixture", format=".0%", tickCount=4)
+    axis = options(title="share of the mixture", format=".0%", tickCount=4)
     return made_of(
         "mixture",
         lambda room: bars(values, room, ACCENT, axis, [0, 1]),
@@ -78,7 +75,7 @@ def rejects(data: ReportData) -> Chart | None:
     found = sorted(data.manifest["rejects"].items(), key=lambda item: -item[1])
     if not found:
         return None
-    axis = alt.Axis(title="rows rejected", tickCount=4, tickMinStep=1, format="~s")
+    axis = options(title="rows rejected", tickCount=4, tickMinStep=1, format="~s")
     return made_of(
         "rejects",
         lambda room: bars([(reason, n, f"{n:,}") for reason, n in found], room, WARN, axis, None),
@@ -121,10 +118,10 @@ def history(data: ReportData) -> Chart | None:
                     len(ways),
                 )
             )
-    x = alt.X(
+    x = channel(
         "x:T",
-        scale=alt.Scale(type="utc"),
-        axis=alt.Axis(
+        scale=options(type="utc"),
+        axis=options(
             title="time (UTC)", grid=False, tickCount=3, format="%m-%d %H:%M", labelOverlap=True, labelFlush=True
         ),
     )

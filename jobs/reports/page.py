@@ -20,6 +20,7 @@ from jobs.output.root import require
 from jobs.output.runs import named, read_manifest
 from jobs.output.sealed import sealed_page
 from jobs.output.store import Store, file_at
+from jobs.output.verified import check, check_sizes
 from jobs.reports.data import ReportData, made_at, read_report
 from jobs.reports.html_parts import esc
 from jobs.reports.sections import NAVIGATION, charts, sections
@@ -49,10 +50,11 @@ def write_report(store: Store, folder: str, manifest: Manifest, memory: int = 1 
         None, or a line that says why there is no report.
 
     Raises:
-        DamagedError: a table is not what the manifest says.
+        DamagedError: a table is not there, or not as long as the manifest says.
     """
     try:
-        page = build(store, folder, manifest, memory, 1, HOME)
+        check_sizes(store, folder, manifest["files"])
+        page = page_of(read_report(store, folder, manifest, memory, 1), HOME)
         store.write_text(layout.report_in(folder), sealed_page(page))
     except DamagedError:
         raise
@@ -78,7 +80,9 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
     manifest = read_manifest(store, run_id)
     folder = layout.run_folder(run_id)
     try:
-        page = build(store, folder, manifest, available_memory() // 4, available_cores(), "" if to else HOME)
+        check(store, folder, manifest["files"])
+        data = read_report(store, folder, manifest, available_memory() // 4, available_cores())
+        page = page_of(data, "" if to else HOME)
     except FileNotFoundError as error:
         raise EciError(f"{store.path(folder)}: a table of the run is missing: {error}") from error
     if to is None:
@@ -87,11 +91,6 @@ def report(out: str, run_id: str | None = None, to: str | None = None) -> str:
         return store.path(layout.report_in(folder))
     target.write_text(name, sealed_page(page))
     return target.path(name)
-
-
-def build(store: Store, folder: str, manifest: Manifest, memory: int, threads: int, home: str) -> str:
-    """Return the page. `home`: as `page_of`. Raises what `read_report` raises."""
-    return page_of(read_report(store, folder, manifest, memory, threads), home)
 
 
 def page_of(data: ReportData, home: str = "") -> str:

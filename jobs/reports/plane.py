@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import altair as alt
-
 from jobs.output.records import SourceRow, value_of
 from jobs.probing.fitness import few
 from jobs.reports.data import ReportData, by_eci, digits_of
@@ -14,6 +12,7 @@ from jobs.reports.drawing import INK, MUTED, REST
 from jobs.reports.html_parts import section
 from jobs.reports.marks import Chart, Figures, Room, by_state, drawn, inline, listing, made_of, state_of, states_of
 from jobs.reports.names import labels
+from jobs.reports.vega import Layer, channel, layered, options
 
 HEIGHT = 380
 CURVES = 5
@@ -67,34 +66,34 @@ def _draw(rows: list[SourceRow], room: Room, digits: int) -> Any:
         }
         for i, (row, place) in enumerate(zip(rows, places, strict=True))
     ]  # fmt: skip
-    x = alt.X("information:Q", scale=alt.Scale(domain=[0, top], nice=False),
-              axis=alt.Axis(title=f"information, {UNIT} → better", grid=False, tickCount=5))  # fmt: skip
-    y = alt.Y("misinformation:Q", scale=alt.Scale(domain=[0, high], nice=False),
-              axis=alt.Axis(title=f"misinformation, {UNIT} → worse", grid=False, tickCount=5, minExtent=34, maxExtent=34))  # fmt: skip
+    x = channel("information:Q", scale=options(domain=[0, top], nice=False),
+              axis=options(title=f"information, {UNIT} → better", grid=False, tickCount=5))  # fmt: skip
+    y = channel("misinformation:Q", scale=options(domain=[0, high], nice=False),
+              axis=options(title=f"misinformation, {UNIT} → worse", grid=False, tickCount=5, minExtent=34, maxExtent=34))  # fmt: skip
     lines = (
-        alt.Chart(inline(curves))
-        .mark_line(color=REST, strokeWidth=1, strokeDash=[4, 4])
+        Layer(inline(curves))
+        .mark("line", color=REST, strokeWidth=1, strokeDash=[4, 4])
         .encode(x=x, y=y, detail="level:N", order="order:Q")
     )
-    marks = alt.Chart(inline(ends)).mark_text(color=MUTED, dx=-4, dy=-8, align="right").encode(x=x, y=y, text="name:N")
+    marks = Layer(inline(ends)).mark("text", color=MUTED, dx=-4, dy=-8, align="right").encode(x=x, y=y, text="name:N")
     looks = by_state(states_of(values), columns=1 if room.narrow else 3)
-    base = alt.Chart(inline(values))
-    spans = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
-        x=alt.X("i_lo:Q", scale=alt.Scale(domain=[0, top], nice=False)),
+    base = Layer(inline(values))
+    spans = base.mark("rule", strokeWidth=2.5, strokeCap="round").encode(
+        x=channel("i_lo:Q", scale=options(domain=[0, top], nice=False)),
         x2="i_hi:Q",
         y="m_lo:Q",
         y2="m_hi:Q",
         color=looks["color"],
     )
-    points = base.mark_point(aria=True, filled=True, size=110, opacity=1).encode(
+    points = base.mark("point", aria=True, filled=True, size=110, opacity=1).encode(
         x=x, y=y, description="said:N", **looks
     )
     layers = [lines, marks, spans, points]
     for place, (dx, dy, align) in PLACES.items():
         here = [value for value in values if value["place"] == place]
-        text = alt.Chart(inline(here)).mark_text(dx=dx, dy=dy, align=align, color=INK).encode(x=x, y=y, text="label:N")
+        text = Layer(inline(here)).mark("text", dx=dx, dy=dy, align=align, color=INK).encode(x=x, y=y, text="label:N")
         layers += [text] if here else []
-    return alt.layer(*layers).properties(height=HEIGHT, width=width)
+    return layered(*layers, height=HEIGHT, width=width)
 
 
 def _stretch(row: SourceRow, end: str) -> float:

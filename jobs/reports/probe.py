@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import altair as alt
-
 from jobs.output.records import CurveRow, ProbeRow, SourceRow
 from jobs.probing.answer import SURE, Probed, interval
 from jobs.reports.cells import gain_cell, ranks
@@ -18,6 +16,7 @@ from jobs.reports.html_parts import Cell, folded, name, num, section, share, tab
 from jobs.reports.lines import Line, ended
 from jobs.reports.marks import MOST_LINES, Chart, Figures, drawn, listing, made_of, state_of
 from jobs.reports.ranked import Standing, ranked
+from jobs.reports.vega import channel, options
 
 HEADS = (
     ("rank", "by gain and information, never against a decided pair; in brackets: those that the decided pairs leave"),
@@ -78,8 +77,8 @@ def curves(probed: Probed) -> Chart | None:
     if not ways:
         return None
     steps = sorted({int(at) for way in ways for at, *_ in way.points})
-    x = alt.X("x:Q", scale=alt.Scale(nice=False),
-              axis=alt.Axis(title="training steps", grid=False, values=steps, labelOverlap=True))  # fmt: skip
+    x = channel("x:Q", scale=options(nice=False),
+              axis=options(title="training steps", grid=False, values=steps, labelOverlap=True))  # fmt: skip
     lost, others = sum(_lost(probed, source) > 0 for source in names), len(ways) - len(names)
     return made_of(
         "curves",

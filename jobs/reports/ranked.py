@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-import altair as alt
-
 from jobs.reports.drawing import INK
 from jobs.reports.marks import Room, by_state, inline, names_axis, states_of
 from jobs.reports.names import labels
+from jobs.reports.vega import Layer, Spec, channel, fixed, layered, options
 
 ROW = 26
 FAR = 6
@@ -47,14 +46,11 @@ def ranked(rows: Sequence[Standing], room: Room, measure: str, digits: int, sign
         return _values(values, room, measure, room.width - room.names - 12, columns)
     if room.narrow:
         width = room.width - room.names - 12
-        return alt.vconcat(
-            _values(values, room, measure, width, columns),
-            _differences(values, room, width - figures, digits, True),
-            spacing=18,
-        )
+        values_above = _values(values, room, measure, width, columns)
+        return {"vconcat": [values_above, _differences(values, room, width - figures, digits, True)], "spacing": 18}
     free = room.width - room.names - figures - 46
     left = _values(values, room, measure, free // 2, columns)
-    return alt.hconcat(left, _differences(values, room, free - free // 2, digits, False), spacing=26)
+    return {"hconcat": [left, _differences(values, room, free - free // 2, digits, False)], "spacing": 26}
 
 
 def _said(row: Standing, form: str, digits: int) -> str:
@@ -69,21 +65,21 @@ def _said(row: Standing, form: str, digits: int) -> str:
     return ", ".join(parts)
 
 
-def _names(values: list[dict[str, Any]], room: Room, shown: bool) -> alt.Y:
+def _names(values: list[dict[str, Any]], room: Room, shown: bool) -> Spec:
     if not shown:
-        return alt.Y("label:N", sort=[value["label"] for value in values], axis=None)
-    return alt.Y("label:N", sort=[value["label"] for value in values], axis=names_axis(room))
+        return channel("label:N", sort=[value["label"] for value in values], axis=None)
+    return channel("label:N", sort=[value["label"] for value in values], axis=names_axis(room))
 
 
 def _values(values: list[dict[str, Any]], room: Room, measure: str, width: int, columns: int) -> Any:
     y, looks = _names(values, room, True), by_state(states_of(values), columns=columns)
-    base = alt.Chart(inline(values)).encode(y=y, description="said:N")
-    axis = alt.Axis(title=measure, tickCount=4, labelOverlap=True)
-    zero = alt.Chart(inline([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=alt.X("zero:Q", axis=axis))
-    sure = alt.Chart(inline([value for value in values if value["low"] is not None])).encode(y=y, description="said:N")
-    lines = sure.mark_rule(strokeWidth=3, strokeCap="round").encode(x="low:Q", x2="high:Q", color=looks["color"])
-    spots = base.mark_point(aria=True, filled=True, size=100, opacity=1).encode(x="value:Q", **looks)
-    return alt.layer(zero, lines, spots).properties(width=width, height=ROW * len(values))
+    base = Layer(inline(values)).encode(y=y, description="said:N")
+    axis = options(title=measure, tickCount=4, labelOverlap=True)
+    zero = Layer(inline([{"zero": 0}])).mark("rule", color=INK, strokeWidth=1).encode(x=channel("zero:Q", axis=axis))
+    sure = Layer(inline([value for value in values if value["low"] is not None])).encode(y=y, description="said:N")
+    lines = sure.mark("rule", strokeWidth=3, strokeCap="round").encode(x="low:Q", x2="high:Q", color=looks["color"])
+    spots = base.mark("point", aria=True, filled=True, size=100, opacity=1).encode(x="value:Q", **looks)
+    return layered(zero, lines, spots, width=width, height=ROW * len(values))
 
 
 def inside(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
@@ -119,24 +115,24 @@ def _differences(values: list[dict[str, Any]], room: Room, width: int, digits: i
             "figure": "leader" if value is values[0] else f"{value['difference']:+.{digits}f}",
         })  # fmt: skip
     y, looks = _names(values, room, names), by_state(states_of(values), legend=False)
-    axis = alt.Axis(
+    axis = options(
         title="less than the leader (line: 95 % interval)", tickCount=3, labelOverlap=True, format=f"+.{digits}~f"
     )
-    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
-    x = alt.X("spot:Q", scale=scale, axis=axis)
-    base = alt.Chart(inline(shown)).encode(y=y, description="said:N")
+    scale = options(domain=list(domain), nice=False, zero=False)
+    x = channel("spot:Q", scale=scale, axis=axis)
+    base = Layer(inline(shown)).encode(y=y, description="said:N")
     near = [value for value in shown if not (value["under"] or value["over"])]
-    inner = alt.Chart(inline(near)).encode(y=y, description="said:N")
-    lines = inner.mark_rule(strokeWidth=3, strokeCap="round").encode(
-        x=alt.X("low_end:Q", scale=scale, axis=axis), x2="high_end:Q", color=looks["color"]
+    inner = Layer(inline(near)).encode(y=y, description="said:N")
+    lines = inner.mark("rule", strokeWidth=3, strokeCap="round").encode(
+        x=channel("low_end:Q", scale=scale, axis=axis), x2="high_end:Q", color=looks["color"]
     )
-    spots = inner.mark_point(aria=True, filled=True, size=100, opacity=1).encode(x=x, **looks)
+    spots = inner.mark("point", aria=True, filled=True, size=100, opacity=1).encode(x=x, **looks)
     layers = [lines, spots]
     if domain[0] <= 0 <= domain[1]:
-        layers.insert(0, alt.Chart(inline([{"spot": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x))
+        layers.insert(0, Layer(inline([{"spot": 0}])).mark("rule", color=INK, strokeWidth=1).encode(x=x))
     for side, shape in (("under", "triangle-left"), ("over", "triangle-right")):
         far = [value for value in shown if value[side]]
-        arrows = alt.Chart(inline(far)).mark_point(aria=True, filled=True, size=110, opacity=1, shape=shape)
+        arrows = Layer(inline(far)).mark("point", aria=True, filled=True, size=110, opacity=1, shape=shape)
         layers += [arrows.encode(x=x, y=y, description="said:N", color=looks["color"])] if far else []
-    figures = base.mark_text(align="right", dx=LETTER * (digits + 4) + 4).encode(x=alt.value(width), text="figure:N")
-    return alt.layer(*layers, figures).properties(width=width, height=ROW * len(values))
+    figures = base.mark("text", align="right", dx=LETTER * (digits + 4) + 4).encode(x=fixed(width), text="figure:N")
+    return layered(*layers, figures, width=width, height=ROW * len(values))

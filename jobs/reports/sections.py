@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from altair.utils.schemapi import debug_mode
-
 from jobs.reports.ablations import ablation_section, agreement
 from jobs.reports.data import ReportData
 from jobs.reports.disagreement import bump, disagreement_section
@@ -48,9 +46,8 @@ def sections(data: ReportData, figures: Figures) -> str:
 
 def charts(data: ReportData) -> Figures:
     """Return the charts that the data has something for, by name."""
-    with debug_mode(False):  # each figure is checked when it is whole, not its parts as they are made as well
-        made: list[Chart | None] = [
-            *probe_charts(data), ranking(data), bump(data), plane(data), margins(data), similarities(data), mixture(data),
-            agreement(data), rejects(data), history(data),
-        ]  # fmt: skip
+    made: list[Chart | None] = [
+        *probe_charts(data), ranking(data), bump(data), plane(data), margins(data), similarities(data), mixture(data),
+        agreement(data), rejects(data), history(data),
+    ]  # fmt: skip
     return {chart.name: chart for chart in made if chart is not None}

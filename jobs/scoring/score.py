@@ -24,7 +24,7 @@ from jobs.output.tables import SCORES
 from jobs.scoring.members import members_of, write_members
 from jobs.scoring.moments import Moments, add_moments
 from jobs.vectors.exchange import receive, token_weights
-from jobs.work.files import publish, reading, write_partitions, writing
+from jobs.work.files import publish, reading, writing
 from jobs.work.job import Job
 from jobs.work.layout import MOMENTS, PARTS, REFS, SCORE_REJECTS, Exchanged, PartRange, fold_name
 from jobs.work.summaries import Scored
@@ -80,10 +80,8 @@ def score_task(
             rejects.append(rejected)
             _let_go(con, texts)  # before the next part comes, and while other stages use this worker
             report(len(scored))
-    table = moments.table(job.run_id, fold)
     with writing(job, MOMENTS, name) as out:
-        numbers = np.array([sources.index(source) for source in table["source"].to_pylist()], dtype=np.int64)
-        write_partitions(out, table, numbers, len(sources))
+        moments.write(out, job.run_id, fold)
     with writing(job, SCORE_REJECTS, name) as out:
         out.write_table(pa.concat_tables(rejects))
     write_members(job, name, members)

@@ -14,11 +14,11 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from eci_sql.leverage import added, inverse_factor, leverages, residuals
-from eci_sql.moments import FloatArray, RefArray, VectorArray, dim_of, sum_packed, unpack_upper
+from eci_sql.moments import FloatArray, RefArray, VectorArray, unpack_upper
 from jobs.ids import from_arrow
 from jobs.output import layout
 from jobs.output.tables import SCORES
-from jobs.scoring.moments import folds_of_table, read_source
+from jobs.scoring.sums import read_source
 from jobs.vectors.exchange import receive, token_weights
 from jobs.work.files import publish, read_unfinished, reading, writing_bytes
 from jobs.work.job import Job
@@ -31,10 +31,10 @@ Factors = dict[str, tuple[FloatArray, FloatArray, int]]
 
 def factor_task(job: Job, name: str, number: int, scored: list[str]) -> Factor:
     """Keep the inverse factors of one source's two matrices, for `triples_task`. `scored`: score tasks."""
-    sums = folds_of_table(read_source(job, number, scored), job.folds)
+    sums = read_source(job, [number], scored).sums
     n = int(sums.n.sum())
     with threadpool_limits(1, "blas"):
-        factors = [inverse_factor(unpack_upper(sum_packed(s), dim_of(s.shape[1])) / n, job.lam) for s in sums[:2]]
+        factors = [inverse_factor(unpack_upper(sign.whole, job.dim) / n, job.lam) for sign in sums.signs]
     with writing_bytes(job, FACTORS, name) as file:
         np.save(file, np.stack(factors))
     return {"n_examples": n}

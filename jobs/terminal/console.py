@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_WIDTH = 160
+TAKEN_FOR_ONE = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables by which Rich takes a stream for a terminal that is none."""
 TOO_FEW = "too few"
 
 
@@ -25,6 +29,18 @@ def make_console(stderr: bool = False, color: bool = True) -> Console:
     if not console.is_terminal:
         console = Console(stderr=stderr, no_color=not color, highlight=False, width=PLAIN_WIDTH)
     return console
+
+
+def terminal_of(stderr: bool = False) -> Console | None:
+    """Return the console of a stream that is a terminal, or that the user has Rich take for one; None of any other.
+
+    Most commands end before Rich would be loaded.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if not stream.isatty() and not any(os.environ.get(name) for name in TAKEN_FOR_ONE):
+        return None
+    console = make_console(stderr)
+    return console if console.is_terminal else None
 
 
 def to_json(value: Any) -> str:

@@ -129,7 +129,9 @@ _SETS = pa.schema(
 _TOKENS = pa.schema([("token", pa.string()), ("document_frequency", pa.int64()), ("in_query", pa.bool_())])
 _VOCABULARY = pa.schema([("token", pa.string()), ("idf", pa.float64())])
 FOLD_SUMS = MOMENTS_TABLE.schema.insert(2, pa.field("fold", pa.int32()))
-"""One source's sums in a fold."""
+"""One source's sums in a fold, in units of 2^-UNIT_BITS."""
+SCORED_SUMS = pa.schema([*FOLD_SUMS, *((f"{sign}_rows", pa.list_(pa.int32())) for sign in ("plus", "minus"))])
+"""The same as a task has scored it: of either sign the rows while they are few, else their sum in units of 2^-SUM_BITS."""
 MEMBERS_SCHEMA = pa.schema([("id", ID_TYPE), ("source", pa.int32())])
 
 
@@ -169,7 +171,7 @@ EXCHANGE = WorkFile(
     compressed=False,
 )
 MOMENTS = WorkFile(
-    "score", "moments", FOLD_SUMS, "source, of one row or none", ("information", "mixture", "moments", "factor"),
+    "score", "moments", SCORED_SUMS, "source, of one row or none", ("information", "mixture", "moments", "factor"),
     compressed=False,
 )  # fmt: skip
 MEMBERS = WorkFile("score", "members", MEMBERS_SCHEMA, "bucket", ("distinct",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from eci_sql.information import interval, jackknife_se
 from eci_sql.leave_out import delete_one
-from eci_sql.moments import sum_packed
 from jobs.config import make_config
 from jobs.decide.ablation import ablate
 from jobs.decide.mixing import mix
@@ -35,7 +35,7 @@ def test_every_interval_follows_from_the_sums_made_again_bit_by_bit(decided: Dec
     for row in (row for row in run.rows if row["kind"] == "source"):
         found = by_fold(row["source"])
         with threadpool_limits(1, "blas"):
-            score, leave_out = delete_one(*found, run.lam)
+            score, leave_out = delete_one(found, run.lam)
         assert astuple(score) == (row["information"], row["misinformation"], row["purity"], row["eci"])
         se = jackknife_se(leave_out)
         assert (se, *interval(score.eci, se, row["folds_done"])) == (row["eci_se"], row["eci_lo"], row["eci_hi"])
@@ -55,7 +55,7 @@ def test_sums_made_again_add_up_to_the_published_ones_whatever_the_looks(tmp_pat
     by_fold = fold_sums(run, run.sources, str(tmp_path))
     for name in run.sources:
         total = run.totals(name)
-        assert np.array_equal(sum_packed(by_fold(name).plus), total.plus[0])
+        assert np.array_equal(by_fold(name).plus.whole, total.plus.whole)
         assert by_fold(name).n.sum() == total.n[0] == run.examples()[name]
 
 
@@ -72,11 +72,21 @@ def test_the_moments_take_four_bytes_a_matrix_entry_at_most(tmp_path: Path) -> N
     assert published / 1.5 < plan["bytes_published"] < published * 1.5
 
 
+def assert_near(a: Any, b: Any) -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert_near(a[name], b[name])
+    else:
+        assert a == (pytest.approx(b, rel=1e-9) if isinstance(a, float) else b)
+
+
 def test_a_run_of_layout_2_gives_the_same_mixtures_and_samples(decided: Decided, tmp_path: Path) -> None:
     shutil.copytree(decided.out, tmp_path / "old")
     as_layout_2(tmp_path / "old", decided.run.run_id)
     for parts in (None, "source 0=0.5,source 1=0.5"):
-        assert mix(str(tmp_path / "old"), parts=parts) == mix(str(decided.out), parts=parts)
+        # it has published sums, and few rows are scored as they are: the last digits are others
+        assert_near(mix(str(tmp_path / "old"), parts=parts), mix(str(decided.out), parts=parts))
     for only in (["sample"], ["temperature"]):
         assert ablate(str(tmp_path / "old"), Silent(), only=only) == ablate(str(decided.out), Silent(), only=only)
 
@@ -94,8 +104,8 @@ def test_vectors_that_differ_a_little_leave_the_whole_as_it_was_said(decided: De
     spool = moved(spool_vectors(run, str(tmp_path)), tmp_path, 1e-4)
     name = run.sources[0]
     found, total = fold_sums(run, [name], str(tmp_path), spool)(name), run.totals(name)
-    assert np.array_equal(sum_packed(found.plus), total.plus[0])
-    assert np.array_equal(sum_packed(found.minus), total.minus[0])
+    assert np.array_equal(found.plus.whole, total.plus.whole)
+    assert np.array_equal(found.minus.whole, total.minus.whole)
 
 
 def test_other_vectors_than_those_scored_are_refused_in_one_line(decided: Decided, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from eci_sql.information import score_means
-from eci_sql.moments import sum_packed, unpack_upper
+from eci_sql.moments import unpack_upper
 from jobs.config import make_config
 from jobs.decide.mixing import mix, parse_parts
 from jobs.errors import InputError
@@ -90,7 +90,7 @@ def test_the_interval_of_the_gain_is_the_jackknife_of_the_difference(decided: De
         for name in names:
             sums = by_fold(name)
             n = sums.n[kept].sum()
-            means.append([unpack_upper(sum_packed(packed[kept]), run.dim) / n for packed in sums[:2]])
+            means.append([unpack_upper(sign.whole - sign.fold(without), run.dim) / n for sign in sums.signs])
         plus, minus = np.mean(means, axis=0)
         return score_means(plus, minus, run.lam).eci
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from eci_sql.leverage import added, inverse_factor, leverages
-from eci_sql.moments import sum_packed, unpack_upper
+from eci_sql.moments import unpack_upper
 from jobs.finished.committed import Finished
 from tests.decide.conftest import Decided
 
@@ -39,7 +39,7 @@ def test_first_order_terms_of_a_run_sum_to_the_trace_identity(decided: Decided) 
     for name in run.sources:
         sums = run.totals(name)
         for packed, sign in ((sums.plus, 1), (sums.minus, -1)):
-            scaled = unpack_upper(sum_packed(packed), run.dim) / sums.n.sum() * run.dim / run.lam
+            scaled = unpack_upper(packed.whole, run.dim) / sums.n.sum() * run.dim / run.lam
             trace = np.trace(np.linalg.solve(np.eye(run.dim) + scaled, scaled))
             terms = np.expm1(np.abs(value[(source == name) & (np.sign(weight) == sign)]))
             assert terms.sum() == pytest.approx(trace, rel=1e-4)

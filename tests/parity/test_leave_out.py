@@ -11,9 +11,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from eci_sql.connection import connect, statement
+from eci_sql.folds import FoldMatrices, Folds
 from eci_sql.information import score
 from eci_sql.leave_out import delete_one
-from eci_sql.moments import sum_packed, unpack_upper
+from eci_sql.moments import unpack_upper
 from eci_sql.udfs import register_information
 from jobs.scoring.moments import as_lists
 
@@ -42,7 +43,7 @@ def sums_of(dim: int, empty: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_the_score_has_the_bits_of_matrices_that_go_through_sql(dim: int) -> None:
     plus, minus, n = sums_of(dim, empty=2)
     here = np.flatnonzero(n)
-    whole = {"plus": sum_packed(plus), "minus": sum_packed(minus)}
+    whole = {"plus": plus.sum(axis=0), "minus": minus.sum(axis=0)}
     table = pa.table(
         {
             "fold": pa.array([None, *here.tolist()], pa.int32()),
@@ -57,7 +58,7 @@ def test_the_score_has_the_bits_of_matrices_that_go_through_sql(dim: int) -> Non
         register_information(con)
         con.register("sums", table)
         rows = con.sql(statement("information"), params={"lambda": LAMBDA}).fetchall()
-    total, leave_out = delete_one(plus, minus, n, LAMBDA)
+    total, leave_out = delete_one(Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), n), LAMBDA)
     assert astuple(total) == rows[0][1:]
     assert leave_out[here].tolist() == [row[-1] for row in rows[1:]]
 
@@ -67,10 +68,10 @@ def test_the_score_has_the_bits_of_numpy_alone(dim: int) -> None:
     plus, minus, n = sums_of(dim, empty=5)
 
     def scored(folds: np.ndarray) -> tuple[float, ...]:
-        sums = (unpack_upper(sum_packed(part[folds]), dim) for part in (plus, minus))
+        sums = (unpack_upper(part[folds].sum(axis=0), dim) for part in (plus, minus))
         return astuple(score(*sums, int(n[folds].sum()), LAMBDA))
 
-    total, leave_out = delete_one(plus, minus, n, LAMBDA)
+    total, leave_out = delete_one(Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), n), LAMBDA)
     assert astuple(total) == scored(np.arange(FOLDS))
     for fold in range(FOLDS):
         if n[fold]:
@@ -81,5 +82,5 @@ def test_the_score_has_the_bits_of_numpy_alone(dim: int) -> None:
 
 def test_without_its_only_fold_a_source_has_no_score() -> None:
     plus, minus, n = (sums[:1] for sums in sums_of(6, empty=3))
-    total, leave_out = delete_one(plus, minus, n, LAMBDA)
+    total, leave_out = delete_one(Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), n), LAMBDA)
     assert total.eci > 0 and leave_out.tolist() == [0.0]

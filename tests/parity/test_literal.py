@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from eci_sql.folds import FoldMatrices, Folds
 from eci_sql.information import eci_v1, jackknife_se, spectrum
 from eci_sql.leave_out import delete_one
 from eci_sql.moments import add_outer, pack_upper, residual_rows, unpack_upper
@@ -70,7 +71,7 @@ def test_scores_and_errors_agree(
 ) -> None:
     own = [one for one in examples if one.triple.source == source]
     plus, minus, n = fold_sums(own, vectors)
-    total, leave_out = delete_one(plus, minus, n, PARAMETERS.lam)
+    total, leave_out = delete_one(Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), n), PARAMETERS.lam)
     expected = rows[source]
     assert total.information == pytest.approx(expected.information, rel=1e-5)
     assert total.misinformation == pytest.approx(expected.misinformation, rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -159,8 +160,14 @@ def test_the_figures_show_points_with_intervals_states_and_the_line_at_zero(data
 
 def values_of(chart: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Return the rows of a chart's data that have a key, each once."""
-    found = [row for rows in chart["datasets"].values() for row in rows if key in row]
+    found = [row for row in _rows_of(chart) if key in row]
     return [row for i, row in enumerate(found) if row not in found[:i]]
+
+
+def _rows_of(chart: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from chart.get("data", {}).get("values", [])
+    for inner in (*chart.get("layer", []), *chart.get("hconcat", [])):
+        yield from _rows_of(inner)
 
 
 def test_curves_in_colour_are_of_those_that_lead_and_of_those_that_lost_most():
@@ -235,7 +242,7 @@ def test_a_decided_leader_is_named_and_a_hostile_one_stays_text(data):
 def _without_data(node: Any) -> Any:
     """Return a specification without what is data, orders of names among it."""
     if isinstance(node, dict):
-        return {key: _without_data(value) for key, value in node.items() if key not in ("datasets", "data", "sort")}
+        return {key: _without_data(value) for key, value in node.items() if key not in ("data", "sort")}
     return [_without_data(value) for value in node] if isinstance(node, list) else node
 
 

@@ -83,8 +83,7 @@ def test_the_figures_show_each_ablation_with_its_agreement_and_every_sources_eci
     assert labels[0] == "as run" and len(set(labels)) == len(data.ablations)
     tau, eci = agreement(data), Grid(ablated_sources(data))
     assert tau is not None
-    (values,) = tau.spec["datasets"].values()
-    points = {v["case"]: v["kendall"] for v in values}
+    points = {v["case"]: v["kendall"] for v in tau.spec["data"]["values"]}
     assert points == {label: row["kendall"] for label, row in cases(data)[1:]}
     order = [row["source"] for row in by_eci(data) if row["kind"] == "source"]
     assert eci.heads == order and list(eci.rows) == labels

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eci_sql.errors import MetricError
+from eci_sql.folds import FoldMatrices, Folds
 from eci_sql.information import (
     eci_v1,
     information,
@@ -101,20 +102,24 @@ def test_jackknife_ignores_folds_that_do_not_count() -> None:
     assert math.isnan(jackknife_se(np.array([1.0, NAN])))
 
 
+def of(plus: np.ndarray, minus: np.ndarray, n: np.ndarray) -> Folds:
+    return Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), n)
+
+
 def test_leaving_a_fold_out_is_never_having_seen_it() -> None:
     plus, minus = packed_folds(4, 5, seed=1), packed_folds(4, 5, seed=2)
     n = np.array([30, 20, 40, 10])
-    _, leave_out = delete_one(plus, minus, n, lam=1.0)
+    _, leave_out = delete_one(of(plus, minus, n), lam=1.0)
     for fold in range(4):
         rest = np.arange(4) != fold
-        total, _ = delete_one(plus[rest], minus[rest], n[rest], lam=1.0)
+        total, _ = delete_one(of(plus[rest], minus[rest], n[rest]), lam=1.0)
         assert leave_out[fold] == total.eci
 
 
 def test_folds_without_examples_do_not_count() -> None:
     plus, minus = packed_folds(3, 4, seed=3), packed_folds(3, 4, seed=4)
     plus[1] = minus[1] = 0
-    _, leave_out = delete_one(plus, minus, np.array([5, 0, 5]), lam=1.0)
+    _, leave_out = delete_one(of(plus, minus, np.array([5, 0, 5])), lam=1.0)
     assert np.isnan(leave_out).tolist() == [False, True, False]
 
 

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_sql.errors import MetricError
+from eci_sql.folds import FoldMatrices, Folds, pooled
 from eci_sql.information import Score, score_means
 from eci_sql.leave_out import delete_one
-from eci_sql.mixtures import Folds, best_mixture, delete_one_mix, pooled
+from eci_sql.mixtures import best_mixture, delete_one_mix
 
 Means = tuple[np.ndarray, np.ndarray]
 property_test = settings(max_examples=25, deadline=None, derandomize=True)
@@ -35,7 +36,7 @@ def folds(seed: int, count: int = 4, dim: int = 3) -> Folds:
     upper = np.triu_indices(dim)
     rows = np.rint(rng.standard_normal((2, count, 8, dim)) * 2**18).astype(np.int64)
     plus, minus = (np.stack([(block.T @ block)[upper] for block in sign]) for sign in rows)
-    return Folds(plus, minus, rng.integers(5, 20, count))
+    return Folds(FoldMatrices.of(plus), FoldMatrices.of(minus), rng.integers(5, 20, count))
 
 
 def vertex_scores(means: Means) -> list[float]:
@@ -51,7 +52,7 @@ def mixed_eci(alpha: np.ndarray, means: Means) -> float:
 def test_a_vertex_is_its_source(seed: int, count: int) -> None:
     parts = [folds(seed + number) for number in range(count)]
     for vertex, part in zip(np.eye(count), parts, strict=True):
-        assert close(delete_one(*part, 1.0)[0], delete_one_mix(vertex, parts, 1.0)[0])
+        assert close(delete_one(part, 1.0)[0], delete_one_mix(vertex, parts, 1.0)[0])
 
 
 @property_test
@@ -125,14 +126,14 @@ def test_shares_off_the_simplex_are_refused(alpha: list[float]) -> None:
 def test_pooling_is_mixing_by_the_number_of_examples() -> None:
     parts = [folds(1), folds(2), folds(3)]
     shares = np.array([part.n.sum() for part in parts], dtype=np.float64)
-    merged, _ = delete_one(*pooled(parts), 1.0)
+    merged, _ = delete_one(pooled(parts), 1.0)
     mixed, _ = delete_one_mix(shares / shares.sum(), parts, 1.0)
     assert close(merged, mixed)
 
 
 def test_a_mixture_of_one_part_is_the_part_fold_by_fold() -> None:
     parts = [folds(1), folds(2)]
-    alone, alone_leave_out = delete_one(*parts[1], 1.0)
+    alone, alone_leave_out = delete_one(parts[1], 1.0)
     mixed, mixed_leave_out = delete_one_mix(np.array([0.0, 1.0]), parts, 1.0)
     assert close(alone, mixed)
     np.testing.assert_allclose(mixed_leave_out, alone_leave_out, rtol=1e-12)

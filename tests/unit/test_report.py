@@ -15,6 +15,7 @@ import pytest
 
 from jobs.errors import DamagedError, InputError
 from jobs.finished.committed import Finished
+from jobs.output import verified
 from jobs.output.runs import committed, latest, read_manifest
 from jobs.output.store import Store
 from jobs.probing.answer import answer
@@ -189,6 +190,20 @@ def test_a_report_that_cannot_be_made_is_a_line_and_no_error(tmp_path):
     assert [*(tmp_path / folder / "report.html").iterdir()] == []
     with pytest.raises(DamagedError, match="missing, and a run's manifest names it"):
         write_report(Store(str(tmp_path)), "nowhere", manifest)
+
+
+def test_the_report_of_a_run_to_be_committed_reads_no_file_for_its_hash(tmp_path, monkeypatch):
+    store = Store(str(hostile_out()))
+    manifest = read_manifest(store, latest(store))
+    shutil.copytree(hostile_out() / "runs" / manifest["run_id"], tmp_path / "work" / "publish")
+    target = Store(str(tmp_path))
+    hashed = []
+    monkeypatch.setattr(verified, "hash_of", lambda *of: hashed.append(of))
+    assert write_report(target, "work/publish", manifest) is None and not hashed
+    scores = next(tmp_path / "work" / "publish" / f["path"] for f in manifest["files"] if f["table"] == "scores")
+    scores.write_bytes(scores.read_bytes()[:-1])
+    with pytest.raises(DamagedError, match="damaged"):
+        write_report(target, "work/publish", manifest)
 
 
 def test_ablations_are_shown_where_they_were_made(data):
