@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jobs.finished.text import BAR, INTERVAL, eci_interval, ranked
 from jobs.output.records import ProbeRow, SourceRow
 from jobs.probing.answer import interval, out_of_order, points
+from jobs.probing.looks import half_of
 from jobs.terminal.console import number
 from jobs.terminal.escape import shown
 from jobs.terminal.fitting import Column
@@ -59,7 +60,7 @@ def coverage_lines(probed: Sequence[ProbeRow]) -> list[str]:
     """Return what the probe rests on, and the sources that have negatives for fewer than half of its queries."""
     first = probed[0]
     lines = [
-        f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, after {first['steps']} steps on other "
+        f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, after {half_of(first['steps'])} and {first['steps']} steps on other "
         f"queries and other passages ({first['halvings']} halvings, {first['pool']:,} passages)."
     ]
     if out_of_order(probed):

@@ -196,7 +196,7 @@ SOURCE_PROBE = Table(
         (
             "gain",
             _DOUBLE,
-            "mean nDCG of held-out queries after `steps` steps, less that of the frozen encoder",
+            "mean nDCG of held-out queries after half of `steps` and after `steps`, less that of the frozen encoder",
         ),
         ("gain_se", _DOUBLE, "its standard error, over queries and trainings"),
         ("gain_low", _DOUBLE, "lower end of its 95 % interval"),
@@ -207,7 +207,11 @@ SOURCE_PROBE = Table(
         ("queries", _LONG, "queries of the sample: all of them judge every source"),
         ("pool", _LONG, "passages that were ranked, half of them for each query"),
         ("halvings", _INT, "divisions of the sample; each source is trained twice in each"),
-        ("steps", _INT, "training steps after which all are judged: those at which the best source gains most"),
+        (
+            "steps",
+            _INT,
+            "training steps by which all are judged: the best source gains most after half of them, or after all",
+        ),
         ("rate", _DOUBLE, "learning rate"),
         ("cutoff", _INT, "ranks that nDCG and reciprocal rank look at"),
     ),
@@ -228,7 +232,7 @@ PROBE_PAIRS = Table(
         (
             "p_value",
             _DOUBLE,
-            "two-sided, Student t, corrected for the number of pairs (Holm) and for the choice of the steps (doubled)",
+            "two-sided, Student t, corrected for the number of pairs (Holm) and doubled for the choice of `steps`",
         ),
         ("decided", pa.bool_(), "whether the corrected p-value is below 0.05 and the difference above the tolerance"),
     ),

@@ -14,7 +14,7 @@ from jobs.config import RunConfig
 from jobs.pipeline import tasks
 from jobs.pipeline.worker import Task
 from jobs.probing.drawing import Seen
-from jobs.probing.measure import best_look
+from jobs.probing.looks import counting_looks
 from jobs.probing.sample import LEAST_QUERIES
 from jobs.probing.trials import drawn_name, trial_name
 from jobs.ranking.hybrids import best_pairs
@@ -82,7 +82,7 @@ class ProbeStages:
         numbers = self._numbers
         covered = self._done.draw[drawn_name(self._look)]["covered"]
         means = np.array([self._means(k) for k in range(len(numbers))])
-        best = means[:, best_look(means)].tolist()
+        best = means[:, counting_looks(means)].mean(axis=1).tolist()
         gains = {source: best[k] for k, source in enumerate(numbers) if covered[numbers[source]] >= LEAST_QUERIES}
         hybrids = {name: list(parts) for name, parts in self._hybrids.items() if all(part in numbers for part in parts)}
         self._try(hybrids, first=len(self._tried))

@@ -16,11 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from jobs.ids import words
 from jobs.probing.adapter import Examples, adapted, train
+from jobs.probing.looks import looks_of
 from jobs.probing.sample import Sample, half_of_passages, half_of_queries
 
 BLOCK = 128
-CURVE = (25, 50, 100, 200)
-"""Steps after which the gain is looked at, as far as the budget goes; half of it and all of it are looked at too."""
 
 Floats = NDArray[np.float32]
 Metrics = NDArray[np.float64]
@@ -45,19 +44,7 @@ class Budget(NamedTuple):
     @property
     def looks(self) -> tuple[int, ...]:
         """The steps after which nDCG is measured, ascending."""
-        return tuple(sorted({*(step for step in CURVE if step < self.steps), (self.steps + 1) // 2, self.steps}))
-
-
-def best_look(ndcg: Metrics) -> int:
-    """Return the place of the look by which all sources are judged: where the best source is best, of equals the first.
-
-    How long is long enough differs from collection to collection, and the number of steps that one would train for is that which
-    suits the source that one would take. A choice by the mean over all sources is made by the worst of them.
-
-    Args:
-        ndcg: (S, L), the mean of each source at each look.
-    """
-    return int(ndcg.max(axis=0).argmax())
+        return looks_of(self.steps)
 
 
 def measure(sample: Sample, vectors: Vectors, triples: Codes, halving: int, budget: Budget) -> tuple[Metrics, int]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from eci_sql.information import rank_bounds
 from jobs.output.tables import PROBE_CURVE, PROBE_PAIRS, SOURCE_PROBE
 from jobs.probing.evidence import evidence_of, informed, ranks_of
-from jobs.probing.measure import Budget, best_look
+from jobs.probing.looks import counting_looks
+from jobs.probing.measure import Budget
 from jobs.probing.sample import Sample, half_of_passages, half_of_queries
 from jobs.probing.statistics import CHOICE, LEVEL, difference, gain, holm, training_variance
 
@@ -53,7 +54,7 @@ def results_of(
     names, halvings = list(trials.tried), len(trials.frozen)
     sides = sides_of(sample, halvings)
     alone = [parts == [name] for name, parts in trials.tried.items()]
-    look, values = judged_by(trials.values, alone)
+    looks, values = judged_by(trials.values, alone)
     pairs, decided = _pairs(names, values[:, :, NDCG], sides, tolerance / 100)
     gains = [gain(values[i, :, NDCG], trials.frozen[:, NDCG], sides) for i in range(len(names))]
     means = [one.value for one in gains]
@@ -77,7 +78,7 @@ def results_of(
             "n_queries": trials.queries[names[i]],
             "queries": len(sample.queries),
             "pool": int(sample.pool.sum()),
-            "halvings": halvings, "steps": budget.looks[look], "rate": budget.rate, "cutoff": budget.cutoff,
+            "halvings": halvings, "steps": budget.looks[looks[-1]], "rate": budget.rate, "cutoff": budget.cutoff,
         })  # fmt: skip
     shown = [
         {"run_id": run_id, "source_a": a, "source_b": b, **row}
@@ -90,15 +91,17 @@ def results_of(
     )
 
 
-def judged_by(values: NDArray[np.float64], alone: Sequence[bool] | None = None) -> tuple[int, NDArray[np.float64]]:
-    """Return the look by which all are judged, and what was measured there, (S, H, 2, Q).
+def judged_by(
+    values: NDArray[np.float64], alone: Sequence[bool] | None = None
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return the looks by which all are judged, and the mean of what was measured there, (S, H, 2, Q).
 
     Args:
-        values: (S, H, L, 2, Q).  alone: which of the S are sources, that choose the look (default: all).
+        values: (S, H, L, 2, Q).  alone: which of the S are sources, that choose the looks (default: all).
     """
     of = np.flatnonzero(alone) if alone is not None and any(alone) else np.arange(len(values))
-    look = best_look(values[of, :, :, NDCG].mean(axis=(1, 3)))
-    return look, values[:, :, look]
+    looks = counting_looks(values[of, :, :, NDCG].mean(axis=(1, 3)))
+    return looks, values[:, :, looks].mean(axis=2)
 
 
 def sides_of(sample: Sample, halvings: int) -> NDArray[np.int64]:

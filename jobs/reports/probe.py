@@ -10,6 +10,7 @@ import math
 
 from jobs.output.records import CurveRow, ProbeRow, SourceRow
 from jobs.probing.answer import SURE, Probed, interval
+from jobs.probing.looks import half_of
 from jobs.reports.cells import gain_cell, ranks
 from jobs.reports.data import MOST_SOURCES, ReportData, digits_of
 from jobs.reports.html_parts import Cell, folded, name, num, section, share, table, text
@@ -124,8 +125,8 @@ def probe_section(data: ReportData, figures: Figures) -> str:
         f"A small adapter was trained for {_last(data.probe):,} steps with each source's negatives on one half of "
         f"{first['queries']:,} queries and of their passages, and judged by the other half, over a pool of "
         f"{first['pool']:,} passages; so both ways, in {first['halvings']} halvings. A gain is in points of "
-        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), after "
-        f"{first['steps']:,} steps, where the best source gains most."
+        f"nDCG@{first['cutoff']} over the frozen encoder ({100 * first['frozen']:.1f}), the mean after "
+        f"{half_of(first['steps']):,} and {first['steps']:,} steps, about where the best source gains most."
     )
     scores = {row["source"]: row for row in data.ranking}
     digits = digits_of(data.ranking) + 1

@@ -9,6 +9,7 @@ from jobs.probing.measure import Budget, Vectors, measure
 from jobs.probing.sample import Sample, half_of_passages
 
 QUERIES, PASSAGES, DIM, TAU = 60, 90, 5, 0.1
+LOOKS = (1, 2, 3, 6)
 BUDGET = Budget(rate=0.01, steps=6, cutoff=3, temperature=TAU)
 
 
@@ -40,7 +41,7 @@ def literal(sample: Sample, q: np.ndarray, p: np.ndarray, triples: np.ndarray, h
             for k in range(PASSAGES)]  # fmt: skip
     positives = {k: sorted(b for a, b in sample.labels.tolist() if a == k) for k in range(QUERIES)}
     side = {k: half[positives[k][0]] for k in range(QUERIES)}
-    found = np.zeros((2, 2, QUERIES))
+    found = np.zeros((len(LOOKS), 2, QUERIES))
     for train in (0, 1):
         groups: dict[tuple[int, int], list[int]] = {}
         for _, a, b, n in triples.tolist():
@@ -68,7 +69,7 @@ def literal(sample: Sample, q: np.ndarray, p: np.ndarray, triples: np.ndarray, h
                 * (mean / (1 - 0.9**step))
                 / (np.sqrt(square / (1 - 0.999**step)) + 1e-8 / np.sqrt(1 - 0.999**step))
             )
-            if step in (3, 6):
+            if step in LOOKS:
                 for a in (k for k in range(QUERIES) if side[k] != train):
                     u = q[a] + q[a] @ weights
                     ranked = [k for k in range(PASSAGES) if sample.pool[k] and half[k] == side[a]]
@@ -77,7 +78,7 @@ def literal(sample: Sample, q: np.ndarray, p: np.ndarray, triples: np.ndarray, h
                     gain = sum(1 / np.log2(i + 2) for i, k in enumerate(ranked[:3]) if k in relevant)
                     best = sum(1 / np.log2(i + 2) for i in range(min(3, len(relevant))))
                     hit = next((1 / (i + 1) for i, k in enumerate(ranked[:3]) if k in relevant), 0.0)
-                    found[int(step == 6), :, a] = gain / best, hit
+                    found[LOOKS.index(step), :, a] = gain / best, hit
     return found
 
 
@@ -88,7 +89,7 @@ def test_the_probe_is_what_it_says(given, source: int, halving: int) -> None:
     triples = sample.triples[sample.triples[:, 0] == source]
     vectors = Vectors(q.astype(np.float32), p.astype(np.float32))
     found, covered = measure(sample, vectors, triples, halving, BUDGET)
-    assert BUDGET.looks == (3, 6)
+    assert BUDGET.looks == LOOKS
     expected = literal(sample, q, p, triples, halving)
     # a rank may turn where float32 has two similarities nearly equal: few do
     assert (np.abs(found - expected) < 1e-9).mean() > 0.98
