@@ -138,6 +138,23 @@ class FoldRows(BySign):
         return spectrum(self.gram / n)
 
 
+def by_sign(
+    folds: int,
+    dim: int,
+    fold: Callable[[int], IntArray | None],
+    rows: Sequence[tuple[int, RowArray | FloatArray]] | None,
+) -> BySign:
+    """Return sums as rows where all the rows are there and few, else as matrices.
+
+    Args:
+        fold: as of FoldMatrices.  rows: (fold, (n, d) as of FoldRows) pairs; None where some fold is there as a sum alone.
+    """
+    if rows is None or not is_few(sum(len(part) for _, part in rows), dim):
+        return FoldMatrices(folds, dim, fold)
+    of = np.repeat(np.array([number for number, _ in rows], np.int64), [len(part) for _, part in rows])
+    return FoldRows(folds, np.concatenate([np.zeros((0, dim), np.int32), *(part for _, part in rows)]), of)
+
+
 class Folds(NamedTuple):
     """What a source's score is made of: sums by fold of either sign, examples (F,) int64."""
 

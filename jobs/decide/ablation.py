@@ -19,8 +19,9 @@ import pyarrow as pa
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
+from eci_sql.folds import BySign, by_sign
 from eci_sql.information import Score, score
-from eci_sql.moments import Gathered, add_packed, unpack_upper
+from eci_sql.moments import Gathered, RowArray, add_packed, unpack_upper
 from jobs.config import make_config
 from jobs.decide.lexical_variants import Lexical, lexical_variants
 from jobs.errors import InputError, nearest
@@ -190,34 +191,38 @@ def perturbed_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of some perturbations of the weights, by one pass over the run's triples."""
     totals: dict[Key, np.ndarray] = {}
+    few: dict[Key, list[tuple[int, RowArray]] | None] = {}
     judgements = run.judgements()
-    for _, paths in groupby(run.files("scores"), lambda path: layout.scores_place(path)[0]):
+    for number, paths in groupby(run.files("scores"), lambda path: int(layout.scores_place(path)[0])):
         fold: dict[Key, Gathered] = {}
         for path in paths:
             _add_part(run.read(path), spool, variants, judgements, fold)
             progress.finished("ablate", path)
         for key, gathered in fold.items():
+            here, so_far = gathered.rows, few.get(key, [])
+            few[key] = None if here is None or so_far is None else [*so_far, (number, here)]
             # rounded by fold, as the run's own sums are
             packed = gathered.packed()
             if key in totals:
                 add_packed(totals[key], packed)
             else:
                 totals[key] = packed
-    nothing = np.zeros(run.dim * (run.dim + 1) // 2, dtype=np.int64)
+
+    def of_sign(key: Key) -> BySign:
+        return by_sign(1, run.dim, lambda _: totals.get(key), few.get(key, []))
+
     rows = []
     for v, variant in enumerate(variants):
         eci = {}
         for source, n in run.examples().items():
-            plus, minus = (unpack_upper(totals.get((v, source, sign), nothing), run.dim) for sign in (True, False))
-            found = _linear(plus, minus, n, run.lam) if variant.linear else score(plus, minus, n, run.lam)
-            eci[source] = found.eci
+            signs = [of_sign((v, source, plus)) for plus in (True, False)]
+            # without diversity: the first-order term of the log-determinant, (1/d) tr((d/lambda) M)
+            values = [
+                sign.spectrum(n)[0] / run.lam if variant.linear else sign.information(n, run.lam) for sign in signs
+            ]
+            eci[source] = Score.of(*values).eci
         rows.append(row_of(run, variant.ablation, variant.value, eci))
     return rows
-
-
-def _linear(plus: np.ndarray, minus: np.ndarray, n: int, lam: float) -> Score:
-    """Score without the diversity of the log-determinant: its first-order term (1/d) tr((d/lambda) M)."""
-    return Score.of(float(np.trace(plus)) / n / lam, float(np.trace(minus)) / n / lam)
 
 
 def _add_part(

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eci_sql.folds import BySign, FoldMatrices, FoldRows, Folds
-from eci_sql.moments import Gathered, is_few, packed_of_rows
+from eci_sql.folds import BySign, FoldMatrices, Folds, by_sign
+from eci_sql.moments import Gathered, packed_of_rows
 from jobs.errors import InputError, notice
 from jobs.finished.committed import IDS, Finished, refs_of
 from jobs.finished.spools import VectorSpool
@@ -89,16 +89,13 @@ def _by_sign(run: Finished, folder: Path, source: int, sign: str) -> BySign:
     """Return one source's sums of one sign by fold, from the scratch files: a file of rows has two dimensions, of a sum one."""
     paths = {fold: _scratch_file(folder, source, sign, fold) for fold in range(run.folds)}
     found = {fold: np.load(path, mmap_mode="r") for fold, path in paths.items() if path.exists()}
-    rows = {fold: part for fold, part in found.items() if part.ndim == 2}
-    if len(rows) == len(found) and is_few(sum(map(len, rows.values())), run.dim):
-        of = np.repeat(np.array([*rows], np.int64), [len(part) for part in rows.values()])
-        return FoldRows(run.folds, np.concatenate([np.zeros((0, run.dim), np.int32), *rows.values()]), of)
+    rows = [(fold, part) for fold, part in found.items() if part.ndim == 2]
 
     def fold(number: int) -> np.ndarray | None:
         part = found.get(number)
         return packed_of_rows([part.astype(np.float64)], run.dim) if part is not None and part.ndim == 2 else part
 
-    return FoldMatrices(run.folds, run.dim, fold)
+    return by_sign(run.folds, run.dim, fold, rows if len(rows) == len(found) else None)
 
 
 def _checked(run: Finished, source: str, found: Folds) -> Folds:

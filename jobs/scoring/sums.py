@@ -5,7 +5,7 @@ A fold is rounded when it is whole: in how many looks it came makes no differenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from eci_sql.folds import BySign, FoldMatrices, FoldRows, Folds, pooled
-from eci_sql.moments import IntArray, add_outer, is_few, rounded, upper_of
+from eci_sql.folds import Folds, by_sign, pooled
+from eci_sql.moments import IntArray, add_outer, rounded, upper_of
 from jobs.output.tables import MOMENTS as TABLE
 from jobs.output.tables import SUMS
 from jobs.scoring.moments import as_lists
@@ -70,7 +70,9 @@ def _read_one(job: Job, number: int, scored: list[str]) -> SourceSums:
                     kept[sign] = None  # it has a sum: the rows are too many
                 else:
                     rows.append((row["fold"], here.values.to_numpy().reshape(-1, job.dim)))
-    plus, minus = (_by_sign(job, partial(_fold, job, number, tasks, sign), rows) for sign, rows in kept.items())
+    plus, minus = (
+        by_sign(job.folds, job.dim, partial(_fold, job, number, tasks, sign), rows) for sign, rows in kept.items()
+    )
     examples = np.zeros(job.folds, dtype=np.int64)
     for fold, row in found.items():
         examples[fold] = row["n_examples"]
@@ -80,16 +82,6 @@ def _read_one(job: Job, number: int, scored: list[str]) -> SourceSums:
 def _batch(job: Job, number: int, task: str) -> pa.RecordBatch:
     with reading(job, MOMENTS, task) as file:
         return file.get_batch(number)
-
-
-def _by_sign(job: Job, fold: Callable[[int], IntArray | None], rows: list[tuple[int, np.ndarray]] | None) -> BySign:
-    if rows is None or not is_few(sum(len(part) for _, part in rows), job.dim):
-        return FoldMatrices(job.folds, job.dim, fold)
-    of = [np.full(len(part), number) for number, part in rows]
-    nothing = np.zeros((0, job.dim), np.int32)
-    return FoldRows(
-        job.folds, np.concatenate([nothing, *(part for _, part in rows)]), np.concatenate([np.zeros(0, np.int64), *of])
-    )
 
 
 def _fold(job: Job, number: int, tasks: dict[int, list[str]], sign: str, fold: int) -> IntArray | None:

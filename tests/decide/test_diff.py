@@ -113,19 +113,17 @@ def test_a_run_without_a_probe_is_said_to_have_none(probed: Any) -> None:
 def test_strict_goes_by_the_probe_where_both_runs_have_one_else_by_eci(probed: Any, tmp_path: Path) -> None:
     out, runs = tmp_path / "out", probed[1]
     shutil.copytree(probed[0], out)
-    path = out / "runs" / runs[1] / "source_probe.parquet"
-    table = pq.read_table(path)
-    last = next(k for k in reversed(range(len(table))) if table["kind"][k].as_py() == "source")
-    pq.write_table(table.take([last, *(k for k in range(len(table)) if k != last)]), path)  # the last one leads now
-    signed_again(path.parent)
     by_eci = [Finished.open(str(out), run).sources[0] for run in runs]
-    leader = table["source"][last].as_py()
-    first = pq.read_table(out / "runs" / runs[0] / "source_probe.parquet").filter(pc.field("kind") == "source")[
-        "source"
-    ][0]
-    assert leader not in (by_eci[1], first.as_py())
+    paths = [out / "runs" / run / "source_probe.parquet" for run in runs[:2]]
+    before, table = (pq.read_table(path) for path in paths)
+    first = before.filter(pc.field("kind") == "source")["source"][0].as_py()
+    names = table["source"].to_pylist()
+    leader = next(f"source {k}" for k in range(3) if f"source {k}" not in (by_eci[1], first))
+    leads = names.index(leader)
+    pq.write_table(table.take([leads, *(k for k in range(len(table)) if k != leads)]), paths[1])
+    signed_again(paths[1].parent)
     lax = Strict(violation_rate=1.0, reject_rate=1.0)
-    for k, (was, now) in {0: (first.as_py(), leader), 2: (by_eci[2], by_eci[3]), 3: (by_eci[3], by_eci[4])}.items():
+    for k, (was, now) in {0: (first, leader), 2: (by_eci[2], by_eci[3]), 3: (by_eci[3], by_eci[4])}.items():
         said = [] if was == now else [f"the top source is {now}, it was {was} in run {runs[k]}"]
         assert attention(str(out), runs[k + 1], lax) == said
 
