@@ -6,11 +6,13 @@ the formats' affair.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import InputError, reason_of
 from jobs.formats.base import BATCH_BYTES, BadRecordError, Record, Unit
@@ -90,15 +92,31 @@ def column_rows(path: str) -> int:
 
 def arrow_reader(path: str) -> Any:
     """Open an Arrow IPC file or stream. Raises InputError when it is none."""
-    fs, inner = filesystem(path)
     try:
         stream = beginning(path).startswith(_STREAM)
-        reader = (pa.ipc.open_stream if stream else pa.ipc.open_file)(fs.open(inner, "rb"))
+        reader = (pa.ipc.open_stream if stream else pa.ipc.open_file)(_opened(path))
         # names that are no UTF-8 are found here
         reader.schema.names.copy()
         return reader
     except ARROW_ERRORS as error:
         raise InputError(f"{path}: cannot be opened as Arrow (IPC file or stream): {reason_of(error)}") from error
+
+
+def _opened(path: str) -> Any:
+    """Open a file for Arrow's readers: a local one by Arrow itself.
+
+    What its threads have read through a file of Python's is Python's; if the last of it is freed after the interpreter's end, the
+    process is aborted.
+
+    Raises:
+        InputError: as `filesystem`.  OSError: it cannot be opened.
+    """
+    fs, inner = filesystem(path)
+    opened = fs.open(inner, "rb")
+    if not isinstance(fs, LocalFileSystem):
+        return opened
+    opened.close()  # it can be opened; what cannot is said as everywhere
+    return pa.OSFile(os.fsencode(inner), "rb")
 
 
 def column_tables(unit: Unit, columns: list[str] | None, batch_rows: int) -> Iterator[tuple[int, pa.Table | Record]]:
@@ -147,10 +165,9 @@ def _check(batch: pa.RecordBatch) -> None:
 
 def parquet_file(path: str) -> pq.ParquetFile:
     """Open a Parquet file by path or URL; a table's file as its table has it. Raises InputError when it is not one."""
-    fs, inner = filesystem(path)
     try:
         # pre-buffering would hold all row groups that are asked for in memory at once
-        file = pq.ParquetFile(fs.open(inner, "rb"), pre_buffer=False)
+        file = pq.ParquetFile(_opened(path), pre_buffer=False)
     # ValueError: a column's name that is not UTF-8.
     except (*READ_ERRORS, ValueError) as error:
         gone = f"; {GONE}" if named(path) and isinstance(error, FileNotFoundError) else ""

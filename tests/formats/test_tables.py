@@ -50,7 +50,7 @@ def test_files_of_a_table_are_refused_however_they_are_named(tmp_path: Path, kin
 
 def test_the_folder_of_a_table_is_the_table_and_never_its_files(tmp_path: Path) -> None:
     _table(tmp_path / "t", "Delta")
-    with pytest.raises(InputError, match=r"^delta:.*/t: (tables of a lake need|cannot be opened|no Delta table)"):
+    with pytest.raises(InputError, match=r"^delta:.*/t: (a table of a lake needs|cannot be opened|no Delta table)"):
         find([str(tmp_path / "t")], "triples")
 
 
