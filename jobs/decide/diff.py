@@ -21,6 +21,7 @@ from jobs.output.comparable import SAME
 from jobs.output.records import InputFile, SourceRow, value_of
 from jobs.output.runs import committed, named, same_tokens, whole
 from jobs.output.store import Store
+from jobs.pipeline.prepare import AROUND
 
 
 def diff(out: str, run_a: str | None = None, run_b: str | None = None) -> dict[str, Any]:
@@ -107,9 +108,7 @@ def reject_rate(row: SourceRow) -> float | None:
 
 def _settings(run: Finished) -> dict[str, Any]:
     """Return the settings that may change a result, the encoder and the versions, flat."""
-    kept = {
-        k: v for k, v in run.settings.items() if k not in ("inputs", "workers", "memory", "strict", "allow_rejects")
-    }
+    kept = {k: v for k, v in run.settings.items() if k not in AROUND | {"inputs"}}
     encoder = {f"encoder.{key}": value for key, value in run.manifest["encoder"].items()}
     versions = {f"version.{key}": value for key, value in run.manifest["versions"].items()}
     return kept | encoder | versions

@@ -30,17 +30,18 @@ BUCKET_BYTES = 32 << 20
 LEAST_SHARE = 700 << 20
 WORK_LAYOUT = 11  # to be raised when the files in work/ change: what an older version has begun is then begun again
 
-# What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
-NOT_IDENTITY = frozenset(
+# Where a result is computed, how much of the machine it takes, and what is said about it.
+AROUND = frozenset(
     {
-        # where it is computed, how much of the machine it takes, and what is said about it
         "out", "adopt", "workers", "memory", "scheduler", "cluster", "cluster_options", "strict", "publish", "publish_scores", "metrics",
         "lineage", "allow_rejects",
-        # in the identity as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets
-        "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets",
-        "judgements",
     }
 )  # fmt: skip
+# What a result does not depend on: any other setting of RunConfig is a part of the run's identity.
+# Beside those above these are in it as what they led to: files and tasks (of one that cannot be opened, too), encoder, buckets.
+NOT_IDENTITY = AROUND | {
+    "inputs", "corpus", "queries", "vectors", "skip_bad_files", "encoder", "temperature", "buckets", "judgements",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def _row(row: ProbeRow, score: SourceRow | None, digits: int) -> list[Cell]:
 
 def _last(probed: Probed) -> int:
     """Return for how many steps all were trained."""
-    return max(point["steps"] for point in probed.curve)
+    return max(each["steps"] for each in [*probed.rows, *probed.curve])
 
 
 def _steps(probed: Probed) -> str:

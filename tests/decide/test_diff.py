@@ -31,7 +31,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], A
     ranked = [row["source"] for row in first.ranking.to_pylist() if row["kind"] == "source"]
     swap = {ranked[0]: ranked[-1], ranked[-1]: ranked[0]}
     write_triples(lake.triples, [(*row[:3], swap.get(row[3], row[3])) for row in lake.rows])
-    second = run_lake(folder / "out", lake.triples, **settings)
+    second = run_lake(folder / "out", lake.triples, **settings, metrics=str(folder / "night.prom"))
     third = run_lake(folder / "out", lake.triples, **settings, temperature=0.2)
     return folder / "out", [first.run_id, second.run_id, third.run_id], ranked
 
@@ -51,6 +51,9 @@ def test_runs_under_another_temperature_are_not_compared_by_eci(nights: Any) -> 
     assert found["differs"] == ["temperature"]
     assert {row["moved"] for row in found["sources"]} == {None}
     assert {"setting": "temperature", "a": 0.05, "b": 0.2} in found["settings"]
+    assert {row["setting"] for row in found["settings"]} == {
+        "temperature"
+    }  # where the metrics went is none of the result's
 
 
 @pytest.fixture(scope="module")
