@@ -60,8 +60,11 @@ def digest_of(file: File, verdicts: Verdicts | None = None) -> Digest:
 
 
 def _remembered(file: File, verdicts: Verdicts | None) -> str | None:
-    local = verdicts is not None and _is_local(file.path)
-    return verdicts.hash_of(_here(file.path), file.size) if verdicts is not None and local else None
+    if verdicts is None or not _is_local(file.path):
+        return None
+    path = _here(file.path)
+    # a link that leads round in a circle is no file of the store's, and cannot be read
+    return None if os.path.islink(f"/{path}") else verdicts.hash_of(path, file.size)
 
 
 @contextmanager

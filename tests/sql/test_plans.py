@@ -13,7 +13,7 @@ import pytest
 from eci_sql.connection import FOLDER, connect, statement
 from eci_sql.udfs import TokenSets, Vectors, register, register_information
 from jobs.output.tables import REJECTS, SCORES, SUMS, TEXTS
-from jobs.work.layout import REFS, TOKENS, TRIPLES
+from jobs.work.layout import REFS, TOKENS, TRIPLES_SCHEMA
 
 QUADRATIC = ("CROSS_PRODUCT", "NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
 SCORED = [("source", pa.string()), *((name, pa.float64()) for name in
@@ -39,7 +39,7 @@ FILTERS = {"sources": ["s"], "min_weight": 0.1, "violations": False, "by_informa
 
 # name -> inputs, params
 STATEMENTS: dict[str, tuple[dict[str, pa.Schema], dict[str, Any]]] = {
-    "settle": ({"incoming": TRIPLES.schema}, {}),
+    "settle": ({"incoming": TRIPLES_SCHEMA}, {}),
     "scores": ({"part": PART}, {"temperature": 0.05, "kappa": 0.5}),
     "sums": ({"scored": pa.schema(SCORED)}, {}),
     "idf": ({"tokens": TOKENS.schema}, {"passages": 10}),
