@@ -209,6 +209,7 @@ def perturbed_rows(
                 totals[key] = packed
 
     def of_sign(key: Key) -> BySign:
+        # one sum of all folds, and the rows in the order of theirs, as the run has scored them
         return by_sign(1, run.dim, lambda _: totals.get(key), few.get(key, []))
 
     rows = []

@@ -60,8 +60,8 @@ def coverage_lines(probed: Sequence[ProbeRow]) -> list[str]:
     """Return what the probe rests on, and the sources that have negatives for fewer than half of its queries."""
     first = probed[0]
     lines = [
-        f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, after {half_of(first['steps'])} and {first['steps']} steps on other "
-        f"queries and other passages ({first['halvings']} halvings, {first['pool']:,} passages)."
+        f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, "
+        f"after {half_of(first['steps'])} and {first['steps']} steps on other queries and other passages ({first['halvings']} halvings, {first['pool']:,} passages)."
     ]
     if out_of_order(probed):
         lines.append(
