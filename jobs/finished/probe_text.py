@@ -61,7 +61,8 @@ def coverage_lines(probed: Sequence[ProbeRow]) -> list[str]:
     first = probed[0]
     lines = [
         f"Gains are points of nDCG@{first['cutoff']} of {first['queries']:,} queries, "
-        f"after {half_of(first['steps'])} and {first['steps']} steps on other queries and other passages ({first['halvings']} halvings, {first['pool']:,} passages)."
+        f"after {half_of(first['steps'])} and {first['steps']} steps on other queries and other "
+        f"passages ({first['halvings']} halvings, {first['pool']:,} passages)."
     ]
     if out_of_order(probed):
         lines.append(
